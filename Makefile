@@ -1,0 +1,44 @@
+# Everything that is done with this project, in one word each.
+PYTHON ?= python3
+# Ports this much higher, and a folder of their own, for a second system beside the first: make run OFFSET=1000
+OFFSET ?= 0
+export OFFSET
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ready run broker demo test check format lock
+
+help: ## Say what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Set up what this machine lacks: Python packages, Dapr, RabbitMQ (once, up to 15 minutes)
+	@$(PYTHON) -m toolchain.setup
+
+ready:
+	@$(PYTHON) -m toolchain.setup --if-needed
+
+run: ready ## Run the whole system: broker, sidecars, services; Ctrl-C stops all of it
+	@.venv/bin/python -m toolchain.run
+
+broker: ready ## Run the broker alone, for `dapr run -f dapr.yaml` by hand
+	@.venv/bin/python -m toolchain.run --broker-only
+
+demo: ready ## Place three orders and follow each to its notification
+	@.venv/bin/python -m toolchain.demo
+
+test: check ## Run every test, on real sidecars and a RabbitMQ of its own
+	@.venv/bin/python -m pytest
+
+check: ready ## Check format, lint, types and architecture (under 30 s)
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: ready ## Format the code, and mend what can be mended
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+lock: ready ## Renew the locked versions of all Python packages
+	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml
+	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements-dev.txt --group dev pyproject.toml
+
+LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

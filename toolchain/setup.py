@@ -1,0 +1,42 @@
+"""Sets a bare machine up, and again whenever something is missing: `python3 -m toolchain.setup`.
+
+With --if-needed, a machine that was set up before hears only of what takes time.
+"""
+
+from __future__ import (
+    annotations,
+)  # An old Python must get far enough to be told that it is too old.
+
+import signal
+import sys
+
+NEEDED = (3, 11)
+
+
+def main() -> int:
+    """Run set-up; return what the shell gets: 0 ready, 1 failed, 130 stopped."""
+    refuse_old_python(tuple(sys.version_info[:2]))
+    from toolchain import attempt, machine, say, steps  # noqa: PLC0415 - an older Python cannot even read these
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    here = machine.this_machine()
+    if "--if-needed" in sys.argv and steps.was_set_up(here):
+        say.only_what_takes_time()
+    return attempt.attempt(lambda: steps.set_up(here))
+
+
+def refuse_old_python(version: tuple[int, ...]) -> None:
+    """End with a clear word where Python is too old."""
+    if version >= NEEDED:
+        return
+    has, needs = (".".join(map(str, numbers)) for numbers in (version, NEEDED))
+    sys.exit(
+        f"Set-up needs Python {needs} or newer, and this one ({sys.executable}) is {has}.\n"
+        "Install it (Debian, Ubuntu: sudo apt-get install python3 python3-venv), then type:\n"
+        f"  python{needs} -m toolchain.setup"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

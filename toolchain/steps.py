@@ -1,0 +1,62 @@
+"""The steps of set-up, in order: Python, Dapr, RabbitMQ."""
+
+import os
+from pathlib import Path
+
+from toolchain import build, programs, rabbitmq, say, virtual_environment
+from toolchain.locks import alone
+from toolchain.machine import Machine
+
+
+def set_up(machine: Machine) -> None:
+    """Make the machine ready to run the project; what is there already is used, what is missing is made."""
+    waiting = "another set-up is at work in this clone: waiting for that one"
+    with alone(
+        machine.root / ".local" / "setup.lock", lambda: say.busy("set-up", waiting)
+    ):
+        _take_the_steps(machine)
+    say.done("Ready", "type: make run")
+
+
+def was_set_up(machine: Machine) -> bool:
+    """Tell whether set-up has come to its end here before, and so has said what is to be known."""
+    return all(
+        (machine.programs / each.name).exists()
+        for each in (programs.CLI, programs.SIDECAR)
+    )
+
+
+def provide_program(machine: Machine, program: programs.Program) -> Path:
+    """Find or build one of Dapr's programs and link it into `.venv/bin`."""
+    present = programs.choose(machine, program)
+    path = present or build.provide(machine, program)
+    version = programs.version_of(path) or build.pinned_version(machine, program)
+    link(machine.programs / program.name, path)
+    say.done(
+        program.name,
+        f"{version}, {'found at' if present else 'our own build,'} {_shown(machine, path)}",
+    )
+    programs.warn_of_known_flaws(program, version)
+    return path
+
+
+def link(name: Path, target: Path) -> None:
+    """Make a name point at a program; there is no moment at which the name is missing."""
+    if name.is_symlink() and name.readlink() == target:
+        return
+    half = name.with_name(f".{name.name}.{os.getpid()}")
+    half.unlink(missing_ok=True)
+    half.symlink_to(target)
+    half.replace(name)
+
+
+def _take_the_steps(machine: Machine) -> None:
+    virtual_environment.prepare(machine)
+    for program in (programs.CLI, programs.SIDECAR):
+        provide_program(machine, program)
+    rabbitmq.prepare(machine)
+
+
+def _shown(machine: Machine, path: Path) -> str:
+    at_home = path.is_relative_to(machine.home)
+    return f"~/{path.relative_to(machine.home)}" if at_home else str(path)
