@@ -1,0 +1,56 @@
+"""The envelope of every event: CloudEvents 1.0 in JSON, structured mode."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
+
+from chassis.ids import uuid7
+from contracts.event import Event, Timestamp
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvent as this system writes and reads it; attributes that Dapr adds on the way are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: StrictStr = Field(min_length=1, max_length=200)
+    source: StrictStr
+    type: StrictStr
+    subject: StrictStr
+    time: Timestamp
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: StrictStr
+    # Dapr makes new ones for each publish where `traceid` is absent, and daprd before 1.18.3 crashes
+    # where it is not a string: so both are there, and both are strings.
+    traceid: StrictStr
+    traceparent: StrictStr
+    correlationid: StrictStr
+    causationid: StrictStr
+    aggregateversion: int
+    data: dict[str, Any]
+
+
+def envelop(event: Event, *, service: str, subject: UUID, cause: str) -> CloudEvent:
+    """Make the complete, final envelope of an event about `subject`.
+
+    `cause` is the W3C trace context of what caused it: Dapr reads it as `traceparent`, and it is the
+    causation id of a first event, which has no message before it. Events about one subject share its
+    id as their correlation id.
+    """
+    return CloudEvent(
+        id=str(uuid7()),
+        source=f"/{service}",
+        type=event.topic(),
+        subject=str(subject),
+        time=datetime.now(UTC),
+        dataschema=event.dataschema(),
+        traceid=cause,
+        traceparent=cause,
+        correlationid=str(subject),
+        causationid=cause,
+        aggregateversion=1,
+        data=event.model_dump(mode="json", by_alias=True),
+    )

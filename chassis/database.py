@@ -1,0 +1,138 @@
+"""A service's own database: how it is opened, and how a transaction is begun and ended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection, DateTime, Dialect, TypeDecorator, event, make_url
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+# WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=5000",
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """A column of aware times: SQLite keeps no time zone, so they are stored as UTC and read as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """Open the database at an SQLAlchemy URL (sqlite+aiosqlite:///path/to/file.db)."""
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def sqlite_file(url: str) -> Path:
+    """Give the file of an SQLite URL."""
+    return Path(make_url(url).database or "").absolute()
+
+
+class Database:
+    """The service's database, its transactions, and the signals that wake its loops after a commit."""
+
+    def __init__(self, url: str, service: str) -> None:
+        self.url = url
+        self.engine = create_engine(url)
+        self._info = {"service": service}
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._signals: dict[str, asyncio.Event] = {}
+        # SQLite has one writer at a time; queueing here is fair and immediate, its own busy wait is neither.
+        self._turn: AbstractAsyncContextManager[Any] = (
+            asyncio.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+        )
+
+    def signal(self, name: str) -> asyncio.Event:
+        """Give the event that is set after each commit that announced `name` (see `announce`)."""
+        return self._signals.setdefault(name, asyncio.Event())
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Open the one transaction of a command or a message: commit at the end, or roll everything back.
+
+        Never await another part (the sidecar, another service) inside it, and never nest it.
+        """
+        async with (
+            self._turn,
+            self._sessions(info={**self._info, "announced": set()}) as session,
+        ):
+            async with session.begin():
+                yield session
+            for name in session.info["announced"]:
+                self.signal(name).set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a session for queries, which holds nobody up."""
+        async with self._sessions(info={**self._info}) as session:
+            await session.connection(execution_options={"begin": "BEGIN"})
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def announce(session: AsyncSession, name: str) -> None:
+    """Wake the loop that waits for `name`, once this session's transaction is committed."""
+    session.info["announced"].add(name)
+
+
+async def _write(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.write() as session:
+        yield session
+
+
+async def _read(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.read() as session:
+        yield session
+
+
+# FastAPI runs what follows a dependency's `yield` after the answer was sent, unless its scope is the
+# function: without it a client would hear 201 before COMMIT.
+WriteSession = Annotated[AsyncSession, Depends(_write, scope="function")]
+ReadSession = Annotated[AsyncSession, Depends(_read, scope="function")]
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
+    # The driver would begin transactions itself, late and deferred: `_begin` does it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads and then writes would fail with SQLITE_BUSY_SNAPSHOT, which no time-out
+    # waits for, had another one written in between: so writers take their place at once.
+    connection.exec_driver_sql(
+        connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
+    )

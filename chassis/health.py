@@ -1,0 +1,51 @@
+"""Liveness and readiness: /healthz is the event loop alone, /readyz is all that the service needs."""
+
+from fastapi import APIRouter, Request
+from sqlalchemy import text
+
+from chassis.database import Database
+from chassis.errors import NotReady
+from chassis.sidecar import Sidecar, SidecarUnavailable
+
+router = APIRouter(tags=["Health"])
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """Answer at once while the event loop turns; Dapr asks here whether to deliver to this app."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"description": "What is missing"}})
+async def is_ready(request: Request) -> dict[str, str]:
+    """Answer 200 when database, sidecar and its components are there, else 503 with what is missing."""
+    state = request.app.state
+    missing = [
+        *await _missing_database(state.database),
+        *await _missing_in_sidecar(state.sidecar, state.needs),
+    ]
+    if missing:
+        raise NotReady("; ".join(missing), missing=missing)
+    return {"status": "ready"}
+
+
+async def _missing_database(database: Database) -> list[str]:
+    try:
+        async with database.read() as session:
+            await session.execute(text("SELECT 1"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        return [f"the database: {type(error).__name__}"]
+    return []
+
+
+async def _missing_in_sidecar(sidecar: Sidecar, needs: frozenset[str]) -> list[str]:
+    # The sidecar's own health says 204 without its components, so its list of them is read instead.
+    try:
+        loaded = await sidecar.metadata()
+    except SidecarUnavailable as error:
+        return [f"the sidecar: {error}"]
+    there = {component["name"] for component in loaded.get("components", [])}
+    there |= {
+        f"subscription to {each['topic']}" for each in loaded.get("subscriptions", [])
+    }
+    return [f"the sidecar has no {need}" for need in sorted(needs - there)]

@@ -1,0 +1,34 @@
+"""Locks between processes of one machine, held in a file and let go by the kernel when their holder dies."""
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+_log = logging.getLogger(__name__)
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Take the lock of an open file without waiting; tell whether it was free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def exclusive(path: Path, interval: float = 0.5) -> AsyncIterator[None]:
+    """Hold the lock in this file; while another process has it, ask again every `interval` seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        if not try_lock(file):
+            _log.warning(
+                "%s is held by another process; waiting for it to end", path.name
+            )
+            while not try_lock(file):  # noqa: ASYNC110 - the other process sets no event of ours
+                await asyncio.sleep(interval)
+        yield

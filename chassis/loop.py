@@ -1,0 +1,108 @@
+"""A service's background work: one step again and again, woken by a signal, calm in trouble."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from chassis.lock import exclusive
+
+_log = logging.getLogger(__name__)
+_GRACE = 15.0
+_T = TypeVar("_T")
+
+
+@dataclass
+class Loop:
+    """One background loop of a service.
+
+    `step` does one round and tells whether there may be more to do at once. `signal` wakes the loop, and
+    `sweep` seconds without one do too: a signal is a hint, and may be lost. A step that raises is tried
+    again after a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`. The loop runs
+    while it holds `lock`, so two processes on one database file do not do the same work; `begin` runs
+    once when it has it.
+    """
+
+    name: str
+    step: Callable[[], Awaitable[bool]]
+    begin: Callable[[], Awaitable[None]]
+    signal: asyncio.Event
+    lock: Path
+    sweep: float = 1.0
+    first_pause: float = 0.2
+    longest_pause: float = 5.0
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _failures: int = 0
+    _at_work: bool = False
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        async with exclusive(self.lock):
+            self._at_work = True
+            await self._until_it_succeeds(self.begin)
+            while not self._stopping.is_set():
+                self.signal.clear()
+                if not await self._until_it_succeeds(self.step):
+                    await self._wait(self.sweep)
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        """Let the step in flight finish, begin no other, and cut it off where it takes too long."""
+        self._stopping.set()
+        self.signal.set()
+        if self._at_work:
+            await asyncio.wait([task], timeout=_GRACE)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def _until_it_succeeds(self, work: Callable[[], Awaitable[_T]]) -> _T | None:
+        while not self._stopping.is_set():
+            try:
+                result = await work()
+            except Exception as error:  # noqa: BLE001 - a loop outlives every fault; it says so and goes on
+                self._failed(error)
+                await self._pause()
+            else:
+                self._succeeded()
+                return result
+        return None
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning(
+                "%s: %s; trying again until it works", self.name, _in_words(error)
+            )
+
+    def _succeeded(self) -> None:
+        if self._failures:
+            _log.info(
+                "%s: works again after %d failed attempts", self.name, self._failures
+            )
+        self._failures = 0
+
+    async def _pause(self) -> None:
+        longest = min(
+            self.longest_pause, self.first_pause * 2 ** min(self._failures - 1, 10)
+        )
+        await _expires(self._stopping, random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
+
+    async def _wait(self, seconds: float) -> None:
+        await _expires(self.signal, seconds)
+
+
+async def _expires(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _in_words(error: Exception) -> str:
+    return (
+        f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if str(error)
+        else type(error).__name__
+    )

@@ -1,0 +1,51 @@
+"""What every service is made of: an app with its database, its sidecar, its loops and its manners."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from chassis import errors, health, migration
+from chassis.database import Database
+from chassis.loop import Loop
+from chassis.request_guard import RequestGuard
+from chassis.sidecar import Sidecar
+
+
+def create(
+    name: str,
+    database: Database,
+    sidecar: Sidecar,
+    *,
+    loops: Sequence[Loop],
+    needs: frozenset[str],
+) -> FastAPI:
+    """Make a service's app: it migrates its database, then serves, with its loops beside it.
+
+    `needs` names the sidecar's components, and its subscriptions ("subscription to OrderCreated"),
+    without which the service is not ready.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(migration.upgrade, name, database.url)
+        async with sidecar, _running(loops):
+            yield
+        await database.close()
+
+    app = FastAPI(title=f"{name} service", lifespan=lifespan)
+    app.state.database, app.state.sidecar, app.state.needs = database, sidecar, needs
+    app.include_router(health.router)
+    app.add_middleware(RequestGuard)
+    errors.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
+    yield
+    await asyncio.gather(
+        *(loop.stop(task) for loop, task in zip(loops, tasks, strict=True))
+    )

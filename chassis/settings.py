@@ -1,0 +1,43 @@
+"""Settings come from the environment, are read once by each service's app.py, and never change."""
+
+import sys
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EX_CONFIG = 78
+"""The exit status that says "the configuration is wrong" (sysexits.h): starting again will not help."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told; each variable of the environment is a field's name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str
+    # Dapr sets this one for the apps that it runs.
+    dapr_http_port: int = 3500
+    pubsub_name: str = "pubsub"
+    log_level: str = "INFO"
+
+    @property
+    def sidecar_url(self) -> str:
+        """Where the sidecar's HTTP API listens."""
+        return f"http://127.0.0.1:{self.dapr_http_port}"
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(settings: type[S]) -> S:
+    """Read the settings, or end the process with a sentence for each that is wrong."""
+    try:
+        return settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            sys.stderr.write(
+                f"The setting {name} is wrong: {fault['msg']} (it is {fault['input']!r}).\n"
+            )
+        sys.exit(EX_CONFIG)

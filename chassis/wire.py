@@ -1,0 +1,60 @@
+"""How the API's bodies and pages look: camelCase outside, strict about what comes in."""
+
+import unicodedata
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Body(BaseModel):
+    """A body that comes in: other spellings, unknown fields and values of another type are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, frozen=True
+    )
+
+
+class View(BaseModel):
+    """A body that goes out, read from a row of the database."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        from_attributes=True,
+        frozen=True,
+    )
+
+
+V = TypeVar("V", bound=View)
+
+
+class Page(View, Generic[V]):
+    """One page of a list, newest first; `next` is the cursor of the page after it, null on the last one."""
+
+    items: list[V]
+    next: str | None
+
+
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+
+
+def _printable(text: str) -> str:
+    # Line breaks and controls could forge lines of a log or a mail, bidirectional ones reorder them.
+    if any(
+        unicodedata.category(c) in {"Cc", "Zl", "Zp"} or c in _BIDI_CONTROLS
+        for c in text
+    ):
+        raise ValueError("must not contain control characters or line breaks")
+    if not any(unicodedata.category(c)[0] in "LNPS" for c in text):
+        raise ValueError("must not be blank")
+    return text
+
+
+Line = Annotated[
+    str, AfterValidator(_printable), StringConstraints(strip_whitespace=True)
+]
+"""One line of text that can be read."""

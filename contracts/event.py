@@ -1,0 +1,37 @@
+"""What every event of this system has in common on the wire."""
+
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware time as RFC 3339 in UTC, to the millisecond, with a Z: 2026-01-31T08:15:30.123Z."""
+    return (
+        moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str)]
+
+
+class Event(BaseModel):
+    """Something that happened: immutable, camelCase on the wire, and tolerant of fields it does not know."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, frozen=True, extra="ignore"
+    )
+
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def topic(cls) -> str:
+        """Name the topic, which is also the CloudEvent's type."""
+        return cls.__name__
+
+    @classmethod
+    def dataschema(cls) -> str:
+        """Name the schema and its version, as the CloudEvent's dataschema carries it."""
+        return f"urn:contract:{cls.__name__}:{cls.version}"

@@ -1,0 +1,15 @@
+"""OrderCreated, version 1: the order service has accepted an order."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.event import Event, Timestamp
+
+
+class OrderCreated(Event):
+    """An order was accepted; subject of the CloudEvent is the order's id."""
+
+    order_id: UUID
+    customer_name: str = Field(min_length=1, max_length=200)
+    created_at: Timestamp
