@@ -1,0 +1,80 @@
+"""What can be asked about notifications."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.database import ReadSession
+from chassis.errors import Rejected
+from chassis.wire import Limit, Page, View
+from contracts.event import Timestamp
+from services.notification.model import Channel, Notification, State
+
+router = APIRouter(tags=["Notifications"])
+
+
+class NotificationOverview(View):
+    """What became of the notification for an order, and what it says."""
+
+    order_id: UUID
+    state: State
+    channel: Channel
+    text: str
+    sent_at: Timestamp | None
+
+
+class NotificationNotFound(Rejected):
+    """There is no notification for an order with this id, at least not yet."""
+
+    status = 404
+
+
+async def find_notification_overview(
+    order_id: UUID, session: AsyncSession
+) -> NotificationOverview:
+    """Give the notification for an order; raises NotificationNotFound."""
+    found = await session.scalar(
+        select(Notification).where(Notification.order_id == order_id)
+    )
+    if found is None:
+        raise NotificationNotFound(
+            f"There is no notification for order {order_id} yet.", orderId=str(order_id)
+        )
+    return NotificationOverview.model_validate(found)
+
+
+async def list_notification_overviews(
+    session: AsyncSession, limit: int = 50, cursor: UUID | None = None
+) -> Page[NotificationOverview]:
+    """Give a page of notifications, newest first, from after the one that `cursor` names."""
+    newest_first = (
+        select(Notification).order_by(Notification.id.desc()).limit(limit + 1)
+    )
+    if cursor is not None:
+        newest_first = newest_first.where(Notification.id < cursor)
+    found = (await session.scalars(newest_first)).all()
+    items = [NotificationOverview.model_validate(each) for each in found[:limit]]
+    return Page(
+        items=items, next=str(found[limit - 1].id) if len(found) > limit else None
+    )
+
+
+@router.get("/api/notification/{orderId}")
+async def get_notification(orderId: UUID, session: ReadSession) -> NotificationOverview:  # noqa: N803
+    """Show the notification for one order."""
+    return await find_notification_overview(orderId, session)
+
+
+@router.get("/api/notification")
+async def get_notifications(
+    session: ReadSession,
+    limit: Limit = 50,
+    cursor: Annotated[
+        UUID | None, Query(description="`next` of the page before")
+    ] = None,
+) -> Page[NotificationOverview]:
+    """List notifications, newest first, a page at a time."""
+    return await list_notification_overviews(session, limit, cursor)

@@ -1,0 +1,64 @@
+"""Create an order: the order and the event that tells of it are one transaction."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.database import WriteSession
+from chassis.ids import uuid7
+from chassis.telemetry import Trace
+from chassis.wire import Body, Line, View
+from contracts.order_created import OrderCreated
+from services.order.model import Order
+
+router = APIRouter(tags=["Orders"])
+
+
+class CreateOrder(Body):
+    """What a customer sends to order."""
+
+    customer_name: Annotated[
+        Line, Field(min_length=1, max_length=200, examples=["Jane Doe"])
+    ]
+
+
+class Accepted(View):
+    """What the customer gets: the id under which the order can be followed."""
+
+    order_id: UUID
+
+
+async def create_order(
+    command: CreateOrder, session: AsyncSession, cause: str
+) -> Order:
+    """Store a new order, and OrderCreated with it; `cause` is the W3C trace context of the request."""
+    order = Order(id=uuid7(), customer_name=command.customer_name, created_at=_now())
+    session.add(order)
+    event = OrderCreated(
+        order_id=order.id,
+        customer_name=order.customer_name,
+        created_at=order.created_at,
+    )
+    await outbox.add(session, event, subject=order.id, cause=cause)
+    return order
+
+
+@router.post("/api/order", status_code=201)
+async def post_order(
+    command: CreateOrder, session: WriteSession, cause: Trace, response: Response
+) -> Accepted:
+    """Accept an order; 201 is sent when the order and its event are committed."""
+    order = await create_order(command, session, cause)
+    response.headers["Location"] = f"/api/order/{order.id}"
+    return Accepted(order_id=order.id)
+
+
+def _now() -> datetime:
+    # To the millisecond, as the wire has it: what is stored and what is sent are the same.
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,74 @@
+"""What can be asked about orders."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.database import ReadSession
+from chassis.errors import Rejected
+from chassis.wire import Limit, Page, View
+from contracts.event import Timestamp
+from services.order.model import Order
+
+router = APIRouter(tags=["Orders"])
+
+
+class OrderOverview(View):
+    """One order as its customer sees it."""
+
+    order_id: Annotated[UUID, Field(validation_alias="id")]
+    customer_name: str
+    created_at: Timestamp
+
+
+class OrderNotFound(Rejected):
+    """There is no order with this id."""
+
+    status = 404
+
+
+async def find_order_overview(order_id: UUID, session: AsyncSession) -> OrderOverview:
+    """Give one order; raises OrderNotFound."""
+    order = await session.get(Order, order_id)
+    if order is None:
+        raise OrderNotFound(f"There is no order {order_id}.", orderId=str(order_id))
+    return OrderOverview.model_validate(order)
+
+
+async def list_order_overviews(
+    session: AsyncSession, limit: int = 50, cursor: UUID | None = None
+) -> Page[OrderOverview]:
+    """Give a page of orders, newest first, from after the order that `cursor` names."""
+    newest_first = select(Order).order_by(Order.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        newest_first = newest_first.where(Order.id < cursor)
+    orders = [
+        OrderOverview.model_validate(order)
+        for order in await session.scalars(newest_first)
+    ]
+    more = len(orders) > limit
+    return Page(
+        items=orders[:limit], next=str(orders[limit - 1].order_id) if more else None
+    )
+
+
+@router.get("/api/order/{orderId}")
+async def get_order(orderId: UUID, session: ReadSession) -> OrderOverview:  # noqa: N803 - its name on the wire
+    """Show one order."""
+    return await find_order_overview(orderId, session)
+
+
+@router.get("/api/order")
+async def get_orders(
+    session: ReadSession,
+    limit: Limit = 50,
+    cursor: Annotated[
+        UUID | None, Query(description="`next` of the page before")
+    ] = None,
+) -> Page[OrderOverview]:
+    """List orders, newest first, a page at a time."""
+    return await list_order_overviews(session, limit, cursor)
