@@ -1,0 +1,111 @@
+"""Places three orders through Dapr invoke and follows each until its customer is notified."""
+
+import os
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import httpx
+
+from toolchain import run, runfile, say
+from toolchain.attempt import attempt
+from toolchain.failure import Failure
+from toolchain.machine import this_machine
+from toolchain.runfile import System
+
+CUSTOMERS = ("Jane Doe", "Ada Lovelace", "Nguyễn Thị Minh")
+PATIENCE = 60.0
+"""How long a notification may take before the demo says that something is wrong, in seconds."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """An order that was followed to its notification, and how long each part took, in milliseconds."""
+
+    order_id: str
+    line: str
+    accepted: float
+    notified: float
+
+
+def main() -> None:
+    """Follow three orders through the system that runs, or through one for the demo's time."""
+    sys.exit(attempt(demonstrate))
+
+
+def demonstrate() -> None:
+    """Place the orders, print what their customers are told, and sum up."""
+    system = runfile.load(int(os.environ.get("OFFSET", "0")))
+    is_up = run.answers(f"{system.invoke_url('order')}/healthz")
+    log = system.state / "demo.log"
+    with nullcontext() if is_up else run.running(this_machine(), system, log):
+        try:
+            with httpx.Client(timeout=30, trust_env=False) as client:
+                followed = [follow(client, system, name) for name in CUSTOMERS]
+        except httpx.HTTPError as error:
+            raise _failure("The system stopped answering", str(error)) from error
+        say.plainly("\n" + "\n".join(each.line for each in followed))
+        say.plainly(summary(followed))
+
+
+def follow(client: httpx.Client, system: System, name: str) -> Followed:
+    """Place one order and wait until its notification is sent."""
+    started = time.monotonic()
+    answer = client.post(
+        f"{system.invoke_url('order')}/api/order", json={"customerName": name}
+    )
+    # Dapr may answer 2xx for an app that is not there: only the expected status with its body counts.
+    if answer.status_code != 201 or "orderId" not in answer.json():
+        raise _failure(
+            "An order was not accepted",
+            f"It was answered {answer.status_code}: {answer.text}",
+        )
+    accepted = time.monotonic()
+    order_id = answer.json()["orderId"]
+    line = _wait_until_sent(
+        client, f"{system.invoke_url('notification')}/api/notification/{order_id}"
+    )
+    return Followed(
+        order_id, line, 1000 * (accepted - started), 1000 * (time.monotonic() - started)
+    )
+
+
+def _wait_until_sent(client: httpx.Client, url: str) -> str:
+    deadline = time.monotonic() + PATIENCE
+    answer = client.get(url)
+    while not (
+        answer.status_code == 200
+        and answer.content
+        and answer.json()["state"] == "SENT"
+    ):
+        if time.monotonic() > deadline:
+            raise _failure(
+                "A notification was not sent",
+                f"After {PATIENCE:.0f} s {url} says: {answer.text}",
+            )
+        time.sleep(0.005)
+        answer = client.get(url)
+    return str(answer.json()["text"])
+
+
+def _failure(what: str, why: str) -> Failure:
+    return Failure(
+        what,
+        why,
+        "Look at what `make run` prints, and at the sidecars' logs in .dapr/logs.",
+    )
+
+
+def summary(followed: list[Followed]) -> str:
+    """Say in two lines how long it took."""
+    accepted = ", ".join(f"{each.accepted:.0f}" for each in followed)
+    notified = ", ".join(f"{each.notified:.0f}" for each in followed)
+    return (
+        f"\n  {len(followed)} orders accepted through Dapr after {accepted} ms"
+        f"\n  {len(followed)} customers notified            after {notified} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()
