@@ -1,0 +1,156 @@
+"""The inbox: an event is taken in once, and what cannot be taken in is kept and never loops."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select, text
+
+from chassis.cloud_event import envelop
+from chassis.inbox import dead_letter, inbox
+from contracts.order_created import OrderCreated
+from services.notification.model import Notification
+from tests.support.services import Service
+
+CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Make an OrderCreated as it arrives, with these attributes changed."""
+    order_id = uuid4()
+    data = {
+        "orderId": str(order_id),
+        "customerName": "Jane Doe",
+        "createdAt": "2026-01-31T08:15:30.123Z",
+    }
+    event = OrderCreated.model_validate(data)
+    envelope = envelop(
+        event, service="order", subject=order_id, cause=CAUSE
+    ).model_dump(mode="json")
+    return {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
+
+
+async def deliver(service: Service, body: dict[str, Any] | bytes) -> str:
+    """Deliver as Dapr does; give the status that the app answers."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"content-type": "application/cloudevents+json"}
+    answer = await service.http.post(
+        "/events/OrderCreated", content=content, headers=headers
+    )
+    assert answer.status_code == 200
+    return str(answer.json()["status"])
+
+
+async def rows(service: Service, *columns: Any) -> list[Any]:  # noqa: ANN401 - any columns
+    """Select these columns."""
+    async with service.database.read() as session:
+        return list((await session.execute(select(*columns))).all())
+
+
+async def test_an_event_makes_a_notification(notification: Service) -> None:
+    event = order_created()
+
+    assert await deliver(notification, event) == "SUCCESS"
+
+    ((order_id, name),) = await rows(
+        notification, Notification.order_id, Notification.customer_name
+    )
+    assert (str(order_id), name) == (event["subject"], "Jane Doe")
+
+
+async def test_an_event_that_is_delivered_twice_makes_one_notification(
+    notification: Service,
+) -> None:
+    event = order_created()
+
+    assert [await deliver(notification, event) for _ in range(2)] == [
+        "SUCCESS",
+        "SUCCESS",
+    ]
+
+    assert len(await rows(notification, Notification.id)) == 1
+    assert await rows(notification, inbox.c.reaction, inbox.c.event_id) == [
+        ("notify_customer_on_order_created", event["id"])
+    ]
+    assert await rows(notification, dead_letter.c.id) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(b"not JSON", "Invalid JSON", id="not JSON"),
+        pytest.param(b"", "Invalid JSON", id="nothing"),
+        pytest.param(b'"OrderCreated"', "an object", id="not an object"),
+        pytest.param(order_created(id=7), "id", id="an id of another type"),
+        pytest.param(
+            order_created(type="OrderShipped", dataschema="urn:x"),
+            "urn:x",
+            id="another event",
+        ),
+        pytest.param(
+            order_created(dataschema="urn:contract:OrderCreated:2"),
+            ":2",
+            id="another version",
+        ),
+        pytest.param(
+            order_created(data={"orderId": "x"}),
+            "orderId",
+            id="data that break the contract",
+        ),
+        pytest.param(order_created(data="x"), "data", id="data of another type"),
+    ],
+)
+async def test_an_event_that_can_never_be_taken_in_is_kept_with_its_reason(
+    notification: Service, body: dict[str, Any] | bytes, reason: str
+) -> None:
+    assert await deliver(notification, body) == "SUCCESS"
+
+    (kept,) = await rows(
+        notification, dead_letter.c.reaction, dead_letter.c.reason, dead_letter.c.body
+    )
+    assert kept.reaction == "notify_customer_on_order_created"
+    assert reason in kept.reason
+    assert kept.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
+    assert await rows(notification, Notification.id) == []
+
+
+async def test_a_second_event_for_an_order_makes_no_second_notification(
+    notification: Service,
+) -> None:
+    event = order_created()
+
+    assert await deliver(notification, event) == "SUCCESS"
+    assert await deliver(notification, {**event, "id": "another"}) == "SUCCESS"
+
+    assert len(await rows(notification, Notification.id)) == 1
+    assert len(await rows(notification, dead_letter.c.id)) == 1
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+async def test_trouble_with_the_database_brings_the_event_back(
+    notification: Service,
+) -> None:
+    event = order_created()
+    async with notification.database.write() as session:
+        await session.execute(text("ALTER TABLE inbox RENAME TO away"))
+
+    assert await deliver(notification, event) == "RETRY"
+
+    async with notification.database.write() as session:
+        await session.execute(text("ALTER TABLE away RENAME TO inbox"))
+    assert await deliver(notification, event) == "SUCCESS"
+    assert len(await rows(notification, Notification.id)) == 1
+
+
+async def test_the_names_of_the_reactions_are_kept(notification: Service) -> None:
+    """A reaction's name is data: under another name it would notify every customer again."""
+    routes = (await notification.http.get("/dapr/subscribe")).json()
+
+    assert [(each["topic"], each["route"]) for each in routes] == [
+        ("OrderCreated", "/events/OrderCreated")
+    ]
+    await deliver(notification, order_created())
+    assert {row.reaction for row in await rows(notification, inbox.c.reaction)} == {
+        "notify_customer_on_order_created"
+    }

@@ -1,0 +1,141 @@
+"""dapr.yaml says what `dapr run -f` understands, and what it names is there."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from toolchain import runfile
+
+ROOT = Path(__file__).parents[2]
+RUN_FILE: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
+COMMON: dict[str, Any] = RUN_FILE["common"]
+APPS: list[dict[str, Any]] = RUN_FILE["apps"]
+
+# The keys that the CLI knows, from its source at v1.16.5; others it ignores without a word.
+# fmt: off
+TOP_KEYS = {"apps", "common", "name", "version"}
+"""pkg/runfileconfig/run_file_config.go:35-40, RunFileConfig."""
+CONTAINER_KEYS = {"containerImage", "containerImagePullPolicy", "createService"}
+"""pkg/runfileconfig/run_file_config.go:43-47, ContainerConfiguration."""
+APP_KEYS = {
+    "appDirPath",  # pkg/runfileconfig/run_file_config.go:53, App
+    "appChannelAddress", "appID", "appPort", "command", "daprGRPCPort", "daprHTTPPort",
+    "daprInternalGRPCPort", "metricsPort", "profilePort", "unixDomainSocket",
+}
+"""pkg/standalone/run.go:51-63, RunConfig."""
+SHARED_KEYS = {
+    "apiListenAddresses", "appHealthCheckPath", "appHealthProbeInterval", "appHealthProbeTimeout",
+    "appHealthThreshold", "appLogDestination", "appMaxConcurrency", "appProtocol", "appSSL", "configFilePath",
+    "daprdLogDestination", "enableApiLogging", "enableAppHealthCheck", "enableProfiling", "env", "logLevel",
+    "maxBodySize", "placementHostAddress", "readBufferSize", "resourcesPath", "resourcesPaths", "runtimePath",
+    "schedulerHostAddress",
+}
+"""pkg/standalone/run.go:66-100, SharedRunConfig."""
+# fmt: on
+DEPRECATED = {"resourcesPath", "appSSL"}
+
+
+def test_every_key_is_one_that_the_cli_knows() -> None:
+    shared = SHARED_KEYS - DEPRECATED
+    unknown = [*(RUN_FILE.keys() - TOP_KEYS), *(COMMON.keys() - shared)]
+    for app in APPS:
+        unknown += app.keys() - shared - APP_KEYS - CONTAINER_KEYS
+
+    assert unknown == []
+    assert RUN_FILE["version"] == 1
+
+
+def test_every_path_exists_and_is_relative() -> None:
+    paths = [
+        *COMMON["resourcesPaths"],
+        COMMON["configFilePath"],
+        COMMON["runtimePath"],
+        COMMON["env"]["SUBSCRIPTION_FILE"],
+        *(app["appDirPath"] for app in APPS),
+        *(app["command"][0] for app in APPS),
+    ]
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [path for path in paths if Path(path).is_absolute()] == []
+
+
+def test_one_broker_is_chosen_in_both_places() -> None:
+    shared, broker = COMMON["resourcesPaths"]
+
+    assert shared == "components"
+    assert Path(broker).parent == Path("components")
+    assert COMMON["env"]["SUBSCRIPTION_FILE"] == f"{broker}/subscription.yaml"
+
+
+def test_nothing_replaces_the_common_resources() -> None:
+    """An app's own `resourcesPaths`, or these folders, would take their place without a word."""
+    assert [app for app in APPS if "resourcesPaths" in app] == []
+    for app in APPS:
+        hidden = ROOT / app["appDirPath"] / ".dapr"
+        assert not (hidden / "resources").exists()
+        assert not (hidden / "config.yaml").exists()
+
+
+def test_sidecars_and_apps_listen_on_loopback_only() -> None:
+    daprd = ROOT / COMMON["runtimePath"] / ".dapr" / "bin" / "daprd"
+    script = daprd.read_text()
+
+    assert os.access(daprd, os.X_OK)
+    assert COMMON["apiListenAddresses"] == "127.0.0.1"
+    assert "--metrics-listen-address 127.0.0.1" in script
+    assert "--dapr-internal-grpc-listen-address 127.0.0.1" in script
+    assert all("--host=127.0.0.1" in app["command"] for app in APPS)
+
+
+def test_the_apps_health_is_watched() -> None:
+    assert COMMON["enableAppHealthCheck"] is True
+    assert COMMON["appHealthCheckPath"] == "/healthz"
+    assert COMMON["appHealthThreshold"] >= 1
+
+
+def test_a_probe_ends_before_the_next_one() -> None:
+    """The interval is in seconds, the time-out in milliseconds; daprd refuses to start with a longer one."""
+    interval = COMMON["appHealthProbeInterval"] * 1000
+
+    assert 0 < COMMON["appHealthProbeTimeout"] < interval
+
+
+def test_all_ports_are_distinct() -> None:
+    ports = [app[name] for app in APPS for name in runfile.PORTS]
+    ports += [runfile.AMQP, runfile.MANAGEMENT]
+
+    assert len(set(ports)) == len(ports)
+
+
+def test_every_service_is_run() -> None:
+    folders = {path.parent.name for path in (ROOT / "services").glob("*/app.py")}
+
+    assert sorted(app["appID"] for app in APPS) == sorted(folders)
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
+def test_an_app_is_kept_running_and_listens_where_its_sidecar_looks(
+    app: dict[str, Any],
+) -> None:
+    module = f"services.{app['appID']}.app"
+
+    assert app["command"][:4] == [
+        "toolchain/keep",
+        "uvicorn",
+        "--factory",
+        f"{module}:create_app",
+    ]
+    assert f"--port={app['appPort']}" in app["command"]
+    assert callable(import_module(module).create_app)
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
+def test_an_app_is_one_process(app: dict[str, Any]) -> None:
+    """Its loops run once for each sidecar; more of it are replicas."""
+    assert not any(
+        part.startswith(("--workers", "--reload")) for part in app["command"]
+    )

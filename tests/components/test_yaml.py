@@ -1,0 +1,180 @@
+"""What Dapr reads is what it should be: daprd only warns of a broken file, and ignores unknown keys."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+import yaml
+
+import contracts
+from contracts.event import Event
+from services.notification import app as notification
+from tests.support.services import running
+from tests.support.simulated_dapr import SimulatedDapr
+from toolchain import runfile
+
+ROOT = Path(__file__).parents[2]
+COMPONENTS = ROOT / "components"
+BROKERS = sorted(each for each in COMPONENTS.iterdir() if each.is_dir())
+RESOURCES = sorted(COMPONENTS.rglob("*.yaml")) + sorted(
+    (ROOT / "configuration").rglob("*.yaml")
+)
+API_VERSIONS = {
+    "Component": "dapr.io/v1alpha1",
+    "Configuration": "dapr.io/v1alpha1",
+    "Resiliency": "dapr.io/v1alpha1",
+    "Subscription": "dapr.io/v2alpha1",
+}
+LOSES_NOTHING = {
+    "durable": "true",
+    "deliveryMode": "2",
+    "publisherConfirm": "true",
+    "requeueInFailure": "true",
+    "deletedWhenUnused": "false",
+    "autoAck": "false",
+    "enableDeadLetter": "false",
+    "concurrencyMode": "parallel",
+}
+DROPS_MESSAGES = {"maxLen", "maxLenBytes", "ttlInSeconds"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a file that holds one YAML document."""
+    (document,) = yaml.safe_load_all(path.read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def app_ids() -> set[str]:
+    """Give the app-ids of dapr.yaml."""
+    return {app["appID"] for app in runfile.load().document["apps"]}
+
+
+def settings_of(component: Path) -> dict[str, Any]:
+    """Give a component's settings; one that comes from the environment is None."""
+    return {
+        each["name"]: each.get("value") for each in read(component)["spec"]["metadata"]
+    }
+
+
+def named(path: Path) -> str:
+    """Give a file's name for a test."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", RESOURCES, ids=named)
+def test_a_resource_is_of_a_known_kind_and_version(path: Path) -> None:
+    document = read(path)
+
+    assert document["apiVersion"] == API_VERSIONS[document["kind"]]
+    assert document["spec"]
+
+
+@pytest.mark.parametrize("path", RESOURCES, ids=named)
+def test_a_resource_is_named_by_its_role(path: Path) -> None:
+    document = read(path)
+
+    name = document["metadata"]["name"]
+    if document["kind"] == "Subscription":
+        kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", document["spec"]["topic"]).lower()
+        assert name == kebab
+    else:
+        assert name == path.stem
+
+
+@pytest.mark.parametrize("path", RESOURCES, ids=named)
+def test_a_resource_is_scoped_to_apps_that_exist(path: Path) -> None:
+    scopes = read(path).get("scopes", [])
+
+    assert set(scopes) <= app_ids()
+    assert scopes or path.is_relative_to(ROOT / "configuration")
+
+
+def test_nothing_but_yaml_lies_among_the_components() -> None:
+    others = [
+        named(path)
+        for path in COMPONENTS.rglob("*")
+        if path.is_file() and path.suffix != ".yaml"
+    ]
+
+    assert others == []
+
+
+def test_each_component_setting_is_said_once_and_has_a_value() -> None:
+    components = [each for each in RESOURCES if read(each)["kind"] == "Component"]
+
+    for path in components:
+        items = read(path)["spec"]["metadata"]
+        names = [each["name"] for each in items]
+        assert len(set(names)) == len(names), named(path)
+        for each in items:
+            assert len(each.keys() & {"value", "envRef", "secretKeyRef"}) == 1, each
+            assert isinstance(each.get("value", ""), str), f"{each} must be quoted"
+
+
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+def test_a_brokers_folder_has_its_pubsub_and_its_subscription(folder: Path) -> None:
+    pubsub, subscription = (
+        read(folder / name) for name in ("pubsub.yaml", "subscription.yaml")
+    )
+
+    assert pubsub["spec"]["type"] == f"pubsub.{folder.name}"
+    assert pubsub["spec"]["version"] == "v1"
+    assert set(pubsub["scopes"]) == app_ids()
+    assert subscription["spec"]["pubsubname"] == pubsub["metadata"]["name"]
+    assert subscription["scopes"] == ["notification"]
+
+
+def test_rabbitmq_is_told_to_lose_nothing() -> None:
+    told = settings_of(COMPONENTS / "rabbitmq" / "pubsub.yaml")
+
+    assert {name: told.get(name) for name in LOSES_NOTHING} == LOSES_NOTHING
+    assert 0 < int(told["prefetchCount"]) <= 255  # it is a uint8, and 0 means no limit
+    assert not told.keys() & DROPS_MESSAGES
+
+
+def test_rabbitmqs_queue_is_replicated_where_there_are_nodes() -> None:
+    subscription = read(COMPONENTS / "rabbitmq" / "subscription.yaml")
+
+    assert subscription["spec"]["metadata"]["queueType"] == "quorum"
+
+
+def test_a_delivery_is_tried_again_and_again() -> None:
+    spec = read(COMPONENTS / "resiliency.yaml")["spec"]
+
+    targets = spec["targets"]["components"]["pubsub"]
+    retry = spec["policies"]["retries"][targets["inbound"]["retry"]]
+    assert retry["maxRetries"] == -1
+    assert targets.keys() == {"inbound"}, "the relay has a patience of its own"
+
+
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+def test_a_subscription_names_an_event_of_the_contracts(folder: Path) -> None:
+    for module in iter_modules(contracts.__path__, "contracts."):
+        import_module(module.name)
+
+    topic = read(folder / "subscription.yaml")["spec"]["topic"]
+
+    assert topic in {event.topic() for event in Event.__subclasses__()}
+
+
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+async def test_a_subscription_is_what_the_notification_service_says_in_code(
+    folder: Path, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    spec = read(folder / "subscription.yaml")["spec"]
+    settings = notification.Settings(
+        database_url=f"sqlite+aiosqlite:///{tmp_path}/notification.db",
+        subscription_file=folder / "subscription.yaml",
+    )
+
+    async with running(notification.create_app(settings, dapr.sidecar())) as service:
+        (said,) = (await service.http.get("/dapr/subscribe")).json()
+
+    assert said["pubsubname"] == spec["pubsubname"]
+    assert said["topic"] == spec["topic"]
+    assert said["route"] == spec["routes"]["default"]
+    assert said["metadata"] == spec.get("metadata", {})

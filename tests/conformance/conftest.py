@@ -1,0 +1,31 @@
+"""Both kinds of sidecar: every test of this suite runs on each, and says of both the same."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.conformance.stage import Stage, real, simulated
+
+
+@pytest.fixture(scope="package")
+async def real_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """Run daprd and RabbitMQ, once for the suite; each test leaves them running."""
+    async with real(tmp_path_factory.mktemp("conformance")) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def simulated_stage() -> AsyncIterator[Stage]:
+    """Make a simulated sidecar."""
+    async with simulated() as stage:
+        yield stage
+
+
+@pytest.fixture(
+    params=["simulated", pytest.param("daprd", marks=pytest.mark.system)], name="dapr"
+)
+def either(request: pytest.FixtureRequest) -> Stage:
+    """Give the stage of the one kind and then of the other."""
+    kind = "real_stage" if request.param == "daprd" else "simulated_stage"
+    stage: Stage = request.getfixturevalue(kind)
+    return stage

@@ -1,0 +1,100 @@
+"""The app behind the sidecar in this suite: it records what is delivered, and answers what it is told to."""
+
+import json
+import socket
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import uvicorn
+from dapr.ext.fastapi import DaprApp
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+PUBSUB, TOPIC, ROUTE = "pubsub", "Probed", "/events/Probed"
+TUNING = {"queueType": "quorum"}
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery of an event: all of it, and the type that its bytes were declared to have."""
+
+    event: dict[str, Any]
+    content_type: str
+
+
+@dataclass
+class Probe:
+    """An app with one subscription; `answers` are an event's next ones, and after them it is SUCCESS."""
+
+    app: FastAPI = field(default_factory=FastAPI)
+    deliveries: dict[str, list[Delivery]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    answers: dict[str, deque[Response]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
+
+    def __post_init__(self) -> None:
+        """Subscribe as chassis/subscriptions.py does."""
+        subscribe = DaprApp(self.app).subscribe
+        subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._take)
+        self.app.add_api_route("/healthz", self._is_alive)
+
+    async def _take(self, request: Request) -> Response:
+        event = json.loads(await request.body())
+        told = self.answers[event["id"]]
+        answer = told.popleft() if told else saying("SUCCESS")
+        delivery = Delivery(event, request.headers["content-type"])
+        self.deliveries[event["id"]].append(delivery)
+        return answer
+
+    async def _is_alive(self) -> dict[str, str]:
+        return {"status": "alive"}
+
+
+def saying(status: str) -> Response:
+    """Make an answer to a delivery with this status."""
+    return JSONResponse({"status": status})
+
+
+def an_event(**attributes: object) -> dict[str, Any]:
+    """Make an event as the services send them; what is given replaces what it would have."""
+    return {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/probe",
+        "type": TOPIC,
+        "subject": "5f8ac10b",
+        "time": "2026-01-31T08:15:30.123Z",
+        "datacontenttype": "application/json",
+        "dataschema": f"urn:contract:{TOPIC}:1",
+        "traceid": TRACE,
+        "traceparent": TRACE,
+        "correlationid": "5f8ac10b",
+        "causationid": TRACE,
+        "aggregateversion": 3,
+        "data": {"customerName": "Jane Doe", "items": [{"price": 1.5}], "note": None},
+        **attributes,
+    }
+
+
+@contextmanager
+def served(app: FastAPI, port: int) -> Iterator[None]:
+    """Serve an app on this port from a thread of its own: it answers whatever a test waits for."""
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        server = uvicorn.Server(
+            uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")
+        )
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,61 @@
+"""Outages: what a service is told while broker or sidecar is away, and that all is well afterwards."""
+
+import asyncio
+
+import pytest
+
+from chassis.sidecar import SidecarUnavailable
+from tests.conformance.probe import PUBSUB, an_event
+from tests.conformance.stage import DEADLINE, Stage
+from tests.support.eventually import eventually
+
+
+async def test_without_its_broker_a_sidecar_refuses_every_entry_and_stays_as_it_is(
+    dapr: Stage,
+) -> None:
+    events = [an_event() for _ in range(100)]
+
+    async with dapr.broker_away():
+        async with asyncio.timeout(DEADLINE):
+            failed = await dapr.publish(*events)
+        loaded = await dapr.sidecar.metadata()
+
+    assert failed.keys() == {event["id"] for event in events}
+    assert all(failed.values())
+    assert [component["name"] for component in loaded["components"]] == [PUBSUB]
+    assert len(loaded["subscriptions"]) == 1
+    await _works(dapr)
+    assert [dapr.count(event) for event in events] == [0] * 100
+
+
+async def test_a_sidecar_that_is_away_is_unavailable(dapr: Stage) -> None:
+    async with dapr.sidecar_away():
+        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+            await dapr.publish(an_event())
+        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+            await dapr.sidecar.metadata()
+
+    await _works(dapr)
+
+
+async def test_a_sidecar_that_does_not_answer_is_unavailable_after_the_deadline(
+    dapr: Stage,
+) -> None:
+    async with dapr.sidecar_stalled(), asyncio.timeout(DEADLINE + 1):
+        with pytest.raises(SidecarUnavailable, match="ReadTimeout"):
+            await dapr.publish(an_event())
+
+    await _works(dapr)
+
+
+async def _works(dapr: Stage) -> None:
+    event = an_event()
+
+    async def published() -> bool:
+        try:
+            return await dapr.publish(event) == {}
+        except SidecarUnavailable:
+            return False
+
+    await eventually(published, "an event is published")
+    await dapr.delivers(event)

@@ -1,0 +1,29 @@
+"""Fixtures that every kind of test may use."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.services import Service, notification_service, order_service
+from tests.support.simulated_dapr import SimulatedDapr
+
+
+@pytest.fixture
+def dapr() -> SimulatedDapr:
+    """Make a simulated Dapr that works."""
+    return SimulatedDapr()
+
+
+@pytest.fixture
+async def order(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
+    """Run the order service in this process."""
+    async with order_service(tmp_path, dapr) as service:
+        yield service
+
+
+@pytest.fixture
+async def notification(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
+    """Run the notification service in this process."""
+    async with notification_service(tmp_path, dapr) as service:
+        yield service

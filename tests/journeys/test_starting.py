@@ -1,0 +1,76 @@
+"""The parts may be started in any order, however long apart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.shop import Customer, Shop
+from tests.support.system import RealSystem, build
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[RealSystem]:
+    """Make a system of which nothing runs yet; what a test starts is stopped."""
+    real = build(tmp_path)
+    yield real
+    await asyncio.to_thread(real.stop)
+
+
+async def an_order_is_notified(parts: RealSystem) -> None:
+    """Place an order, and see its customer notified."""
+    await parts.is_ready()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        shop = Shop(parts, client)
+        await Customer(shop).is_notified(
+            await shop.orders("Jane Doe", deadline=60), deadline=60
+        )
+
+
+async def test_services_first_then_sidecars_and_the_broker_last(
+    parts: RealSystem,
+) -> None:
+    parts.start_apps()
+    await _serves(parts, "order")
+    parts.start_sidecars()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await Shop(parts, client).orders("Early Bird", deadline=60)
+
+    await asyncio.to_thread(parts.start_broker)
+
+    await an_order_is_notified(parts)
+
+
+async def test_the_broker_first_then_sidecars_and_services_last(
+    parts: RealSystem,
+) -> None:
+    await asyncio.to_thread(parts.start_broker)
+    parts.start_sidecars()
+
+    async def waits() -> bool:
+        return (
+            "block until the app is listening" in parts.sidecars["notification"].said()
+        )
+
+    await eventually(waits, "the sidecar waits for its service")
+    parts.start_apps()
+
+    await an_order_is_notified(parts)
+
+
+async def _serves(parts: RealSystem, name: str) -> None:
+    url = f"http://127.0.0.1:{parts.system.app(name)['appPort']}/healthz"
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def serves() -> bool:
+            try:
+                return (await client.get(url)).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        await eventually(serves, f"the {name} service serves")

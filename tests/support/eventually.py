@@ -1,0 +1,30 @@
+"""Waiting in tests: for what becomes true, with a deadline and a word on what it was."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(
+    attempt: Callable[[], Awaitable[T | None]], what: str, deadline: float = 30.0
+) -> T:
+    """Ask again and again until the answer is neither None nor False, and give it."""
+    end = time.monotonic() + deadline
+    while True:
+        answer = await attempt()
+        if answer is not None and answer is not False:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+def within(seconds: float, attempt: Callable[[], bool], what: str) -> None:
+    """Wait, in a test that is no coroutine, until something is true."""
+    end = time.monotonic() + seconds
+    while not attempt():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)

@@ -1,0 +1,74 @@
+"""What journeys are told with: a shop that takes orders through Dapr, and customers who are notified."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from tests.support.eventually import eventually
+from tests.support.system import RealSystem
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order that the shop has accepted."""
+
+    id: str
+    customer: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The shop as its customers see it."""
+
+    system: RealSystem
+    http: httpx.AsyncClient
+
+    async def orders(self, customer: str, deadline: float = 30.0) -> Order:
+        """Let a customer order through Dapr, and try again while the shop cannot be reached."""
+        url = f"{self.system.system.invoke_url('order')}/api/order"
+
+        async def accepted() -> str | None:
+            try:
+                answer = await self.http.post(url, json={"customerName": customer})
+            except httpx.HTTPError:
+                return None
+            # daprd may answer 2xx for an app that is not there: only the order's id counts.
+            return (
+                answer.json()["orderId"]
+                if answer.status_code == 201 and answer.content
+                else None
+            )
+
+        return Order(
+            await eventually(accepted, "the shop accepts the order", deadline), customer
+        )
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Whoever has ordered."""
+
+    shop: Shop
+
+    async def is_notified(self, order: Order, deadline: float = 30.0) -> str:
+        """Wait until the notification for the order is sent; give what it says."""
+        url = f"{self.shop.system.system.invoke_url('notification')}/api/notification/{order.id}"
+
+        async def sent() -> str | None:
+            try:
+                answer = await self.shop.http.get(url)
+            except httpx.HTTPError:
+                return None
+            is_sent = (
+                answer.status_code == 200
+                and answer.content
+                and answer.json()["state"] == "SENT"
+            )
+            return answer.json()["text"] if is_sent else None
+
+        return await eventually(sent, f"{order.customer} is notified", deadline)
+
+    async def has_read(self, order: Order) -> list[str]:
+        """Give the lines about the order that the notification service has printed."""
+        written = self.shop.system.apps["notification"].said()
+        return [line for line in written.splitlines() if order.id in line]

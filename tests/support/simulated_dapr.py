@@ -1,0 +1,200 @@
+"""The simulated sidecar: the part of Dapr's HTTP API that the services use, with a broker behind it.
+
+tests/conformance holds it against the real daprd: what it does, daprd does. Where it cannot do as daprd
+does, it raises NotImplementedError. (`refused` alone is held against nothing: RabbitMQ refuses no one event.)
+"""
+
+import asyncio
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis.sidecar import Sidecar
+
+CLOUD_EVENT = "application/cloudevents+json"
+LARGEST = 4 * 1024 * 1024
+"""Bytes that daprd reads of a request; what is longer ends for it in the middle of the JSON."""
+
+
+@dataclass
+class SimulatedDapr:
+    """One broker, and for every app a sidecar in front of it; knobs for how they are today."""
+
+    available: bool = True
+    refused: set[str] = field(default_factory=set)
+    published: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    queue: deque[dict[str, Any]] = field(default_factory=deque)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    running: bool = True
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Answer at once, until a test clears `answering`."""
+        self.answering.set()
+        publish = "/v1.0/publish/bulk/{pubsub}/{topic}"
+        routes = [
+            Route(publish, self._publish, methods=["POST"]),
+            Route("/v1.0/metadata", self._metadata),
+        ]
+        self.app = Starlette(routes=routes)
+
+    def sidecar(self) -> Sidecar:
+        """Make a service's own way to this Dapr."""
+        return Sidecar("http://sidecar", transport=Wire(self))
+
+    async def deliver_to(self, app: FastAPI) -> list[str]:
+        """Deliver what is in the queue to an app, once each; give what it answered."""
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://app"
+        ) as client:
+            listed = (await client.get("/dapr/subscribe")).json()
+            heard = {each["topic"]: each for each in listed}
+            self.subscriptions |= heard
+            return [await self._deliver(client, heard) for _ in range(len(self.queue))]
+
+    async def _deliver(
+        self, client: httpx.AsyncClient, heard: dict[str, dict[str, Any]]
+    ) -> str:
+        event = self.queue.popleft()
+        answer = await client.post(
+            _route(heard, event),
+            content=json.dumps(event, ensure_ascii=False),
+            headers={"content-type": CLOUD_EVENT},
+        )
+        if (verdict := _verdict(answer)) == "RETRY":
+            self.queue.append(event)
+        return verdict
+
+    async def _publish(self, request: Request) -> Response:
+        pubsub, topic = request.path_params["pubsub"], request.path_params["topic"]
+        if pubsub != "pubsub":
+            return JSONResponse({"errorCode": "ERR_PUBSUB_NOT_FOUND"}, 404)
+        try:
+            events = _entries(await request.body())
+        except ValueError as error:
+            wrong = {"errorCode": "ERR_PUBSUB_EVENTS_SER", "message": str(error)}
+            return JSONResponse(wrong, 400)
+        if None in events.values():
+            raise httpx.RemoteProtocolError("daprd panics, and closes the connection")
+        if not all(isinstance(event, dict) for event in events.values()):
+            return JSONResponse({"errorCode": "ERR_PUBSUB_CLOUD_EVENTS_SER"}, 500)
+        added = {"topic": topic, "pubsubname": pubsub}
+        envelopes = {each: _envelope(event) | added for each, event in events.items()}
+        self.batches.append(len(events))
+        failed = {each: why for each in events if (why := self._refusal(events[each]))}
+        self.published += [events[each] for each in events if each not in failed]
+        self.queue += [envelopes[each] for each in events if each not in failed]
+        return _failure(failed) if failed else Response(status_code=204)
+
+    def _refusal(self, event: dict[str, Any]) -> str | None:
+        if not self.available:
+            return "channel not initialized"
+        return "the broker refused it" if event.get("id") in self.refused else None
+
+    async def _metadata(self, _request: Request) -> Response:
+        component = {"name": "pubsub", "type": "pubsub.simulated", "version": "v1"}
+        listed = [_listed(each) for each in self.subscriptions.values()]
+        # What is empty, daprd leaves out.
+        subscriptions = {"subscriptions": listed} if listed else {}
+        return JSONResponse({"components": [component], **subscriptions})
+
+
+class Wire(httpx.ASGITransport):
+    """The way to a simulated sidecar, on which calls fail and time out as on a real one."""
+
+    def __init__(self, dapr: SimulatedDapr) -> None:
+        super().__init__(dapr.app)
+        self._dapr = dapr
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request, unless the sidecar does not run or takes too long to answer."""
+        if not self._dapr.running:
+            raise httpx.ConnectError("connection refused", request=request)
+        try:
+            async with asyncio.timeout(request.extensions["timeout"]["read"]):
+                await self._dapr.answering.wait()
+                return await super().handle_async_request(request)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer", request=request) from error
+
+
+def _entries(body: bytes) -> dict[str, Any]:
+    # What Python takes for a number beyond JSON, as NaN, makes int() raise ValueError.
+    batch = json.loads(body[:LARGEST], parse_int=_as_go_reads, parse_constant=int)
+    if not isinstance(batch, list) or not all(isinstance(each, dict) for each in batch):
+        raise ValueError("it is no list of entries")
+    if any(each.keys() - {"entryId", "contentType", "event"} for each in batch):
+        raise NotImplementedError("entries with metadata of their own")
+    if any(each.get("contentType") != CLOUD_EVENT for each in batch):
+        raise NotImplementedError("entries that are no CloudEvents")
+    ids = [each.get("entryId") for each in batch]
+    if len(set(ids)) < len(ids) or not all(
+        isinstance(each, str) and each for each in ids
+    ):
+        raise ValueError("entryId is duplicated or not present for entry")
+    return {each["entryId"]: each.get("event") for each in batch}
+
+
+def _as_go_reads(digits: str) -> int:
+    # As a float of 64 bits, written again with as few digits as tell it from its neighbours.
+    return int(Decimal(repr(float(digits))))
+
+
+def _envelope(event: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(event.get("traceparent") or event.get("traceid") or "", str):
+        raise NotImplementedError("daprd 1.18.2 dies when it delivers such a trace id")
+    traces = {} if "traceid" in event else {"traceid": "", "traceparent": ""}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    completed = {"time": now, "tracestate": "", **event, **traces}
+    defaults = {"source": "Dapr", "type": "com.dapr.event.sent", "specversion": "1.0"}
+    missing = {name for name in defaults if completed.get(name) is None}
+    return completed | {name: defaults[name] for name in missing}
+
+
+def _failure(failed: dict[str, str]) -> Response:
+    entries = [{"entryId": each, "error": why} for each, why in failed.items()]
+    answer = {"failedEntries": entries, "errorCode": "ERR_PUBSUB_PUBLISH_MESSAGE"}
+    return JSONResponse(answer, 500)
+
+
+def _listed(subscription: dict[str, Any]) -> dict[str, Any]:
+    said = {name: subscription[name] for name in ("pubsubname", "topic", "metadata")}
+    rules = [{"path": subscription["route"]}]
+    return said | {"rules": rules, "deadLetterTopic": "", "type": "PROGRAMMATIC"}
+
+
+def _route(heard: dict[str, dict[str, Any]], event: dict[str, Any]) -> str:
+    if event["topic"] not in heard:
+        raise NotImplementedError("a broker drops what nobody hears; this one keeps it")
+    subscription = heard[event["topic"]]
+    beyond = subscription.keys() - {"pubsubname", "topic", "route", "metadata"}
+    if beyond or "rawPayload" in subscription["metadata"]:
+        raise NotImplementedError(f"subscriptions with {beyond or 'rawPayload'}")
+    return str(subscription["route"])
+
+
+def _verdict(answer: httpx.Response) -> str:
+    if answer.status_code == 404:
+        return "DROP"
+    if not answer.is_success:
+        return "RETRY"
+    try:
+        said, _ = json.JSONDecoder().raw_decode(answer.text.lstrip())
+        status = {key.lower(): value for key, value in said.items()}.get("status")
+    except (ValueError, AttributeError):
+        return "SUCCESS"
+    if not status or not isinstance(status, str):
+        return "SUCCESS"
+    return status if status in {"SUCCESS", "DROP"} else "RETRY"

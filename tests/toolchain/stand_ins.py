@@ -1,0 +1,117 @@
+"""A machine to set up that is only a folder: stand-in programs on its PATH, and no others."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from toolchain.machine import Machine
+
+CLONE = Path(__file__).parent.parent.parent
+TOOLS = (
+    "cat",
+    "chmod",
+    "cp",
+    "mkdir",
+    "mkfifo",
+    "mv",
+    "rm",
+    "setpriv",
+    "sleep",
+    "touch",
+)
+
+
+def bare_machine(folder: Path, **variables: str) -> Machine:
+    """A machine with the clone's Go modules and nothing on the PATH that set-up could use."""
+    root, tools = folder / "clone", folder / "tools"
+    for name in ("cli", "runtime"):
+        shutil.copytree(CLONE / "toolchain" / name, root / "toolchain" / name)
+    shutil.copy(CLONE / "toolchain" / "go-requirements.txt", root / "toolchain")
+    (root / "requirements-dev.txt").write_text("one==1\ntwo==2\n")
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (folder / "home").mkdir()
+    tools.mkdir()
+    for tool in filter(shutil.which, TOOLS):
+        (tools / tool).symlink_to(shutil.which(tool) or "")
+    path = f"{folder / 'programs'}:{tools}"
+    environment = {"PATH": path, "HOME": str(folder / "home"), "RECORD": str(folder)}
+    return Machine(root, {**environment, **variables}, folder / "system")
+
+
+def stand_in(folder: Path, name: str, script: str) -> Path:
+    """A program on the machine's PATH; it notes its arguments, then does what the script says."""
+    return program(
+        folder / "programs" / name, f'echo "$@" >>"$RECORD/{name}.calls"\n{script}'
+    )
+
+
+def program(path: Path, script: str) -> Path:
+    """A shell script that can be executed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def calls(folder: Path, name: str) -> list[str]:
+    """With what a stand-in was called, one line a call."""
+    record = folder / f"{name}.calls"
+    return record.read_text().splitlines() if record.exists() else []
+
+
+def go_that(folder: Path, ending: str, version: str = "1.26.8") -> Path:
+    """A Go that writes a program of Dapr's where it is told, and ends as the script says."""
+    return stand_in(
+        folder,
+        "go",
+        f'[ "$1" = version ] && echo "go version go{version} linux/amd64" && exit\n'
+        'while [ "$1" != -o ]; do shift; done\n'
+        'echo "#!/bin/sh" >"$2" && chmod +x "$2"\n' + ending,
+    )
+
+
+GOOD_ENDING = 'case "$2" in *daprd*) echo "echo 1.18.2" ;; *) echo "echo CLI version: 1.16.5" ;; esac >>"$2"'
+
+
+def python_that_works(folder: Path) -> Path:
+    """A Python that makes a virtual environment of stand-ins, whose pip notes what it was asked."""
+    inner = 'echo "$@" >>"$RECORD/pip.calls"'
+    return stand_in(
+        folder,
+        "python3",
+        'while [ $# -gt 1 ]; do shift; done\nrm -rf "$1"; mkdir -p "$1/bin"\n'
+        f"echo '#!/bin/sh' >\"$1/bin/python\"; echo '{inner}' >>\"$1/bin/python\"\n"
+        'chmod +x "$1/bin/python"',
+    )
+
+
+def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
+    """Another Python process that does some of set-up's work on the machine, as the command line would."""
+    arguments = [str(machine.root), str(machine.system), machine.environment["PATH"]]
+    script = (
+        "import signal, sys; from pathlib import Path\n"
+        "from toolchain import attempt, build, programs, rabbitmq_node\n"
+        "from toolchain.machine import Machine\n"
+        "root, system = map(Path, sys.argv[1:3]); folder = root.parent\n"
+        "environment = {'PATH': sys.argv[3], 'HOME': str(folder / 'home'), 'RECORD': str(folder)}\n"
+        "machine = Machine(root, environment, system)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.exit(attempt.attempt(lambda: {work}))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", script, *arguments],
+        cwd=CLONE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], within: float = 20) -> None:
+    """Return as soon as the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

@@ -1,0 +1,127 @@
+"""The project's own RabbitMQ node, for real: it serves, keeps its data, and leaves nothing behind."""
+
+import base64
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain.stand_ins import bare_machine, elsewhere, program, until
+from toolchain import amqp, rabbitmq_node
+from toolchain.failure import Failure
+from toolchain.rabbitmq_node import Node, node_in
+
+pytestmark = pytest.mark.system
+
+QUEUE = "/api/queues/%2F/kept"
+
+
+def ask(node: Node, method: str, path: str, body: object = None) -> object:
+    """Ask the node's management page."""
+    page = http.client.HTTPConnection("127.0.0.1", node.management_port, timeout=10)
+    login = base64.b64encode(b"guest:guest").decode()
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    with closing(page):
+        page.request(method, path, json.dumps(body), headers)
+        answer = page.getresponse().read()
+    return json.loads(answer or b"null")
+
+
+def publish(node: Node, text: str) -> None:
+    """Put a message that must survive into a queue that does."""
+    ask(node, "PUT", QUEUE, {"durable": True})
+    body = {"properties": {"delivery_mode": 2}, "routing_key": "kept", "payload": text}
+    ask(
+        node,
+        "POST",
+        "/api/exchanges/%2F/amq.default/publish",
+        {**body, "payload_encoding": "string"},
+    )
+
+
+def messages(node: Node) -> list[str]:
+    """What waits in the queue."""
+    how = {"count": 10, "ackmode": "ack_requeue_true", "encoding": "auto"}
+    found = ask(node, "POST", f"{QUEUE}/get", how)
+    assert isinstance(found, list)
+    return [message["payload"] for message in found]
+
+
+def processes_of(node: Node) -> Iterator[str]:
+    """Every process that has the node's folder in its environment."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(node.folder).encode() in (process / "environ").read_bytes():
+                yield (process / "comm").read_text().strip()
+        except OSError:
+            continue
+
+
+def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    node = node_in(tmp_path / "rabbitmq")
+
+    with rabbitmq_node.running(node):
+        assert amqp.probe("127.0.0.1", node.amqp_port).product == "RabbitMQ"
+        listeners = ask(node, "GET", "/api/nodes")
+        assert '"ip_address": "::"' not in json.dumps(listeners)
+        assert "beam.smp" in list(processes_of(node))
+
+    until(lambda: not list(processes_of(node)))
+    assert amqp.probe("127.0.0.1", node.amqp_port) == amqp.NOTHING
+
+
+def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:
+    node = node_in(tmp_path / "rabbitmq")
+    started = rabbitmq_node.start(node)
+    try:
+        publish(node, "first")
+    finally:
+        rabbitmq_node.kill(started)
+    until(lambda: not list(processes_of(node)))
+
+    with rabbitmq_node.running(node):
+        assert messages(node) == ["first"]
+        publish(node, "second")
+
+    with rabbitmq_node.running(node):
+        assert messages(node) == ["first", "second"]
+
+
+def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
+    machine = bare_machine(tmp_path)
+    folder = tmp_path / "rabbitmq"
+    work = f"(rabbitmq_node.start(rabbitmq_node.node_in(Path('{folder}'))), print('up'), sys.stdin.read())"
+    with elsewhere(work, machine) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "up\n"
+        node = node_in(folder)
+        assert "beam.smp" in list(processes_of(node))
+
+        parent.kill()
+
+    until(lambda: not list(processes_of(node)), within=30)
+
+
+def test_two_nodes_never_share_their_data(tmp_path: Path) -> None:
+    node = node_in(tmp_path / "rabbitmq")
+    with (
+        rabbitmq_node.running(node),
+        pytest.raises(Failure, match="Another node works with the data"),
+    ):
+        rabbitmq_node.start(node_in(node.folder), patience=0.1)
+
+
+def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    node = node_in(tmp_path / "rabbitmq")
+    program(node.folder / "data" / f"{node.name}@localhost", "not a folder")
+
+    with pytest.raises(Failure, match="could not be started") as failure:
+        rabbitmq_node.start(node)
+
+    assert "ended at once" in failure.value.why
+    until(lambda: not list(processes_of(node)))

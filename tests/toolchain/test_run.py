@@ -1,0 +1,127 @@
+"""The verbs as a person types them, in a terminal, on a system of their own."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.eventually import within
+from tests.support.terminal import CTRL_C, Terminal
+from toolchain import run, runfile
+from toolchain.runfile import ROOT, System
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+LINE = r"Notification for Order [0-9a-f-]{36}: Dear Jane Doe, your order was created at [0-9T:.-]+Z\."
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    """Find ports for a system of our own; what it keeps is removed."""
+    offset = runfile.free_offset()
+    system = runfile.load(offset)
+    yield system
+    shutil.rmtree(system.state)
+
+
+def make(verb: str, system: System) -> list[str]:
+    """Make the command line for one of the Makefile's verbs."""
+    return ["make", verb, f"OFFSET={system.offset}"]
+
+
+def nothing_is_left(system: System) -> bool:
+    """Tell whether the ports are free, and no process names what the system keeps."""
+    named = [command for command in commands() if str(system.state) in command]
+    return runfile.ports_are_free(system.offset) and not named
+
+
+def commands() -> Iterator[str]:
+    """Give the command line of each process."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield path.read_text()
+
+
+def test_run_and_demo_and_ctrl_c(system: System) -> None:
+    terminal = Terminal(make("run", system), ROOT)
+    shown = terminal.shows("Ctrl-C stops all of it", deadline=120)
+    assert f"http://127.0.0.1:{system.app('order')['appPort']}/docs" in shown
+
+    demo = subprocess.run(
+        make("demo", system), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert demo.returncode == 0, demo.stderr
+    assert (
+        len(re.findall(r"^Notification for Order .*Z\.$", demo.stdout, re.MULTILINE))
+        == 3
+    )
+    assert re.search(LINE, demo.stdout)
+    assert re.search(r"3 customers notified +after \d+, \d+, \d+ ms\n$", demo.stdout)
+    terminal.shows(f"== APP - notification == {LINE}", deadline=10)
+    terminal.types(CTRL_C)
+    terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
+def test_ctrl_c_while_the_system_starts_leaves_nothing(system: System) -> None:
+    terminal = Terminal(make("run", system), ROOT)
+    terminal.shows("Validating config and starting app", deadline=60)
+
+    terminal.types(CTRL_C)
+
+    terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
+def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -> None:
+    demo = subprocess.run(
+        make("demo", system), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert len(re.findall(r"^Notification for Order", demo.stdout, re.MULTILINE)) == 3
+    assert nothing_is_left(system)
+
+
+def test_the_system_by_hand(system: System) -> None:
+    """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
+    dapr = ROOT / ".venv" / "bin" / "dapr"
+    run_file = system.state / "run.yaml"
+    run_file.write_text(yaml.safe_dump(system.document))
+    broker = Terminal(make("broker", system), ROOT)
+    shown = broker.shows("Ctrl-C ends the broker", deadline=60)
+    page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
+    command = f"RABBITMQ_URL={system.amqp_url()} exec {dapr} run -f - <{run_file}"
+    by_hand = Terminal(["sh", "-c", command], ROOT)
+    try:
+        within(60, lambda: run.is_ready(system, page), "the system is ready")
+        data = json.dumps({"customerName": "Jane Doe"})
+        order = [
+            "--app-id",
+            "order",
+            "--method",
+            "api/order",
+            "--verb",
+            "POST",
+            "--data",
+            data,
+        ]
+        invoked = subprocess.run(
+            [dapr, "invoke", *order], capture_output=True, text=True, check=True
+        )
+        assert re.search(r'\{"orderId":"[0-9a-f-]{36}"\}', invoked.stdout)
+        by_hand.shows(f"== APP - notification == {LINE}", deadline=30)
+    finally:
+        by_hand.types(CTRL_C)
+        by_hand.ends(deadline=60)
+        broker.types(CTRL_C)
+        broker.ends(deadline=60)
+    # `dapr run` does not wait for its parts: they are still stopping when it is gone.
+    within(60, lambda: nothing_is_left(system), "every part has ended")

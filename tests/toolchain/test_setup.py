@@ -1,0 +1,96 @@
+"""Set-up as a whole: what it prints, how it ends, and that a second run does nothing."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain.small_broker import hello, listening
+from tests.toolchain.stand_ins import (
+    GOOD_ENDING,
+    bare_machine,
+    calls,
+    go_that,
+    python_that_works,
+)
+from toolchain import attempt, say, setup, steps, virtual_environment
+from toolchain.failure import Failure
+
+
+def test_a_second_run_does_nothing_and_says_little(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_that(tmp_path, GOOD_ENDING)
+    with listening(hello()) as port:
+        machine = bare_machine(tmp_path, RABBITMQ_URL=f"amqp://127.0.0.1:{port}")
+        virtual_environment.prepare(machine, python_that_works(tmp_path))
+        steps.set_up(machine)
+        assert "is built from source, because" in capsys.readouterr().out
+        done = [
+            len(calls(tmp_path, "go")),
+            len([c for c in calls(tmp_path, "pip") if "install" in c]),
+        ]
+
+        steps.set_up(machine)
+
+    said = capsys.readouterr().out
+    assert done == [
+        len(calls(tmp_path, "go")),
+        len([c for c in calls(tmp_path, "pip") if "install" in c]),
+    ]
+    assert len(said.splitlines()) <= 9
+    assert said.rstrip().endswith("type: make run")
+
+
+def test_a_link_is_replaced_and_never_missing(tmp_path: Path) -> None:
+    name = tmp_path / "daprd"
+    steps.link(name, tmp_path / "old")
+
+    steps.link(name, tmp_path / "new")
+
+    assert name.readlink() == tmp_path / "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["daprd"]
+
+
+def fail(error: BaseException) -> None:
+    """Work that ends badly."""
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (Failure("It broke", "Old.", "Buy one."), 1, ["It broke", "Old.", "Buy one."]),
+        (KeyboardInterrupt(), 130, ["stopped; run it again to go on where it stopped"]),
+        (OSError(28, "No space", "a-file"), 1, ["a-file", "No space", "Make room"]),
+    ],
+)
+def test_what_goes_wrong_is_said_without_a_traceback(
+    error: BaseException,
+    code: int,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert attempt.attempt(lambda: fail(error)) == code
+
+    said = capsys.readouterr()
+    assert all(word in said.out for word in words)
+    assert "Traceback" not in said.out + said.err
+
+
+def test_a_python_that_is_too_old_is_told_so() -> None:
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer.* is 3\.9"):
+        setup.refuse_old_python((3, 9))
+
+
+def test_marks_are_plain_where_the_terminal_cannot_show_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+
+    say.done("Python", "3 packages, München")
+
+    screen.seek(0)
+    assert screen.read() == "  + Python    3 packages, M?nchen\n"
