@@ -34,6 +34,8 @@ class Utc(TypeDecorator[datetime]):
     def process_bind_param(
         self, value: datetime | None, dialect: Dialect
     ) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(
@@ -44,7 +46,8 @@ class Utc(TypeDecorator[datetime]):
 
 def create_engine(url: str) -> AsyncEngine:
     """Open the database at an SQLAlchemy URL (sqlite+aiosqlite:///path/to/file.db)."""
-    engine = create_async_engine(url)
+    # An error's text goes to logs and dead letters; what customers sent does not.
+    engine = create_async_engine(url, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -125,8 +128,13 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
     # The driver would begin transactions itself, late and deferred: `_begin` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        # The pool forgets a connection that could not be set up, and its thread would stay for ever.
+        connection.close()
+        raise
     cursor.close()
 
 

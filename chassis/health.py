@@ -23,6 +23,11 @@ async def is_ready(request: Request) -> dict[str, str]:
     missing = [
         *await _missing_database(state.database),
         *await _missing_in_sidecar(state.sidecar, state.needs),
+        *(
+            f"the {task.get_name()}: it has ended"
+            for task in state.tasks
+            if task.done()
+        ),
     ]
     if missing:
         raise NotReady("; ".join(missing), missing=missing)
@@ -44,8 +49,8 @@ async def _missing_in_sidecar(sidecar: Sidecar, needs: frozenset[str]) -> list[s
         loaded = await sidecar.metadata()
     except SidecarUnavailable as error:
         return [f"the sidecar: {error}"]
-    there = {component["name"] for component in loaded.get("components", [])}
+    there = {each["name"] for each in loaded.get("components") or []}
     there |= {
-        f"subscription to {each['topic']}" for each in loaded.get("subscriptions", [])
+        f"subscription to {each['topic']}" for each in loaded.get("subscriptions") or []
     }
     return [f"the sidecar has no {need}" for need in sorted(needs - there)]

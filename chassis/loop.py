@@ -41,6 +41,9 @@ class Loop:
 
     async def run(self) -> None:
         """Work until `stop`."""
+        await self._until_it_succeeds(self._work)
+
+    async def _work(self) -> None:
         async with exclusive(self.lock):
             self._at_work = True
             await self._until_it_succeeds(self.begin)
@@ -56,8 +59,7 @@ class Loop:
         if self._at_work:
             await asyncio.wait([task], timeout=_GRACE)
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.gather(task, return_exceptions=True)
 
     async def _until_it_succeeds(self, work: Callable[[], Awaitable[_T]]) -> _T | None:
         while not self._stopping.is_set():

@@ -4,18 +4,22 @@ To write a migration after a change of a model: python -m chassis.migration orde
 """
 
 import asyncio
-import fcntl
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import IO, Literal
 
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData
 
 from chassis.database import Utc, create_engine, sqlite_file
+from chassis.lock import try_lock
+
+PATIENCE = 60.0
+"""How long another process may migrate the same database, in seconds."""
 
 _SERVICES = Path(__file__).parent.parent / "services"
 
@@ -34,8 +38,19 @@ def upgrade(service: str, url: str) -> None:
     file = sqlite_file(url)
     file.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{file}.migration.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock)
         command.upgrade(configuration(service, url), "head")
+
+
+def _wait_for(lock: IO[bytes]) -> None:
+    # Not without end: a thread cannot be told to stop, and the service could not end meanwhile.
+    deadline = time.monotonic() + PATIENCE
+    while not try_lock(lock):
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"another process has migrated for {PATIENCE:.0f} s ({lock.name})"
+            )
+        time.sleep(0.1)
 
 
 def run(models: Sequence[MetaData]) -> None:
@@ -45,10 +60,12 @@ def run(models: Sequence[MetaData]) -> None:
 
 async def _run(url: str, models: Sequence[MetaData]) -> None:
     engine = create_engine(url)
-    async with engine.connect() as connection:
-        await connection.run_sync(_migrate, models)
-        await connection.commit()
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate, models)
+            await connection.commit()
+    finally:
+        await engine.dispose()
 
 
 def _migrate(connection: Connection, models: Sequence[MetaData]) -> None:

@@ -67,20 +67,19 @@ class Relay:
         """Publish one batch; tell whether there was any. Raises SidecarUnavailable when nothing was taken."""
         async with self.database.write() as session:
             claimed = await claim(session, self.owner, probing=self.probing)
-        for topic, rows in groupby(claimed, key=attrgetter("topic")):
-            await self._publish(topic, list(rows))
-        return bool(claimed)
-
-    async def _publish(self, topic: str, rows: Claimed) -> None:
         try:
-            refused = await self._offer(
-                topic, [Entry(row.event_id, row.event) for row in rows]
-            )
+            for topic, rows in groupby(claimed, key=attrgetter("topic")):
+                await self._publish(topic, list(rows))
         except SidecarUnavailable:
             # It counts for no event: all are free again, and the loop waits as a whole.
             self.probing = True
-            await self._release(rows)
+            await self._release(claimed)
             raise
+        return bool(claimed)
+
+    async def _publish(self, topic: str, rows: Claimed) -> None:
+        entries = [Entry(row.event_id, row.event) for row in rows]
+        refused = await self._offer(topic, entries)
         self.probing = False
         await self._mark(rows, refused)
 

@@ -1,6 +1,7 @@
 """What is turned away before a request is read: bodies that are too large, and bodies that are not JSON."""
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import BodyTooLarge, Rejected, UnsupportedMediaType, problem
@@ -23,6 +24,8 @@ class RequestGuard:
         try:
             _check_content_type(Headers(scope=scope))
             body = await _read(receive)
+        except ClientDisconnect:
+            return  # nobody waits for an answer, and half a body is none
         except Rejected as error:
             await problem(error)(scope, receive, send)
         else:
@@ -51,6 +54,8 @@ async def _read(receive: Receive) -> bytes:
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > LIMIT:

@@ -30,9 +30,11 @@ def create(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(migration.upgrade, name, database.url)
-        async with sidecar, _running(loops):
-            yield
-        await database.close()
+        try:
+            async with sidecar, _running(loops) as app.state.tasks:
+                yield
+        finally:
+            await database.close()
 
     app = FastAPI(title=f"{name} service", lifespan=lifespan)
     app.state.database, app.state.sidecar, app.state.needs = database, sidecar, needs
@@ -43,9 +45,11 @@ def create(
 
 
 @asynccontextmanager
-async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
+async def _running(loops: Sequence[Loop]) -> AsyncIterator[list[asyncio.Task[None]]]:
     tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
-    yield
-    await asyncio.gather(
-        *(loop.stop(task) for loop, task in zip(loops, tasks, strict=True))
-    )
+    try:
+        yield tasks
+    finally:
+        await asyncio.gather(
+            *(loop.stop(task) for loop, task in zip(loops, tasks, strict=True))
+        )

@@ -1,13 +1,19 @@
 """Settings come from the environment, are read once by each service's app.py, and never change."""
 
 import sys
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EX_CONFIG = 78
 """The exit status that says "the configuration is wrong" (sysexits.h): starting again will not help."""
+
+
+def _is_supported(url: str) -> str:
+    if not url.startswith("sqlite+aiosqlite:///"):
+        raise ValueError("it must be of the form sqlite+aiosqlite:///path/to/file.db")
+    return url
 
 
 class ServiceSettings(BaseSettings):
@@ -15,11 +21,11 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    database_url: str
+    database_url: Annotated[str, AfterValidator(_is_supported)]
     # Dapr sets this one for the apps that it runs.
-    dapr_http_port: int = 3500
-    pubsub_name: str = "pubsub"
-    log_level: str = "INFO"
+    dapr_http_port: int = Field(3500, ge=1, le=65535)
+    pubsub_name: str = Field("pubsub", min_length=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
     def sidecar_url(self) -> str:

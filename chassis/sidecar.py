@@ -1,5 +1,6 @@
 """The one way out of a service: its Dapr sidecar, over HTTP on the loopback interface."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,6 +14,10 @@ class SidecarUnavailable(Exception):
 
 class PublishRejected(Exception):
     """The sidecar refuses this request as a whole, and says that trying again as it is will not help."""
+
+
+UNREADABLE = "ERR_PUBSUB_CLOUD_EVENTS_SER"
+"""What daprd says, with status 500, of an event that is JSON but no object."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,10 @@ class Sidecar:
         deadline: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._deadline = deadline
         # Proxies of the environment are for the world outside, not for the sidecar.
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=deadline, transport=transport, trust_env=False
+            base_url=url, timeout=None, transport=transport, trust_env=False
         )
 
     async def __aenter__(self) -> Self:
@@ -62,7 +68,7 @@ class Sidecar:
         failed = _failed_entries(answer)
         if failed:
             return failed
-        if answer.status_code in {400, 413, 422}:
+        if answer.status_code == 400 or UNREADABLE in answer.text:
             raise PublishRejected(answer.text)
         raise SidecarUnavailable(
             f"publishing was answered {answer.status_code} {answer.text[:200]}"
@@ -71,9 +77,12 @@ class Sidecar:
     async def metadata(self) -> dict[str, Any]:
         """Give what the sidecar has loaded: components, subscriptions (Dapr: GET /v1.0/metadata)."""
         answer = await self._call("GET", "/v1.0/metadata")
-        if answer.status_code != 200:
+        try:
+            metadata = answer.json() if answer.status_code == 200 else None
+        except ValueError:
+            metadata = None
+        if not isinstance(metadata, dict):
             raise SidecarUnavailable(f"its metadata was answered {answer.status_code}")
-        metadata: dict[str, Any] = answer.json()
         return metadata
 
     async def _call(
@@ -81,8 +90,12 @@ class Sidecar:
     ) -> httpx.Response:
         headers = {"content-type": "application/json"} if body else None
         try:
-            return await self._http.request(method, path, content=body, headers=headers)
-        except httpx.HTTPError as error:
+            # The whole call's time: httpx would count the time between two bytes.
+            async with asyncio.timeout(self._deadline):
+                return await self._http.request(
+                    method, path, content=body, headers=headers
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
             raise SidecarUnavailable(
                 f"the sidecar does not answer ({type(error).__name__})"
             ) from error

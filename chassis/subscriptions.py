@@ -46,7 +46,6 @@ def read_tuning(resource: Path | None) -> dict[str, str]:
     """
     if resource is None:
         return {}
-    document: dict[str, Any] = yaml.safe_load(resource.read_text())
-    return {
-        key: str(value) for key, value in document["spec"].get("metadata", {}).items()
-    }
+    # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
+    document: dict[str, Any] = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
+    return dict(document["spec"].get("metadata") or {})

@@ -18,6 +18,7 @@ import yaml
 
 from toolchain import descendants, rabbitmq, rabbitmq_page, runfile, say
 from toolchain.attempt import attempt
+from toolchain.failure import Failure
 from toolchain.machine import Machine, this_machine
 from toolchain.runfile import System
 
@@ -135,9 +136,11 @@ def _wait_until_ready(
     cli: subprocess.Popen[bytes], system: System, provided: rabbitmq.Broker
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
+    keepers = 0
     while not is_ready(system, provided.page):
-        if cli.poll() is not None:
-            raise Interrupted
+        keepers, before = len(descendants.children(cli.pid)), keepers
+        if cli.poll() is not None or keepers < before:
+            raise _given_up()
         if time.monotonic() > deadline:
             say.warning(
                 "services",
@@ -145,6 +148,14 @@ def _wait_until_ready(
             )
             return
         time.sleep(0.2)
+
+
+def _given_up() -> Failure:
+    return Failure(
+        "The system cannot run",
+        "A part of it gave up; what it said, and what its keeper says of it, stands above or in .dapr/logs.",
+        "Correct that, then run it again.",
+    )
 
 
 def is_ready(system: System, page: str | None) -> bool:

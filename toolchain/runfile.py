@@ -51,7 +51,7 @@ def _moved(original: dict[str, Any], offset: int, state: Path) -> dict[str, Any]
         _configuration(document["common"]["configFilePath"], state)
     )
     for app in document["apps"]:
-        moved = {name: app[name] + offset for name in PORTS}
+        moved = _ports(app, offset)
         app["command"] = [
             part.replace(f"--port={app['appPort']}", f"--port={moved['appPort']}")
             for part in app["command"]
@@ -61,6 +61,12 @@ def _moved(original: dict[str, Any], offset: int, state: Path) -> dict[str, Any]
             env={"DATABASE_URL": f"sqlite+aiosqlite:///{state / app['appID']}.db"},
         )
     return document
+
+
+def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
+    # 50001 lies where the kernel takes ports for outgoing connections: one may be taken at any moment.
+    ports = {name: app[name] + offset for name in ("appPort", "daprHTTPPort")}
+    return {**ports, "daprGRPCPort": ports["daprHTTPPort"] + 50}
 
 
 def _configuration(path: str, state: Path) -> Path:
@@ -85,12 +91,10 @@ def free_offset() -> int:
 
 def ports_are_free(offset: int) -> bool:
     """Tell whether nothing listens where a system with this offset would."""
-    usual = [
-        AMQP,
-        MANAGEMENT,
-        *(app[name] for app in load().document["apps"] for name in PORTS),
-    ]
-    return all(_is_free(port + offset) for port in usual)
+    ports = [AMQP + offset, MANAGEMENT + offset]
+    for app in load().document["apps"]:
+        ports += _ports(app, offset).values()
+    return all(_is_free(port) for port in ports)
 
 
 def _is_free(port: int) -> bool:

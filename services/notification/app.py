@@ -1,8 +1,7 @@
 """The notification service: tells the customer of each order, once."""
 
-from pathlib import Path
-
 from fastapi import FastAPI
+from pydantic import FilePath
 
 from chassis import service, telemetry
 from chassis.database import Database
@@ -19,7 +18,7 @@ class Settings(ServiceSettings):
 
     database_url: str = "sqlite+aiosqlite:///.local/notification.db"
     # The broker's folder says how its subscriptions are to be: chassis/subscriptions.py.
-    subscription_file: Path | None = None
+    subscription_file: FilePath | None = None
 
 
 def create_app(

@@ -142,9 +142,9 @@ REFUSED = {
     "an entry id of another": Refusal(
         Entry("good", "{}"), PublishRejected, 400, SERIALIZATION
     ),
-    "an array": Refusal(Entry("1", "[7]"), SidecarUnavailable, 500, CREATION),
-    "a string": Refusal(Entry("1", '"{}"'), SidecarUnavailable, 500, CREATION),
-    "a number": Refusal(Entry("1", "7"), SidecarUnavailable, 500, CREATION),
+    "an array": Refusal(Entry("1", "[7]"), PublishRejected, 500, CREATION),
+    "a string": Refusal(Entry("1", '"{}"'), PublishRejected, 500, CREATION),
+    "a number": Refusal(Entry("1", "7"), PublishRejected, 500, CREATION),
     # daprd panics, and the connection closes without an answer.
     "null": Refusal(Entry("1", "null"), SidecarUnavailable, None, None),
 }

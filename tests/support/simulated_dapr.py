@@ -112,22 +112,18 @@ class SimulatedDapr:
 
 
 class Wire(httpx.ASGITransport):
-    """The way to a simulated sidecar, on which calls fail and time out as on a real one."""
+    """The way to a simulated sidecar, on which calls fail and wait as on a real one."""
 
     def __init__(self, dapr: SimulatedDapr) -> None:
         super().__init__(dapr.app)
         self._dapr = dapr
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request, unless the sidecar does not run or takes too long to answer."""
+        """Carry a request, unless the sidecar does not run; it waits while the sidecar does not answer."""
         if not self._dapr.running:
             raise httpx.ConnectError("connection refused", request=request)
-        try:
-            async with asyncio.timeout(request.extensions["timeout"]["read"]):
-                await self._dapr.answering.wait()
-                return await super().handle_async_request(request)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("no answer", request=request) from error
+        await self._dapr.answering.wait()
+        return await super().handle_async_request(request)
 
 
 def _entries(body: bytes) -> dict[str, Any]:

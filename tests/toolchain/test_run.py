@@ -1,8 +1,8 @@
 """The verbs as a person types them, in a terminal, on a system of their own."""
 
-import json
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 LINE = r"Notification for Order [0-9a-f-]{36}: Dear Jane Doe, your order was created at [0-9T:.-]+Z\."
 
 
+ACCEPTED = r'\{"orderId":"[0-9a-f-]{36}"\}'
+
+
 @pytest.fixture
 def system() -> Iterator[System]:
     """Find ports for a system of our own; what it keeps is removed."""
@@ -28,6 +31,25 @@ def system() -> Iterator[System]:
     system = runfile.load(offset)
     yield system
     shutil.rmtree(system.state)
+
+
+def readme(beginning: str) -> str:
+    """Give the command of the README that begins like this."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    return next(line for line in lines if line.startswith(beginning))
+
+
+def typed(command: str) -> str:
+    """Type a command into a shell; give what it prints."""
+    ended = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return ended.stdout + ended.stderr
+
+
+def port(system: System) -> int:
+    """Give the port of the order service's sidecar."""
+    return int(system.app("order")["daprHTTPPort"])
 
 
 def make(verb: str, system: System) -> list[str]:
@@ -65,8 +87,27 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
     assert re.search(LINE, demo.stdout)
     assert re.search(r"3 customers notified +after \d+, \d+, \d+ ms\n$", demo.stdout)
     terminal.shows(f"== APP - notification == {LINE}", deadline=10)
+    assert re.search(
+        ACCEPTED, typed(readme("curl ").replace(":3500", f":{port(system)}"))
+    )
     terminal.types(CTRL_C)
     terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
+def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
+    system: System,
+) -> None:
+    with socket.socket() as somebody_else:
+        somebody_else.bind(("127.0.0.1", int(system.app("notification")["appPort"])))
+        somebody_else.listen()
+        terminal = Terminal(make("run", system), ROOT)
+        terminal.shows(
+            "keeper: notification is not started again.*address already in use",
+            deadline=120,
+        )
+        terminal.shows("The system cannot run", deadline=60)
+        assert terminal.ends(deadline=60) != 0
     assert nothing_is_left(system)
 
 
@@ -102,21 +143,8 @@ def test_the_system_by_hand(system: System) -> None:
     by_hand = Terminal(["sh", "-c", command], ROOT)
     try:
         within(60, lambda: run.is_ready(system, page), "the system is ready")
-        data = json.dumps({"customerName": "Jane Doe"})
-        order = [
-            "--app-id",
-            "order",
-            "--method",
-            "api/order",
-            "--verb",
-            "POST",
-            "--data",
-            data,
-        ]
-        invoked = subprocess.run(
-            [dapr, "invoke", *order], capture_output=True, text=True, check=True
-        )
-        assert re.search(r'\{"orderId":"[0-9a-f-]{36}"\}', invoked.stdout)
+        invoke = f"{readme('. .venv/bin/activate')} && {readme('dapr invoke ')}"
+        assert re.search(ACCEPTED, typed(invoke))
         by_hand.shows(f"== APP - notification == {LINE}", deadline=30)
     finally:
         by_hand.types(CTRL_C)

