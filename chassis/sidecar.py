@@ -41,7 +41,10 @@ class Sidecar:
         self._deadline = deadline
         # Proxies of the environment are for the world outside, not for the sidecar.
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=None, transport=transport, trust_env=False
+            base_url=url,
+            timeout=None,  # noqa: S113 - `_call` limits the call as a whole
+            transport=transport,
+            trust_env=False,
         )
 
     async def __aenter__(self) -> Self:
