@@ -39,13 +39,13 @@ class Subscriptions:
 
 
 def read_tuning(resource: Path | None) -> dict[str, str]:
-    """Read what the broker's folder says about its subscriptions: `spec.metadata` of a Dapr Subscription.
+    """Read what the broker's folder says about its subscriptions: the `metadata` of a SubscriptionTuning.
 
-    A subscription made in code replaces, for its topic, the one that daprd finds in that file, without a
-    word; so what the file says is handed on in code. Python knows no broker's settings.
+    A subscription made in code replaces, for its topic, one that is declared for daprd, without a word; so
+    what the folder says is handed on in code. Python knows no broker's settings.
     """
     if resource is None:
         return {}
     # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
     document: dict[str, Any] = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
-    return dict(document["spec"].get("metadata") or {})
+    return dict(document.get("metadata") or {})

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,4 +80,7 @@ def _can_show(text: str) -> bool:
 def _print(text: str) -> None:
     encoding = sys.stdout.encoding or "ascii"
     # Flushed at once: set-up is often watched through a pipe, where a line that waits looks like a hang.
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    with suppress(
+        OSError
+    ):  # a terminal that was closed must not keep us from ending what we started
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)

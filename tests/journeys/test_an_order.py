@@ -6,7 +6,6 @@ import re
 import httpx
 import pytest
 
-from tests.support.eventually import eventually
 from tests.support.shop import Customer, Shop
 from tests.support.sockets import listening_at
 from tests.support.system import RealSystem
@@ -79,27 +78,6 @@ async def test_a_broker_that_is_killed_comes_back_and_what_was_ordered_meanwhile
     for order in (meanwhile, afterwards):
         await customer.is_notified(order, deadline=60)
         assert len(await customer.has_read(order)) == 1
-
-
-async def test_a_keeper_says_in_one_line_that_its_part_died(
-    system: RealSystem, shop: Shop
-) -> None:
-    before = system.apps["notification"].said().count("keeper:")
-    await system.apps["notification"].kill()
-
-    async def is_back() -> bool:
-        return bool(system.apps["notification"].pids())
-
-    await eventually(is_back, "the notification service is started again")
-    said = [
-        line
-        for line in system.apps["notification"].said().splitlines()
-        if line.startswith("keeper:")
-    ]
-    assert said[before:] == [
-        "keeper: notification ended (killed by SIGKILL); it is started again until it runs"
-    ]
-    await system.is_ready()
 
 
 async def test_daprd_hears_the_topic_as_the_code_and_the_brokers_folder_say(

@@ -54,7 +54,7 @@ def port(system: System) -> int:
 
 def make(verb: str, system: System) -> list[str]:
     """Make the command line for one of the Makefile's verbs."""
-    return ["make", verb, f"OFFSET={system.offset}"]
+    return ["make", "--no-print-directory", verb, f"OFFSET={system.offset}"]
 
 
 def nothing_is_left(system: System) -> bool:
@@ -71,27 +71,30 @@ def commands() -> Iterator[str]:
 
 
 def test_run_and_demo_and_ctrl_c(system: System) -> None:
-    terminal = Terminal(make("run", system), ROOT)
-    shown = terminal.shows("Ctrl-C stops all of it", deadline=120)
-    assert f"http://127.0.0.1:{system.app('order')['appPort']}/docs" in shown
+    with Terminal(make("run", system), ROOT) as terminal:
+        shown = terminal.shows("Ctrl-C stops all of it", deadline=120)
+        assert f"http://127.0.0.1:{system.app('order')['appPort']}/docs" in shown
 
-    demo = subprocess.run(
-        make("demo", system), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+        demo = subprocess.run(
+            make("demo", system), cwd=ROOT, capture_output=True, text=True, check=False
+        )
 
-    assert demo.returncode == 0, demo.stderr
-    assert (
-        len(re.findall(r"^Notification for Order .*Z\.$", demo.stdout, re.MULTILINE))
-        == 3
-    )
-    assert re.search(LINE, demo.stdout)
-    assert re.search(r"3 customers notified +after \d+, \d+, \d+ ms\n$", demo.stdout)
-    terminal.shows(f"== APP - notification == {LINE}", deadline=10)
-    assert re.search(
-        ACCEPTED, typed(readme("curl ").replace(":3500", f":{port(system)}"))
-    )
-    terminal.types(CTRL_C)
-    terminal.ends(deadline=60)
+        assert demo.returncode == 0, demo.stderr
+        assert (
+            len(
+                re.findall(r"^Notification for Order .*Z\.$", demo.stdout, re.MULTILINE)
+            )
+            == 3
+        )
+        assert re.search(LINE, demo.stdout)
+        assert re.search(
+            r"3 customers notified +after \d+, \d+, \d+ ms\n$", demo.stdout
+        )
+        terminal.shows(f"== APP - notification == {LINE}", deadline=10)
+        curl = readme("curl ").replace(":3500", f":{port(system)}")
+        assert re.search(ACCEPTED, typed(curl))
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
     assert nothing_is_left(system)
 
 
@@ -101,24 +104,33 @@ def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     with socket.socket() as somebody_else:
         somebody_else.bind(("127.0.0.1", int(system.app("notification")["appPort"])))
         somebody_else.listen()
-        terminal = Terminal(make("run", system), ROOT)
-        terminal.shows(
-            "keeper: notification is not started again.*address already in use",
-            deadline=120,
-        )
-        terminal.shows("The system cannot run", deadline=60)
-        assert terminal.ends(deadline=60) != 0
+        with Terminal(make("run", system), ROOT) as terminal:
+            given_up = (
+                "keeper: notification is not started again.*address already in use"
+            )
+            terminal.shows(given_up, deadline=120)
+            terminal.shows("The system cannot run", deadline=60)
+            assert terminal.ends(deadline=60) != 0
     assert nothing_is_left(system)
 
 
 def test_ctrl_c_while_the_system_starts_leaves_nothing(system: System) -> None:
-    terminal = Terminal(make("run", system), ROOT)
-    terminal.shows("Validating config and starting app", deadline=60)
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("Validating config and starting app", deadline=60)
 
-    terminal.types(CTRL_C)
+        terminal.types(CTRL_C)
 
-    terminal.ends(deadline=60)
+        terminal.ends(deadline=60)
     assert nothing_is_left(system)
+
+
+def test_closing_the_terminal_leaves_nothing(system: System) -> None:
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("Ctrl-C stops all of it", deadline=120)
+
+        terminal.is_closed()
+
+    within(60, lambda: nothing_is_left(system), "every part has ended")
 
 
 def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -> None:
@@ -133,22 +145,19 @@ def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -
 
 def test_the_system_by_hand(system: System) -> None:
     """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
-    dapr = ROOT / ".venv" / "bin" / "dapr"
     run_file = system.state / "run.yaml"
     run_file.write_text(yaml.safe_dump(system.document))
-    broker = Terminal(make("broker", system), ROOT)
-    shown = broker.shows("Ctrl-C ends the broker", deadline=60)
-    page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
-    command = f"RABBITMQ_URL={system.amqp_url()} exec {dapr} run -f - <{run_file}"
-    by_hand = Terminal(["sh", "-c", command], ROOT)
-    try:
-        within(60, lambda: run.is_ready(system, page), "the system is ready")
-        invoke = f"{readme('. .venv/bin/activate')} && {readme('dapr invoke ')}"
-        assert re.search(ACCEPTED, typed(invoke))
-        by_hand.shows(f"== APP - notification == {LINE}", deadline=30)
-    finally:
-        by_hand.types(CTRL_C)
-        by_hand.ends(deadline=60)
+    dapr = f"RABBITMQ_URL={system.amqp_url()} exec {ROOT}/.venv/bin/dapr run -f - <{run_file}"
+    with Terminal(make("broker", system), ROOT) as broker:
+        shown = broker.shows("Ctrl-C ends the broker", deadline=60)
+        page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
+        with Terminal(["sh", "-c", dapr], ROOT) as by_hand:
+            within(60, lambda: run.is_ready(system, page), "the system is ready")
+            invoke = f"{readme('. .venv/bin/activate')} && {readme('dapr invoke ')}"
+            assert re.search(ACCEPTED, typed(invoke))
+            by_hand.shows(f"== APP - notification == {LINE}", deadline=30)
+            by_hand.types(CTRL_C)
+            by_hand.ends(deadline=60)
         broker.types(CTRL_C)
         broker.ends(deadline=60)
     # `dapr run` does not wait for its parts: they are still stopping when it is gone.
