@@ -132,7 +132,7 @@ def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> No
 def _say_progress(program: Program, elapsed: float) -> None:
     say.busy(
         program.name,
-        f"still building, {processes.duration(elapsed)} of about {program.minutes} min",
+        f"still building, {processes.duration(elapsed)} (usually about {program.minutes} min)",
     )
 
 
