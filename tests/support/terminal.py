@@ -51,7 +51,9 @@ class Terminal:
 
     def is_closed(self) -> None:
         """Close the terminal as a person closes its window, and wait for the command to end."""
-        os.killpg(self.pid, signal.SIGHUP)  # a person's shell does this to what runs in it
+        os.killpg(
+            self.pid, signal.SIGHUP
+        )  # a person's shell does this to what runs in it
         os.close(self._terminal)
         os.waitpid(self.pid, 0)
         self._has_ended = True
