@@ -29,7 +29,6 @@ def upgrade() -> None:
         "notification_open",
         "notification",
         ["id"],
-        unique=False,
         sqlite_where=sa.text("state IN ('READY', 'SENDING')"),
     )
     op.create_table(
