@@ -155,6 +155,20 @@ async def test_a_relay_whose_lease_ran_out_marks_nothing(box: Outbox) -> None:
     )
 
 
+async def test_a_relay_marks_nothing_that_another_holds_at_the_same_attempt(
+    box: Outbox,
+) -> None:
+    await box.fill(1)
+    async with box.database.write() as session:
+        mine = await claim(session, box.relay.owner, probing=False)
+    await box.change(owner="another relay")
+
+    await box.relay._mark(mine, {})
+
+    (row,) = await box.rows()
+    assert (row.state, row.owner) == (State.LEASED, "another relay")
+
+
 @pytest.mark.parametrize(
     "lease", [timedelta(seconds=-1), 2 * relay.LEASE], ids=["over", "clock set back"]
 )
