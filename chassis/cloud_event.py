@@ -52,5 +52,5 @@ def envelop(event: Event, *, service: str, subject: UUID, cause: str) -> CloudEv
         correlationid=str(subject),
         causationid=cause,
         aggregateversion=1,
-        data=event.model_dump(mode="json", by_alias=True),
+        data=event.data(),
     )

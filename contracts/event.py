@@ -1,7 +1,8 @@
 """What every event of this system has in common on the wire."""
 
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -17,6 +18,13 @@ def rfc3339(moment: datetime) -> str:
 Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str)]
 
 
+class Way(StrEnum):
+    """How an event travels to those who react to it."""
+
+    PUSHED = "pushed through the broker, and pulled where the broker lost it"
+    PULLED = "pulled alone, within a second or two: nobody waits for it in milliseconds"
+
+
 class Event(BaseModel):
     """Something that happened: immutable, camelCase on the wire, and tolerant of fields it does not know."""
 
@@ -25,6 +33,7 @@ class Event(BaseModel):
     )
 
     version: ClassVar[int] = 1
+    way: ClassVar[Way] = Way.PUSHED
 
     @classmethod
     def topic(cls) -> str:
@@ -35,3 +44,7 @@ class Event(BaseModel):
     def dataschema(cls) -> str:
         """Name the schema and its version, as the CloudEvent's dataschema carries it."""
         return f"urn:contract:{cls.__name__}:{cls.version}"
+
+    def data(self) -> dict[str, Any]:
+        """Give the CloudEvent's `data`, as JSON has it; what was not given is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -12,4 +12,5 @@ class OrderCreated(Event):
 
     order_id: UUID
     customer_name: str = Field(min_length=1, max_length=200)
+    customer_email: str | None = Field(None, min_length=3, max_length=254)
     created_at: Timestamp

@@ -19,7 +19,7 @@ WIRE: dict[str, Any] = {
 
 def on_the_wire(event: OrderCreated) -> dict[str, Any]:
     """Give an event's data as they are sent."""
-    return event.model_dump(mode="json", by_alias=True)
+    return event.data()
 
 
 def test_its_names_on_the_wire_are_camel_case() -> None:
