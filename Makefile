@@ -2,7 +2,9 @@
 PYTHON ?= python3
 # Ports this much higher, and a folder of their own, for a second system beside the first: make run OFFSET=1000
 OFFSET ?= 0
-export OFFSET
+# The folder in components/ that says how events travel: make run BROKER=rabbitmq
+BROKER ?= rabbitmq
+export OFFSET BROKER
 
 .DEFAULT_GOAL := help
 .PHONY: help setup ready run broker demo test check format lock

@@ -1,6 +1,5 @@
 """Places three orders through Dapr invoke and follows each until its customer is notified."""
 
-import os
 import sys
 import time
 from contextlib import nullcontext
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from toolchain import run, runfile, say
+from toolchain import run, say
 from toolchain.attempt import attempt
 from toolchain.failure import Failure
 from toolchain.machine import this_machine
@@ -36,7 +35,7 @@ def main() -> None:
 
 def demonstrate() -> None:
     """Place the orders, print what their customers are told, and sum up."""
-    system = runfile.load(int(os.environ.get("OFFSET", "0")))
+    system = run.chosen()
     is_up = run.answers(f"{system.invoke_url('order')}/healthz")
     log = system.state / "demo.log"
     with nullcontext() if is_up else run.running(this_machine(), system, log):

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from toolchain import amqp, apt, container, rabbitmq_node, say
+from toolchain import amqp, apt, container, rabbitmq_node, rabbitmq_page, say, server
+from toolchain.broker import Broker
 from toolchain.failure import Failure
 from toolchain.machine import Machine
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672"
 PAGE_PORT = 15672
+NAME = "RabbitMQ"
 HERE = ("127.0.0.1", "localhost")
 Way = Literal["running", "node", "package", "container"]
 
@@ -31,19 +33,6 @@ class Address:
     def text(self) -> str:
         """Host and port, without the password."""
         return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Broker:
-    """A broker that answers, and in one line how it came about.
-
-    Its management page is known where the project started it, the node where it is the project's own.
-    """
-
-    url: str
-    how: str
-    page: str | None = None
-    node: rabbitmq_node.RunningNode | None = None
 
 
 def address_of(machine: Machine) -> Address:
@@ -83,7 +72,7 @@ def provide(machine: Machine, folder: Path | None = None) -> Iterator[Broker]:
     found, way = _look(machine, address)
     if way == "running":
         yield Broker(
-            address.url,
+            NAME,
             f"already running ({found.product} {found.version}) at {address.text}",
         )
     elif way == "container":
@@ -155,17 +144,20 @@ def _way_to_start(machine: Machine) -> Way:
     )
 
 
+def keeps(node: rabbitmq_node.Node, topic: str, app_id: str) -> bool:
+    """Tell of the project's own node whether an app's queue is there, and will be after a kill."""
+    return rabbitmq_page.keeps(node.page)(topic, app_id) and node.remembers(
+        f"{app_id}-{topic}"
+    )
+
+
 @contextmanager
 def _own_node(address: Address, folder: Path) -> Iterator[Broker]:
     node = rabbitmq_node.node_in(folder, address.port, PAGE_PORT)
     say.busy("RabbitMQ", "the project's own node starts: about 8 s")
-    with rabbitmq_node.running(node) as started:
-        yield Broker(
-            address.url,
-            f"the project's own node, page {node.page} (guest/guest)",
-            node.page,
-            started,
-        )
+    with server.running(node.server()) as started:
+        how = f"the project's own node, page {node.page} (guest/guest)"
+        yield Broker(NAME, how, started, lambda topic, app: keeps(node, topic, app))
 
 
 @contextmanager
@@ -176,13 +168,14 @@ def _in_container(machine: Machine, address: Address) -> Iterator[Broker]:
         container.start(machine, address.port, PAGE_PORT)
         _wait_for_container(machine, address)
         page = f"http://127.0.0.1:{PAGE_PORT}"
-        yield Broker(address.url, f"a container, page {page} (guest/guest)", page)
+        how = f"a container, page {page} (guest/guest)"
+        yield Broker(NAME, how, keeps=rabbitmq_page.keeps(page))
     finally:
         container.stop(machine)
 
 
 def _wait_for_container(machine: Machine, address: Address) -> None:
-    deadline = time.monotonic() + rabbitmq_node.STARTS_WITHIN
+    deadline = time.monotonic() + server.STARTS_WITHIN
     while amqp.probe(address.host, address.port).found != "rabbitmq":
         if time.monotonic() > deadline:
             raise Failure(

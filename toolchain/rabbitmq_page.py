@@ -4,7 +4,13 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import quote
+
+
+def keeps(page: str) -> Callable[[str, str], bool]:
+    """Make what tells of a topic and an app whether its queue is there (see Broker)."""
+    return lambda topic, app_id: is_bound(page, topic, f"{app_id}-{topic}")
 
 
 def is_bound(page: str, exchange: str, queue: str) -> bool:

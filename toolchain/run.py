@@ -8,27 +8,52 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 import yaml
 
-from toolchain import descendants, rabbitmq, rabbitmq_page, runfile, say
+from toolchain import descendants, rabbitmq, runfile, say, server
 from toolchain.attempt import attempt
+from toolchain.broker import Broker
 from toolchain.failure import Failure
 from toolchain.machine import Machine, this_machine
 from toolchain.runfile import System
+from toolchain.server import RunningServer
 
 READY_WITHIN = 120.0
+BROKERS: Mapping[str, Callable[[Machine, Path], AbstractContextManager[Broker]]] = {
+    "rabbitmq": rabbitmq.provide,
+}
+"""How each broker that a folder in components/ describes is provided."""
+LOOKS_EVERY = 0.5
 STOPS_WITHIN = 50.0
 """Seconds: a little more than a sidecar's time to finish (35 s, toolchain/.dapr/bin/daprd)."""
 
 
 class Interrupted(Exception):
     """The user, or the system, asks to stop."""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """What the sidecars and the services need beside them: the broker, and the servers that we started."""
+
+    broker: Broker
+    servers: Sequence[RunningServer]
+
+    def keep(self) -> None:
+        """Start again what has ended by itself; then wait a moment."""
+        for each in self.servers:
+            server.keep(each)
+        time.sleep(LOOKS_EVERY)
+
+    def pids(self) -> set[int]:
+        """Give the ids of all their processes."""
+        return {pid for each in self.servers for pid in each.pids()}
 
 
 def main() -> None:
@@ -40,27 +65,39 @@ def main() -> None:
     options = parser.parse_args()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _interrupt)
-    system = runfile.load(int(os.environ.get("OFFSET", "0")))
     work = run_broker if options.broker_only else run_all
-    sys.exit(attempt(lambda: work(this_machine(), system)))
+    sys.exit(attempt(lambda: work(this_machine(), chosen())))
+
+
+def chosen() -> System:
+    """Give the system that OFFSET, BROKER and DATABASE describe; raises Failure where there is none."""
+    broker = os.environ.get("BROKER") or runfile.BROKER
+    if broker not in BROKERS:
+        raise Failure(
+            f"There is no broker {broker!r} here",
+            "BROKER names one of the folders in components/.",
+            f"One of these helps: {', '.join(f'BROKER={each}' for each in BROKERS)}",
+        )
+    return runfile.load(int(os.environ.get("OFFSET") or 0), broker=broker)
 
 
 def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
-    with suppress(Interrupted), broker(machine, system):
+    with suppress(Interrupted), provided(machine, system) as parts:
         say.plainly(
             "\n  In another terminal type: . .venv/bin/activate && dapr run -f dapr.yaml\n"
             "  Ctrl-C ends the broker."
         )
         while True:
-            signal.pause()
+            parts.keep()
 
 
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
-    with suppress(Interrupted), running(machine, system) as cli:
+    with suppress(Interrupted), running(machine, system) as (cli, parts):
         say.plainly(welcome(system))
-        cli.wait()
+        while cli.poll() is None:
+            parts.keep()
 
 
 def welcome(system: System) -> str:
@@ -78,51 +115,50 @@ def welcome(system: System) -> str:
 @contextmanager
 def running(
     machine: Machine, system: System, log: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[tuple[subprocess.Popen[bytes], Provided]]:
     """Run broker, sidecars and services: all are ready in the body, and gone after it.
 
     What they write goes to `log`, or else to the terminal.
     """
     descendants.adopt_orphans()
-    with broker(machine, system) as provided:
-        brokers = descendants.children(os.getpid())
+    with provided(machine, system) as parts:
         say.busy("services", "the sidecars and the services start: some seconds")
         cli = _start(machine, system, log)
         try:
-            _wait_until_ready(cli, system, provided)
-            yield cli
+            _wait_until_ready(cli, system, parts.broker)
+            yield cli, parts
         finally:
             _ignore_interrupts()
             say.busy(
                 "stop",
                 "the services, the sidecars, then the broker finish what they are at",
             )
-            _stop(cli, brokers)
+            _stop(cli, parts.pids())
 
 
 @contextmanager
-def broker(machine: Machine, system: System) -> Iterator[rabbitmq.Broker]:
+def provided(machine: Machine, system: System) -> Iterator[Provided]:
     """Provide the broker at this system's address."""
     machine = replace(machine, environment=_environment(machine, system))
-    with rabbitmq.provide(machine, system.state / "rabbitmq") as provided:
-        say.done("RabbitMQ", provided.how)
-        yield provided
+    with BROKERS[system.broker](machine, system.state / system.broker) as broker:
+        say.done(broker.name, broker.how)
+        yield Provided(broker, [broker.server] if broker.server else [])
 
 
 def _environment(machine: Machine, system: System) -> dict[str, str]:
-    return {"RABBITMQ_URL": system.amqp_url(), **machine.environment}
+    return {**system.addresses(), **machine.environment}
 
 
 def _start(
     machine: Machine, system: System, log: Path | None
 ) -> subprocess.Popen[bytes]:
-    moved = system.offset != 0
+    changed = not system.is_as_declared
     with log.open("wb") if log else nullcontext() as output:
         cli = subprocess.Popen(
-            [machine.programs / "dapr", "run", "-f", "-" if moved else "dapr.yaml"],
+            [machine.programs / "dapr", "run", "-f", "-" if changed else "dapr.yaml"],
             cwd=machine.root,
             env=_environment(machine, system),
-            stdin=subprocess.PIPE if moved else None,
+            stdin=subprocess.PIPE if changed else None,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
         )
@@ -133,11 +169,11 @@ def _start(
 
 
 def _wait_until_ready(
-    cli: subprocess.Popen[bytes], system: System, provided: rabbitmq.Broker
+    cli: subprocess.Popen[bytes], system: System, broker: Broker
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
     keepers = 0
-    while not is_ready(system, provided.page):
+    while not is_ready(system, broker):
         keepers, before = len(descendants.children(cli.pid)), keepers
         if cli.poll() is not None or keepers < before:
             raise _given_up()
@@ -158,16 +194,13 @@ def _given_up() -> Failure:
     )
 
 
-def is_ready(system: System, page: str | None) -> bool:
+def is_ready(system: System, broker: Broker) -> bool:
     """Tell whether both services say so, here and through Dapr, and the broker keeps what is published."""
     apps = system.document["apps"]
     return (
         all(answers(f"http://127.0.0.1:{app['appPort']}/readyz") for app in apps)
         and all(answers(f"{system.invoke_url(app['appID'])}/readyz") for app in apps)
-        and (
-            page is None
-            or rabbitmq_page.is_bound(page, "OrderCreated", "notification-OrderCreated")
-        )
+        and broker.keeps("OrderCreated", "notification")
     )
 
 
@@ -180,7 +213,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def _stop(cli: subprocess.Popen[bytes], others: set[int]) -> None:
+def _stop(cli: subprocess.Popen[bytes], servers: set[int]) -> None:
     # `dapr run` would SIGKILL its parts, and while a sidecar has not come up it hears nothing at all: so the
     # keepers are asked first, who end their parts in good order; the CLI has nothing left to do then.
     descendants.end(descendants.children(cli.pid), STOPS_WITHIN)
@@ -189,7 +222,7 @@ def _stop(cli: subprocess.Popen[bytes], others: set[int]) -> None:
         cli.wait(3)
     cli.kill()
     cli.wait()
-    descendants.end(descendants.children(os.getpid()) - others, STOPS_WITHIN)
+    descendants.end(descendants.children(os.getpid()) - servers, STOPS_WITHIN)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

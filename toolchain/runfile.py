@@ -1,6 +1,5 @@
 """Reads dapr.yaml, and can move what it describes to other ports and another folder: a second system."""
 
-import copy
 import random
 import socket
 from dataclasses import dataclass
@@ -11,17 +10,29 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
-PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort")
-AMQP, MANAGEMENT = 5672, 15672
+PORTS = {"rabbitmq": 5672, "rabbitmq page": 15672}
+"""Where the servers of a system listen, those that it may start."""
+BROKER, DATABASE = "rabbitmq", "sqlite"
+"""What dapr.yaml, as it is, runs on."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A system to run: the run file's document, and how far its ports are from the usual ones."""
+    """A system to run: the run file's document, and what of it is not as dapr.yaml says.
+
+    Its ports are `offset` higher than the usual ones; all that it keeps is under `state`.
+    """
 
     document: dict[str, Any]
-    offset: int
     state: Path
+    offset: int = 0
+    broker: str = BROKER
+    database: str = DATABASE
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Tell whether dapr.yaml itself describes it."""
+        return (self.offset, self.broker, self.database) == (0, BROKER, DATABASE)
 
     def app(self, app_id: str) -> dict[str, Any]:
         """Give what the run file says of one app."""
@@ -31,25 +42,36 @@ class System:
         """Where an app's methods are reached through the order service's sidecar."""
         return f"http://127.0.0.1:{self.app('order')['daprHTTPPort']}/v1.0/invoke/{app_id}/method"
 
-    def amqp_url(self) -> str:
-        """Where this system's own broker listens."""
-        return f"amqp://guest:guest@127.0.0.1:{AMQP + self.offset}"
+    def port(self, server: str) -> int:
+        """Where one of the servers of this system listens."""
+        return PORTS[server] + self.offset
+
+    def addresses(self) -> dict[str, str]:
+        """Where the sidecars find the servers of this system, as the components read it."""
+        return {"RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}"}
 
 
-def load(offset: int = 0, state: Path | None = None) -> System:
-    """Read dapr.yaml; with an offset every port is that much higher, and what is kept is under `state`."""
+def load(
+    offset: int = 0,
+    state: Path | None = None,
+    *,
+    broker: str = BROKER,
+    database: str = DATABASE,
+) -> System:
+    """Read dapr.yaml, with another broker, another database, or moved to other ports and another folder."""
     document = yaml.safe_load((ROOT / "dapr.yaml").read_text())
-    if offset == 0:
-        return System(document, 0, LOCAL)
-    state = state or LOCAL / str(offset)
-    return System(_moved(document, offset, state), offset, state)
+    state = state or (LOCAL / str(offset) if offset else LOCAL)
+    system = System(document, state, offset, broker, database)
+    if offset:
+        _move(document, offset, state)
+    if broker != BROKER:
+        _swap_broker(document["common"], broker)
+    return system
 
 
-def _moved(original: dict[str, Any], offset: int, state: Path) -> dict[str, Any]:
-    document = copy.deepcopy(original)
-    document["common"]["configFilePath"] = str(
-        _configuration(document["common"]["configFilePath"], state)
-    )
+def _move(document: dict[str, Any], offset: int, state: Path) -> None:
+    common = document["common"]
+    common["configFilePath"] = str(_configuration(common["configFilePath"], state))
     for app in document["apps"]:
         moved = _ports(app, offset)
         app["command"] = [
@@ -60,7 +82,17 @@ def _moved(original: dict[str, Any], offset: int, state: Path) -> dict[str, Any]
             moved,
             env={"DATABASE_URL": f"sqlite+aiosqlite:///{state / app['appID']}.db"},
         )
-    return document
+
+
+def _swap_broker(common: dict[str, Any], broker: str) -> None:
+    # The two lines that a person would change: the folder, and the tuning of subscriptions that lies in it.
+    old, new = f"components/{BROKER}", f"components/{broker}"
+    common["resourcesPaths"] = [
+        path.replace(old, new) for path in common["resourcesPaths"]
+    ]
+    common["env"] = {
+        name: value.replace(old, new) for name, value in common["env"].items()
+    }
 
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
@@ -91,7 +123,7 @@ def free_offset() -> int:
 
 def ports_are_free(offset: int) -> bool:
     """Tell whether nothing listens where a system with this offset would."""
-    ports = [AMQP + offset, MANAGEMENT + offset]
+    ports = [port + offset for port in PORTS.values()]
     for app in load().document["apps"]:
         ports += _ports(app, offset).values()
     return all(_is_free(port) for port in ports)

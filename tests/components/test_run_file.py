@@ -105,8 +105,9 @@ def test_a_probe_ends_before_the_next_one() -> None:
 
 
 def test_all_ports_are_distinct() -> None:
-    ports = [app[name] for app in APPS for name in runfile.PORTS]
-    ports += [runfile.AMQP, runfile.MANAGEMENT]
+    names = ("appPort", "daprHTTPPort", "daprGRPCPort")
+    ports = [app[name] for app in APPS for name in names]
+    ports += runfile.PORTS.values()
 
     assert len(set(ports)) == len(ports)
 

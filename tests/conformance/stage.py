@@ -18,7 +18,7 @@ from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying, serv
 from tests.support.eventually import eventually
 from tests.support.simulated_dapr import SimulatedDapr, Wire
 from tests.support.system import Part, sidecar_command
-from toolchain import rabbitmq_node, rabbitmq_page, runfile
+from toolchain import rabbitmq, rabbitmq_node, runfile, server
 
 DEADLINE = 4.0
 """Seconds that a call to a sidecar may take in this suite; daprd refuses after two, without its broker."""
@@ -143,25 +143,25 @@ class RealStage(Stage):
 
     node: rabbitmq_node.Node
     daprd: Part
-    broker: rabbitmq_node.RunningNode | None = None
+    broker: server.RunningServer | None = None
 
     async def turn(self) -> None:
         """Leave it to daprd."""
 
     async def start_broker(self) -> None:
         """Start the node, with its data of an earlier start."""
-        self.broker = await asyncio.to_thread(rabbitmq_node.start, self.node)
+        self.broker = await asyncio.to_thread(server.start, self.node.server())
 
     async def stop_broker(self) -> None:
         """Stop the node in good order, if it runs."""
         if self.broker:
-            await asyncio.to_thread(rabbitmq_node.stop, self.broker)
+            await asyncio.to_thread(server.stop, self.broker)
 
     @asynccontextmanager
     async def broker_away(self) -> AsyncIterator[None]:
         """Kill the node as a power cut would."""
         assert self.broker
-        await asyncio.to_thread(rabbitmq_node.kill, self.broker)
+        await asyncio.to_thread(server.kill, self.broker)
         self.broker = None
         try:
             yield
@@ -188,19 +188,12 @@ class RealStage(Stage):
             os.kill(pid, signal.SIGCONT)
 
     async def is_ready(self) -> None:
-        """Wait until what is published reaches the probe, and will after a restart of the broker too.
+        """Wait until what is published reaches the probe, and will after a restart of the broker too."""
 
-        RabbitMQ 3.10 saves a moment later that it has a quorum queue: killed before that, it starts again
-        with a queue that never gets a leader, and no publish to it is ever confirmed.
-        """
-        queue = f"order-{TOPIC}"
+        async def keeps() -> bool:
+            return await asyncio.to_thread(rabbitmq.keeps, self.node, TOPIC, "order")
 
-        async def is_bound() -> bool:
-            return await asyncio.to_thread(
-                rabbitmq_page.is_bound, self.node.page, TOPIC, queue
-            )
-
-        await eventually(is_bound, f"{queue} is bound; see {self.daprd.log}")
+        await eventually(keeps, f"{TOPIC} is kept; see {self.daprd.log}")
         await self.has_nothing_left()
 
 
@@ -220,8 +213,8 @@ async def real(folder: Path) -> AsyncIterator[Stage]:
     """Run daprd and RabbitMQ on free ports, with all that they keep in this folder, and serve the probe."""
     system = runfile.load(runfile.free_offset(), folder)
     app, probe = system.app("order"), Probe()
-    node = rabbitmq_node.node_in(folder / "rabbitmq", runfile.AMQP + system.offset)
-    environment = {**os.environ, "RABBITMQ_URL": system.amqp_url()}  # noqa: TID251 - handed on, not read
+    node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
+    environment = {**os.environ, **system.addresses()}  # noqa: TID251 - handed on, not read
     daprd = Part(sidecar_command(system, app), environment, folder / "daprd.log")
     wire = Overheard(httpx.AsyncHTTPTransport())
     url = f"http://127.0.0.1:{app['daprHTTPPort']}"

@@ -103,7 +103,7 @@ async def test_nothing_listens_beyond_the_loopback_interface(
         for pid in part.pids()
     }
     assert system.broker
-    pids |= {system.broker.beam.pid, system.broker.names.pid}
+    pids |= system.broker.pids()
 
     addresses = {address for pid in pids for address in listening_at(pid)}
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import eventually
-from toolchain import descendants, rabbitmq_node, rabbitmq_page, runfile
+from toolchain import descendants, rabbitmq, rabbitmq_node, runfile, server
 from toolchain.runfile import ROOT, System
 
 STOPS_WITHIN = 50.0
@@ -93,18 +93,18 @@ class RealSystem:
 
     system: System
     node: rabbitmq_node.Node
-    broker: rabbitmq_node.RunningNode | None = None
+    broker: server.RunningServer | None = None
     sidecars: dict[str, Part] = field(default_factory=dict)
     apps: dict[str, Part] = field(default_factory=dict)
 
     def start_broker(self) -> None:
         """Start RabbitMQ; the data of an earlier start is there again."""
-        self.broker = rabbitmq_node.start(self.node)
+        self.broker = server.start(self.node.server())
 
     def kill_broker(self) -> None:
         """Kill RabbitMQ as a power cut would."""
         assert self.broker
-        rabbitmq_node.kill(self.broker)
+        server.kill(self.broker)
         self.broker = None
 
     def start_sidecars(self) -> None:
@@ -129,14 +129,12 @@ class RealSystem:
                     client, f"{self.system.invoke_url(name)}/readyz", deadline
                 )
 
-        async def is_bound() -> bool:
-            queue = ("OrderCreated", "notification-OrderCreated")
-            return await asyncio.to_thread(
-                rabbitmq_page.is_bound, self.node.page, *queue
-            )
+        async def keeps() -> bool:
+            asked = (self.node, "OrderCreated", "notification")
+            return await asyncio.to_thread(rabbitmq.keeps, *asked)
 
         await eventually(
-            is_bound, "the broker keeps events for the notification service", deadline
+            keeps, "the broker keeps events for the notification service", deadline
         )
 
     def stop(self) -> None:
@@ -170,11 +168,11 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
 def build(folder: Path) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet."""
     system = runfile.load(runfile.free_offset(), folder)
-    node = rabbitmq_node.node_in(folder / "rabbitmq", runfile.AMQP + system.offset)
+    node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
     real = RealSystem(system, node)
     for app in system.document["apps"]:
         name = app["appID"]
-        environment = {**os.environ, "RABBITMQ_URL": system.amqp_url(), "APP_ID": name}
+        environment = {**os.environ, **system.addresses(), "APP_ID": name}
         real.sidecars[name] = Part(
             sidecar_command(system, app), environment, folder / f"{name}-sidecar.log"
         )

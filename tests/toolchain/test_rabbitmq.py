@@ -41,7 +41,7 @@ def test_one_that_answers_is_used_before_anything_is_started(tmp_path: Path) -> 
             assert (
                 broker.how == f"already running (RabbitMQ 3.10.8) at 127.0.0.1:{port}"
             )
-            assert broker.node is None
+            assert broker.server is None
 
     assert calls(tmp_path, "docker") == []
 

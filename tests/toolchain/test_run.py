@@ -1,7 +1,9 @@
 """The verbs as a person types them, in a terminal, on a system of their own."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ import yaml
 from tests.support.eventually import within
 from tests.support.terminal import CTRL_C, Terminal
 from toolchain import run, runfile
+from toolchain.broker import Broker
+from toolchain.rabbitmq_page import keeps
 from toolchain.runfile import ROOT, System
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -98,6 +102,26 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
     assert nothing_is_left(system)
 
 
+def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified(
+    system: System,
+) -> None:
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("Ctrl-C stops all of it", deadline=120)
+        curl = readme("curl ").replace(":3500", f":{port(system)}")
+        typed(curl)
+        terminal.shows(f"== APP - notification == {LINE}", deadline=60)
+        node = int((system.state / "rabbitmq" / "node.pid").read_text())
+
+        os.kill(node, signal.SIGKILL)
+
+        terminal.shows("RabbitMQ +it serves again", deadline=60)
+        assert re.search(ACCEPTED, typed(curl))
+        terminal.shows(f"(?s){LINE}.*== APP - notification == {LINE}", deadline=60)
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:
@@ -147,12 +171,19 @@ def test_the_system_by_hand(system: System) -> None:
     """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
     run_file = system.state / "run.yaml"
     run_file.write_text(yaml.safe_dump(system.document))
-    dapr = f"RABBITMQ_URL={system.amqp_url()} exec {ROOT}/.venv/bin/dapr run -f - <{run_file}"
+    url = system.addresses()["RABBITMQ_URL"]
+    dapr = f"RABBITMQ_URL={url} exec {ROOT}/.venv/bin/dapr run -f - <{run_file}"
     with Terminal(make("broker", system), ROOT) as broker:
         shown = broker.shows("Ctrl-C ends the broker", deadline=60)
         page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
         with Terminal(["sh", "-c", dapr], ROOT) as by_hand:
-            within(60, lambda: run.is_ready(system, page), "the system is ready")
+            within(
+                60,
+                lambda: run.is_ready(
+                    system, Broker("RabbitMQ", "by hand", keeps=keeps(page))
+                ),
+                "the system is ready",
+            )
             invoke = f"{readme('. .venv/bin/activate')} && {readme('dapr invoke ')}"
             assert re.search(ACCEPTED, typed(invoke))
             by_hand.shows(f"== APP - notification == {LINE}", deadline=30)

@@ -1,4 +1,4 @@
-"""The project's own RabbitMQ node, for real: it serves, keeps its data, and leaves nothing behind."""
+"""A server of the project's own, for real, as a RabbitMQ node: it serves and keeps its data."""
 
 import base64
 import http.client
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine, elsewhere, program, until
-from toolchain import amqp, rabbitmq_node
+from toolchain import amqp, server
 from toolchain.failure import Failure
 from toolchain.rabbitmq_node import Node, node_in
 
@@ -63,7 +63,7 @@ def processes_of(node: Node) -> Iterator[str]:
 def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -> None:
     node = node_in(tmp_path / "rabbitmq")
 
-    with rabbitmq_node.running(node):
+    with server.running(node.server()):
         assert amqp.probe("127.0.0.1", node.amqp_port).product == "RabbitMQ"
         listeners = ask(node, "GET", "/api/nodes")
         assert '"ip_address": "::"' not in json.dumps(listeners)
@@ -75,25 +75,25 @@ def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -
 
 def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:
     node = node_in(tmp_path / "rabbitmq")
-    started = rabbitmq_node.start(node)
+    started = server.start(node.server())
     try:
         publish(node, "first")
     finally:
-        rabbitmq_node.kill(started)
+        server.kill(started)
     until(lambda: not list(processes_of(node)))
 
-    with rabbitmq_node.running(node):
+    with server.running(node.server()):
         assert messages(node) == ["first"]
         publish(node, "second")
 
-    with rabbitmq_node.running(node):
+    with server.running(node.server()):
         assert messages(node) == ["first", "second"]
 
 
 def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
     machine = bare_machine(tmp_path)
     folder = tmp_path / "rabbitmq"
-    work = f"(rabbitmq_node.start(rabbitmq_node.node_in(Path('{folder}'))), print('up'), sys.stdin.read())"
+    work = f"(server.start(rabbitmq_node.node_in(Path('{folder}')).server()), print('up'), sys.stdin.read())"
     with elsewhere(work, machine) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "up\n"
@@ -108,10 +108,10 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
 def test_two_nodes_never_share_their_data(tmp_path: Path) -> None:
     node = node_in(tmp_path / "rabbitmq")
     with (
-        rabbitmq_node.running(node),
-        pytest.raises(Failure, match="Another node works with the data"),
+        server.running(node.server()),
+        pytest.raises(Failure, match="Another one works with the data"),
     ):
-        rabbitmq_node.start(node_in(node.folder), patience=0.1)
+        server.start(node_in(node.folder).server(), patience=0.1)
 
 
 def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
@@ -121,7 +121,7 @@ def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
     program(node.folder / "data" / f"{node.name}@localhost", "not a folder")
 
     with pytest.raises(Failure, match="could not be started") as failure:
-        rabbitmq_node.start(node)
+        server.start(node.server())
 
     assert "ended at once" in failure.value.why
     until(lambda: not list(processes_of(node)))
