@@ -4,22 +4,61 @@ import json
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from contracts.event import Event
-from toolchain.documents import schemas
+from toolchain.documents import asyncapi, schemas, services
 from toolchain.documents.compatibility import incompatibilities
 from toolchain.failure import Failure
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMAS = "contracts/schemas"
+API = "docs/api"
 
 
 def generated() -> dict[str, str]:
     """Give every generated document by its path from the root; the same code gives the same text."""
-    return _schemas()
+    return {**_schemas(), **_openapi(), **_asyncapi()}
 
 
 def _schemas() -> dict[str, str]:
     return {_path(each): _json(schemas.of_event(each)) for each in schemas.events()}
+
+
+def _openapi() -> dict[str, str]:
+    return {
+        f"{API}/{name}.openapi.json": _json(services.app(name).openapi())
+        for name in services.names()
+    }
+
+
+def _asyncapi() -> dict[str, str]:
+    text = yaml.dump(
+        asyncapi.document(),
+        Dumper=Plain,
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+    )
+    return {
+        f"{API}/asyncapi.yaml": f"# Made by `make docs` from the code; a change here would be lost.\n{text}"
+    }
+
+
+class Plain(yaml.SafeDumper):
+    """YAML without anchors, with texts of several lines as they are read."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401 - its base's signature
+        """Write what occurs twice twice."""
+        return True
+
+
+def _text(dumper: Plain, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+Plain.add_representer(str, _text)
 
 
 def _path(event: type[Event]) -> str:
