@@ -12,7 +12,9 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry
 
-from toolchain.documents import publisher, schemas, services
+from contracts.event import Event
+from toolchain.documents import asyncapi, publisher, schemas, services
+from toolchain.failure import Failure
 
 OFFICIAL = Path(__file__).parent / "asyncapi" / "3.0.0.json"
 ALONE: Registry[Any] = Registry()
@@ -124,3 +126,13 @@ def test_senders_and_hearers_are_those_of_the_code() -> None:
     heard = "notification.receive.OrderCreated.notify_customer_on_order_created"
     assert ("notification", "receive", heard) in told
     assert set(services.names()) >= {"order", "notification"}
+
+
+def test_two_classes_with_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_data(event: type[Event], _refs: str) -> dict[str, Any]:
+        return {"$defs": {"Line": {"title": event.__name__}}}
+
+    monkeypatch.setattr(schemas, "of_data", of_data)
+
+    with pytest.raises(Failure, match="called Line"):
+        asyncapi.document()

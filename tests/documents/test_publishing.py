@@ -59,6 +59,19 @@ def test_every_document_is_as_the_code_says() -> None:
     )
 
 
+def test_nothing_is_there_that_is_not_generated() -> None:
+    folders = (publisher.ROOT / publisher.SCHEMAS, publisher.ROOT / publisher.API)
+    there = {
+        str(file.relative_to(publisher.ROOT))
+        for folder in folders
+        for file in folder.iterdir()
+    }
+
+    assert there == set(publisher.generated()), (
+        "what nobody generates any more is to be deleted"
+    )
+
+
 def test_what_is_generated_is_the_same_every_time() -> None:
     assert publisher.generated() == publisher.generated()
 

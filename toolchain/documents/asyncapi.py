@@ -9,6 +9,7 @@ from chassis.cloud_event import CloudEvent
 from contracts.event import Event, Way
 from toolchain.documents import schemas, services
 from toolchain.documents.services import Use
+from toolchain.failure import Failure
 
 Json = dict[str, Any]
 
@@ -115,9 +116,19 @@ def _examples(name: str) -> Iterator[Json]:
 def _schemas(events: list[type[Event]]) -> Json:
     found = {"CloudEvent": _envelope()}
     found |= {schemas.file_name(each): schemas.of_data(each, REFS) for each in events}
-    # What several schemas share has one place here.
-    shared = {k: v for each in found.values() for k, v in each.pop("$defs", {}).items()}
-    return found | shared
+    for schema in list(found.values()):
+        for name, shared in schema.pop("$defs", {}).items():
+            if found.setdefault(name, shared) != shared:
+                raise _ambiguous(name)
+    return found
+
+
+def _ambiguous(name: str) -> Failure:
+    return Failure(
+        f"Two different classes of the events' fields are called {name}",
+        "In AsyncAPI the schemas of all events share one list of names.",
+        "Give one of the classes in contracts/ another name.",
+    )
 
 
 def _envelope() -> Json:
