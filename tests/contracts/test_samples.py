@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from sqlalchemy import select
 
 from chassis.cloud_event import CloudEvent
+from chassis.outbox import outbox
 from contracts.event import Event
 from contracts.order_created import OrderCreated
+from tests.support.services import Service
 from toolchain.documents import schemas
 
 CONTRACTS = Path(__file__).parent.parent.parent / "contracts"
@@ -100,3 +103,14 @@ def test_the_published_schema_tolerates_a_field_of_later() -> None:
     sent = read(CONTRACTS / "samples/OrderCreated.1.full.json")["data"]
 
     validator(OrderCreated).validate(sent | {"loyaltyPoints": 7})
+
+
+async def test_the_order_service_sends_what_the_samples_show(order: Service) -> None:
+    await order.http.post("/api/order", json={"customerName": "Jane Doe"})
+
+    async with order.database.read() as session:
+        sent = json.loads(await session.scalar(select(outbox.c.event)) or "{}")
+    sample = read(CONTRACTS / "samples/OrderCreated.1.minimal.json")
+    assert sent.keys() == sample.keys()
+    assert sent["data"].keys() == sample["data"].keys()
+    validator(OrderCreated).validate(sent["data"])
