@@ -7,7 +7,7 @@ BROKER ?= rabbitmq
 export OFFSET BROKER
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo test check format lock
+.PHONY: help setup ready run broker demo test check format docs lock
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: ready ## Check format, lint, types and architecture (under 30 s)
 
 format: ready ## Format the code, and mend what can be mended
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+docs: ready ## Generate the events' schemas and the API's documents from the code
+	@.venv/bin/python -m toolchain.documents
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml

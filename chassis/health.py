@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from chassis.database import Database
 from chassis.errors import NotReady
+from chassis.refusals import refusals
 from chassis.sidecar import Sidecar, SidecarUnavailable
 
 router = APIRouter(tags=["Health"])
@@ -12,13 +13,19 @@ router = APIRouter(tags=["Health"])
 
 @router.get("/healthz")
 async def is_alive() -> dict[str, str]:
-    """Answer at once while the event loop turns; Dapr asks here whether to deliver to this app."""
+    """Say that the service is alive.
+
+    Answered at once while its event loop turns; Dapr asks here whether to deliver to this app.
+    """
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: {"description": "What is missing"}})
+@router.get("/readyz", responses=refusals(NotReady))
 async def is_ready(request: Request) -> dict[str, str]:
-    """Answer 200 when database, sidecar and its components are there, else 503 with what is missing."""
+    """Say whether the service is ready.
+
+    It needs its database, its sidecar and the sidecar's components; 503 names what is missing.
+    """
     state = request.app.state
     missing = [
         *await _missing_database(state.database),

@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 
 from fastapi import FastAPI
 
-from chassis import errors, health, migration
+from chassis import documentation, errors, health, migration, openapi
 from chassis.database import Database
 from chassis.loop import Loop
 from chassis.request_guard import RequestGuard
 from chassis.sidecar import Sidecar
+
+HOW_TO_CALL = (
+    "Through Dapr, each path has `/v1.0/invoke/{name}/method` before it. Whatever is wrong with a request is "
+    "answered with a problem document (RFC 9457) that names it."
+)
 
 
 def create(
@@ -36,11 +42,20 @@ def create(
         finally:
             await database.close()
 
-    app = FastAPI(title=f"{name} service", lifespan=lifespan)
+    app = FastAPI(
+        title=f"{name.capitalize()} service",
+        description=HOW_TO_CALL.format(name=name),
+        generate_unique_id_function=attrgetter("name"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.database, app.state.sidecar, app.state.needs = database, sidecar, needs
     app.include_router(health.router)
     app.add_middleware(RequestGuard)
     errors.install(app)
+    openapi.install(app)
+    documentation.install(app)
     return app
 
 

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -35,8 +35,15 @@ V = TypeVar("V", bound=View)
 class Page(View, Generic[V]):
     """One page of a list, newest first; `next` is the cursor of the page after it, null on the last one."""
 
+    # The classes that are made from this one have no docstring.
+    model_config = ConfigDict(
+        json_schema_extra={"description": "One page of a list, newest first."}
+    )
+
     items: list[V]
-    next: str | None
+    next: Annotated[
+        str | None, Field(examples=["01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"])
+    ]
 
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]

@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 
@@ -15,7 +21,17 @@ def rfc3339(moment: datetime) -> str:
     )
 
 
-Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str)]
+_JSON_SCHEMA = {
+    "type": "string",
+    "format": "date-time",
+    "examples": ["2026-01-31T08:15:30.123Z"],
+}
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema(_JSON_SCHEMA, mode="serialization"),
+]
 
 
 class Way(StrEnum):
@@ -37,13 +53,18 @@ class Event(BaseModel):
 
     @classmethod
     def topic(cls) -> str:
-        """Name the topic, which is also the CloudEvent's type."""
+        """Name the topic, which is also the CloudEvent's type: each version has its own, as its class has."""
         return cls.__name__
+
+    @classmethod
+    def contract(cls) -> str:
+        """Name what its versions have in common: OrderCreatedV2 is version 2 of OrderCreated."""
+        return cls.__name__.removesuffix(f"V{cls.version}")
 
     @classmethod
     def dataschema(cls) -> str:
         """Name the schema and its version, as the CloudEvent's dataschema carries it."""
-        return f"urn:contract:{cls.__name__}:{cls.version}"
+        return f"urn:contract:{cls.contract()}:{cls.version}"
 
     def data(self) -> dict[str, Any]:
         """Give the CloudEvent's `data`, as JSON has it; what was not given is left out."""

@@ -4,25 +4,32 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import ReadSession
 from chassis.errors import Rejected
+from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
 from services.notification.model import Channel, Notification, State
 
 router = APIRouter(tags=["Notifications"])
 
+EXAMPLE = (
+    "Notification for Order 01a20727-ad7d-7a6d-8ffc-e0698ef24ad8: "
+    "Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z."
+)
+
 
 class NotificationOverview(View):
     """What became of the notification for an order, and what it says."""
 
     order_id: UUID
-    state: State
+    state: Annotated[State, Field(examples=[State.SENT])]
     channel: Channel
-    text: str
+    text: Annotated[str, Field(examples=[EXAMPLE])]
     sent_at: Timestamp | None
 
 
@@ -62,7 +69,7 @@ async def list_notification_overviews(
     )
 
 
-@router.get("/api/notification/{orderId}")
+@router.get("/api/notification/{orderId}", responses=refusals(NotificationNotFound))
 async def get_notification(orderId: UUID, session: ReadSession) -> NotificationOverview:  # noqa: N803
     """Show the notification for one order."""
     return await find_notification_overview(orderId, session)
@@ -76,5 +83,8 @@ async def get_notifications(
         UUID | None, Query(description="`next` of the page before")
     ] = None,
 ) -> Page[NotificationOverview]:
-    """List notifications, newest first, a page at a time."""
+    """List notifications, newest first.
+
+    They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
+    """
     return await list_notification_overviews(session, limit, cursor)

@@ -18,6 +18,8 @@ from services.order.model import Order
 
 router = APIRouter(tags=["Orders"])
 
+LOCATION = {"schema": {"type": "string"}, "description": "Where the order is shown."}
+
 
 class CreateOrder(Body):
     """What a customer sends to order."""
@@ -48,11 +50,16 @@ async def create_order(
     return order
 
 
-@router.post("/api/order", status_code=201)
+@router.post(
+    "/api/order", status_code=201, responses={201: {"headers": {"Location": LOCATION}}}
+)
 async def post_order(
     command: CreateOrder, session: WriteSession, cause: Trace, response: Response
 ) -> Accepted:
-    """Accept an order; 201 is sent when the order and its event are committed."""
+    """Place an order.
+
+    201 is sent when the order, and the event that tells of it, are committed.
+    """
     order = await create_order(command, session, cause)
     response.headers["Location"] = f"/api/order/{order.id}"
     return Accepted(order_id=order.id)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import ReadSession
 from chassis.errors import Rejected
+from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
 from services.order.model import Order
@@ -21,7 +22,7 @@ class OrderOverview(View):
     """One order as its customer sees it."""
 
     order_id: Annotated[UUID, Field(validation_alias="id")]
-    customer_name: str
+    customer_name: Annotated[str, Field(examples=["Jane Doe"])]
     created_at: Timestamp
 
 
@@ -56,7 +57,7 @@ async def list_order_overviews(
     )
 
 
-@router.get("/api/order/{orderId}")
+@router.get("/api/order/{orderId}", responses=refusals(OrderNotFound))
 async def get_order(orderId: UUID, session: ReadSession) -> OrderOverview:  # noqa: N803 - its name on the wire
     """Show one order."""
     return await find_order_overview(orderId, session)
@@ -70,5 +71,8 @@ async def get_orders(
         UUID | None, Query(description="`next` of the page before")
     ] = None,
 ) -> Page[OrderOverview]:
-    """List orders, newest first, a page at a time."""
+    """List orders, newest first.
+
+    They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
+    """
     return await list_order_overviews(session, limit, cursor)

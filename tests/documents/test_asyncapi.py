@@ -1,0 +1,138 @@
+"""docs/api/asyncapi.yaml: valid AsyncAPI 3.0 by the official schema, and true."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator, Draft202012Validator
+from referencing import Registry
+
+from contracts.event import Event
+from toolchain.documents import asyncapi, publisher, schemas, services
+from toolchain.failure import Failure
+
+OFFICIAL = Path(__file__).parent / "asyncapi" / "3.0.0.json"
+ALONE: Registry[Any] = Registry()
+"""With a registry given, a validator asks nobody for a schema."""
+SENT = "order.send.OrderCreated.create_order"
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Read the document as it is committed."""
+    text = (publisher.ROOT / publisher.API / "asyncapi.yaml").read_text(
+        encoding="utf-8"
+    )
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@cache
+def official() -> Draft7Validator:
+    """Make the validator of AsyncAPI documents."""
+    return Draft7Validator(
+        json.loads(OFFICIAL.read_text(encoding="utf-8")), registry=ALONE
+    )
+
+
+def at(found: Any, *path: str) -> Any:  # noqa: ANN401 - JSON
+    """Follow a path into the document."""
+    for part in path:
+        found = found[part]
+    return found
+
+
+def references(node: object) -> Iterator[str]:
+    """Give every `$ref`."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for each in node.values():
+            yield from references(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from references(each)
+
+
+def test_it_is_valid() -> None:
+    assert [error.message for error in official().iter_errors(document())] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("asyncapi",), "2.6.0"),
+        (("info",), {"title": "without a version"}),
+        (("operations", SENT, "action"), "publish"),
+        (("operations", SENT, "channel"), "OrderCreated"),
+        (("channels", "OrderCreated", "adress"), "OrderCreated"),
+        (("components", "messages", "OrderCreated.1", "examples"), [{}]),
+        (("components", "schemas", "OrderCreated.1", "type"), "strin"),
+    ],
+)
+def test_the_official_schema_finds_what_is_wrong(
+    path: tuple[str, ...], value: object
+) -> None:
+    broken = deepcopy(document())
+    at(broken, *path[:-1])[path[-1]] = value
+
+    assert list(official().iter_errors(broken))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = set(references(document()))
+
+    assert found
+    for each in found:
+        assert at(document(), *each.removeprefix("#/").split("/"))
+
+
+@pytest.mark.parametrize("name", document()["components"]["messages"])
+def test_every_example_fits_its_message(name: str) -> None:
+    message = at(document(), "components", "messages", name)
+    schema = {**message["payload"], "components": document()["components"]}
+    validator = Draft202012Validator(schema, registry=ALONE)
+
+    assert message["examples"]
+    for example in message["examples"]:
+        validator.validate(example["payload"])
+        assert not validator.is_valid(
+            example["payload"] | {"dataschema": "urn:contract:Other:1"}
+        )
+        assert not validator.is_valid(example["payload"] | {"data": {}})
+
+
+def test_every_event_has_its_channel_and_says_how_it_travels() -> None:
+    channels = document()["channels"]
+
+    assert set(channels) == {event.topic() for event in schemas.events()}
+    for event in schemas.events():
+        assert channels[event.topic()]["x-way"] == event.way.name
+        assert event.way in channels[event.topic()]["description"]
+
+
+def test_senders_and_hearers_are_those_of_the_code() -> None:
+    told = {
+        (each["tags"][0]["name"], each["action"], name)
+        for name, each in document()["operations"].items()
+    }
+
+    assert ("order", "send", SENT) in told
+    heard = "notification.receive.OrderCreated.notify_customer_on_order_created"
+    assert ("notification", "receive", heard) in told
+    assert set(services.names()) >= {"order", "notification"}
+
+
+def test_two_classes_with_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_data(event: type[Event], _refs: str) -> dict[str, Any]:
+        return {"$defs": {"Line": {"title": event.__name__}}}
+
+    monkeypatch.setattr(schemas, "of_data", of_data)
+
+    with pytest.raises(Failure, match="called Line"):
+        asyncapi.document()

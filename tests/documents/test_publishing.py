@@ -1,0 +1,156 @@
+"""`make docs`: what is generated is what is committed, and a published version is never broken."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.cloud_event import envelop
+from chassis.inbox import Reaction, dead_letter, take_in
+from contracts.event import Event
+from contracts.order_created import OrderCreated
+from tests.support.database import migrated
+from toolchain.documents import publisher, schemas
+from toolchain.failure import Failure
+
+PUBLISHED = sorted((publisher.ROOT / publisher.SCHEMAS).iterdir())
+ORDER = UUID("01a20727-ad7d-7a6d-8ffc-e0698ef24ad8")
+NOW = datetime(2026, 1, 31, 8, 15, 30, tzinfo=UTC)
+CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+class OrderCreatedV2(Event):
+    """The next version, as CONTRIBUTING.md says to make it: a class of its own beside the first."""
+
+    version: ClassVar[int] = 2
+
+    order_id: UUID
+    first_name: str
+    last_name: str
+
+
+def upgraded(event: OrderCreated) -> OrderCreatedV2:
+    """Read an event of version 1 as one of version 2."""
+    first, _, last = event.customer_name.partition(" ")
+    return OrderCreatedV2(order_id=event.order_id, first_name=first, last_name=last)
+
+
+def delivered(event: Event) -> bytes:
+    """Make what Dapr delivers."""
+    envelope = envelop(event, service="order", subject=ORDER, cause=CAUSE)
+    return envelope.model_dump_json().encode()
+
+
+def test_every_document_is_as_the_code_says() -> None:
+    stale = [
+        path
+        for path, text in publisher.generated().items()
+        if not (file := publisher.ROOT / path).exists()
+        or file.read_text(encoding="utf-8") != text
+    ]
+
+    assert not stale, (
+        f"the code has changed: run `make docs` and commit {', '.join(stale)}"
+    )
+
+
+def test_nothing_is_there_that_is_not_generated() -> None:
+    folders = (publisher.ROOT / publisher.SCHEMAS, publisher.ROOT / publisher.API)
+    there = {
+        str(file.relative_to(publisher.ROOT))
+        for folder in folders
+        for file in folder.iterdir()
+    }
+
+    assert there == set(publisher.generated()), (
+        "what nobody generates any more is to be deleted"
+    )
+
+
+def test_what_is_generated_is_the_same_every_time() -> None:
+    assert publisher.generated() == publisher.generated()
+
+
+@pytest.mark.parametrize("event", schemas.events(), ids=schemas.file_name)
+def test_no_published_version_has_changed_incompatibly(event: type[Event]) -> None:
+    publisher.check(event, publisher.ROOT)
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda path: path.stem)
+def test_every_published_version_has_its_class(file: Path) -> None:
+    classes = {schemas.file_name(event) for event in schemas.events()}
+
+    assert file.stem in classes, (
+        "retire a version with its schema and its samples, once nobody sends it"
+    )
+
+
+def test_a_published_schema_is_not_replaced_by_one_that_breaks_it(
+    tmp_path: Path,
+) -> None:
+    publisher.publish(tmp_path)
+    file = tmp_path / publisher.SCHEMAS / "OrderCreated.1.json"
+    before = json.loads(file.read_text())
+    before["required"].append("customerEmail")
+    file.write_text(json.dumps(before))
+
+    with pytest.raises(Failure, match="customerEmail: it was required") as failure:
+        publisher.publish(tmp_path)
+
+    assert "make version 2" in failure.value.remedy
+    assert json.loads(file.read_text()) == before
+
+
+def test_a_published_schema_grows_by_an_optional_field(tmp_path: Path) -> None:
+    publisher.publish(tmp_path)
+    file = tmp_path / publisher.SCHEMAS / "OrderCreated.1.json"
+    now = file.read_text()
+    before = json.loads(now)
+    del before["properties"]["customerEmail"]
+    file.write_text(json.dumps(before))
+
+    assert publisher.publish(tmp_path).endswith(" 1 of them changed")
+    assert file.read_text() == now
+
+
+def test_a_second_version_has_a_name_a_schema_and_a_topic_of_its_own() -> None:
+    assert schemas.file_name(OrderCreatedV2) == "OrderCreated.2"
+    assert OrderCreatedV2.dataschema() == "urn:contract:OrderCreated:2"
+    assert OrderCreatedV2.topic() == "OrderCreatedV2"
+    assert schemas.of_event(OrderCreatedV2)["$id"] == "urn:contract:OrderCreated:2"
+
+
+async def test_a_service_takes_both_versions_in(tmp_path: Path) -> None:
+    database = migrated("notification", tmp_path)
+    names: list[str] = []
+
+    async def greet(event: OrderCreatedV2, _session: AsyncSession) -> None:
+        names.append(event.first_name)
+
+    async def greet_v1(event: OrderCreated, session: AsyncSession) -> None:
+        await greet(upgraded(event), session)
+
+    one = OrderCreated(order_id=ORDER, customer_name="Jane Doe", created_at=NOW)
+    two = OrderCreatedV2(order_id=ORDER, first_name="Ada", last_name="Lovelace")
+    await take_in(database, Reaction(OrderCreated, greet_v1), delivered(one))
+    await take_in(database, Reaction(OrderCreatedV2, greet), delivered(two))
+
+    async with database.read() as session:
+        assert (await session.scalars(select(dead_letter.c.reason))).all() == []
+    await database.close()
+    assert names == ["Jane", "Ada"]
+
+
+def test_a_version_that_is_not_in_its_classs_name_is_refused() -> None:
+    class OrderShipped(Event):
+        """Something that says it is version 3, and has the topic of the first."""
+
+        version: ClassVar[int] = 3
+
+    with pytest.raises(Failure, match="OrderShippedV3"):
+        schemas.check_name(OrderShipped)

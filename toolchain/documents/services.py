@@ -1,0 +1,87 @@
+"""What the services are made of, found in their code: their apps, and who sends and who hears an event."""
+
+import ast
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fastapi import FastAPI
+
+import services
+from chassis.inbox import Reaction
+from contracts.event import Event
+
+
+@dataclass(frozen=True)
+class Use:
+    """A service that sends an event, or a reaction of a service to it, with what its code says about it."""
+
+    service: str
+    name: str
+    summary: str
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Name every service: a package in `services/`."""
+    return tuple(
+        each.name for each in pkgutil.iter_modules(services.__path__) if each.ispkg
+    )
+
+
+def app(service: str) -> FastAPI:
+    """Make a service's app with the settings that it has by default, whatever the environment says."""
+    module = importlib.import_module(f"services.{service}.app")
+    made: FastAPI = module.create_app(module.Settings.model_construct())
+    return made
+
+
+def senders(event: type[Event]) -> list[Use]:
+    """Find the services that make this event: a call of its class."""
+    found = []
+    for service in names():
+        for file in sorted(_folder(service).rglob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            if any(
+                isinstance(node, ast.Call) and _called(node) == event.__name__
+                for node in ast.walk(tree)
+            ):
+                found.append(
+                    Use(service, file.stem, _first_line(ast.get_docstring(tree)))
+                )
+    return found
+
+
+def _folder(service: str) -> Path:
+    return Path(services.__path__[0]) / service
+
+
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2]
+
+
+def hearers(event: type[Event]) -> list[Use]:
+    """Find the reactions to this event: every Reaction in a service's `reactions/`."""
+    return [
+        Use(service, reaction.name, _first_line(reaction.act.__doc__))
+        for service in names()
+        for reaction in _reactions(service)
+        if reaction.event is event
+    ]
+
+
+def _reactions(service: str) -> list[Reaction[Event]]:
+    folder = _folder(service) / "reactions"
+    modules = sorted(file.stem for file in folder.glob("[!_]*.py"))
+    loaded = (
+        importlib.import_module(f"services.{service}.reactions.{name}")
+        for name in modules
+    )
+    values = (value for module in loaded for value in vars(module).values())
+    return [value for value in values if isinstance(value, Reaction)]
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").partition("\n")[0]
