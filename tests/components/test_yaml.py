@@ -132,6 +132,24 @@ def test_rabbitmqs_queue_is_replicated_where_there_are_nodes() -> None:
     assert subscription["metadata"]["queueType"] == "quorum"
 
 
+def test_mails_leave_through_the_notification_services_sidecar_alone() -> None:
+    email = read(COMPONENTS / "email.yaml")
+
+    assert email["spec"]["type"] == "bindings.smtp"
+    assert email["scopes"] == ["notification"]
+    assert email["spec"]["ignoreErrors"] is True
+
+
+def test_no_certificate_of_a_mail_server_is_taken_unseen() -> None:
+    email = COMPONENTS / "email.yaml"
+
+    told = settings_of(email)
+
+    assert told.get("skipTLSVerify", "false") == "false"
+    assert told["direction"] == "output"
+    assert not told.keys() & {"emailTo", "emailCC", "emailBCC", "subject"}
+
+
 def test_a_delivery_is_tried_again_and_again() -> None:
     spec = read(COMPONENTS / "resiliency.yaml")["spec"]
 
