@@ -140,6 +140,12 @@ def test_mails_leave_through_the_notification_services_sidecar_alone() -> None:
     assert email["spec"]["ignoreErrors"] is True
 
 
+def test_no_policy_of_daprs_sends_a_mail_twice() -> None:
+    spec = read(COMPONENTS / "resiliency.yaml")["spec"]
+
+    assert "email" not in spec["targets"]["components"]
+
+
 def test_no_certificate_of_a_mail_server_is_taken_unseen() -> None:
     email = COMPONENTS / "email.yaml"
 

@@ -19,6 +19,7 @@ def add_routes(app: FastAPI) -> None:
         "/asked/events/{count}": _events,
         "/asked/slow": _slow,
         "/asked/cut": _cut,
+        "/asked/held": _held,
     }
     for path, answer in routes.items():
         app.add_api_route(path, answer, response_model=None)
@@ -62,5 +63,16 @@ async def _cut() -> Response:
         for each in repeat(b'{"id": 1},', 1000):
             yield each
         raise ConnectionAbortedError
+
+    return StreamingResponse(events(), media_type="application/json")
+
+
+async def _held(request: Request) -> Response:
+    """Begin an answer, and do not end it while anybody waits."""
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b'{"items": ['
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
 
     return StreamingResponse(events(), media_type="application/json")

@@ -21,15 +21,17 @@ ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
 class Overheard(httpx.AsyncBaseTransport):
-    """A transport that remembers what was answered: the status, and all of the body."""
+    """A transport that remembers which paths began to be answered, and each status and body that ended."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self.answers: list[tuple[int, str]] = []
+        self.begun: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request, and remember its answer."""
         answer = await self._transport.handle_async_request(request)
+        self.begun.append(request.url.path)
         await answer.aread()
         self.answers.append((answer.status_code, answer.text))
         return answer

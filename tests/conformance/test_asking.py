@@ -4,11 +4,15 @@ A daprd that has begun to hand an answer on cannot take it back: the service or 
 there is so far ends like any other answer, with status 200 and no length.
 """
 
+import asyncio
+
 import pytest
 
 from chassis.sidecar import Answer, SidecarUnavailable
 from tests.conformance.asked import SECRET
+from tests.conformance.real_stage import RealStage
 from tests.conformance.stage import ORDER, Stage
+from tests.support.eventually import eventually
 
 STATUSES = (200, 201, 400, 401, 403, 404, 409, 410, 422, 429, 500, 502, 503)
 
@@ -128,3 +132,21 @@ async def test_a_sidecar_that_does_not_answer_cannot_ask(dapr: Stage) -> None:
             await ask(dapr, "echo")
 
     assert (await ask(dapr, "echo")).status == 200
+
+
+@pytest.mark.system
+async def test_an_answer_is_none_whose_sidecar_is_killed_on_the_way(
+    real_stage: RealStage,
+) -> None:
+    asking = asyncio.create_task(ask(real_stage, "held"))
+
+    async def has_begun() -> bool:
+        return any(each.endswith("/asked/held") for each in real_stage.wire.begun)
+
+    await eventually(has_begun, "the answer has begun")
+
+    await real_stage.daprd.kill()
+
+    with pytest.raises(SidecarUnavailable, match="not heard: 200"):
+        await asking
+    await real_stage.hear_each_other()

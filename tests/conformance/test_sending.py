@@ -1,5 +1,7 @@
 """Sending mails: what arrives, and what a caller is told while server or sidecar is away."""
 
+import asyncio
+
 import pytest
 
 from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
@@ -7,7 +9,7 @@ from tests.conformance.real_stage import RealStage
 from tests.conformance.sending import a_recipient, acting, send
 from tests.conformance.stage import EMAIL, Stage
 from tests.support.eventually import eventually
-from tests.support.mail_server import DROP, Act, Mail
+from tests.support.mail_server import DROP, HANG, Act, Mail
 
 SENDER = "Orders <orders@localhost>"
 
@@ -123,6 +125,23 @@ async def test_daprd_sends_a_mail_that_its_caller_has_given_up(
             await send(real_stage, to)
 
     await _is_taken(real_stage, to)
+
+
+@pytest.mark.system
+async def test_nobody_knows_what_a_sidecar_did_that_was_killed(
+    real_stage: RealStage,
+) -> None:
+    to = a_recipient()
+    with acting(real_stage.mailbox, "DOT", HANG):
+        sending = asyncio.create_task(send(real_stage, to))
+        await _is_taken(real_stage, to)
+
+        await real_stage.other_daprd.kill()
+
+        with pytest.raises(OutcomeUnknown, match=r"RemoteProtocolError|ReadError"):
+            await sending
+    await real_stage.hear_each_other()
+    await works(real_stage)
 
 
 @pytest.mark.system
