@@ -1,5 +1,6 @@
 """The envelope of every event: CloudEvents 1.0 in JSON, structured mode."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -33,12 +34,21 @@ class CloudEvent(BaseModel):
     data: dict[str, Any]
 
 
-def envelop(event: Event, *, service: str, subject: UUID, cause: str) -> CloudEvent:
+@dataclass(frozen=True)
+class Cause:
+    """What led to an event: the W3C trace context that it belongs to, and the id of the message before it."""
+
+    trace: str
+    message: str | None = None
+
+
+def envelop(
+    event: Event, *, service: str, subject: UUID, cause: Cause, version: int = 1
+) -> CloudEvent:
     """Make the complete, final envelope of an event about `subject`.
 
-    `cause` is the W3C trace context of what caused it: Dapr reads it as `traceparent`, and it is the
-    causation id of a first event, which has no message before it. Events about one subject share its
-    id as their correlation id.
+    Dapr reads the trace as `traceparent`; it is the causation id of a first event, which has no message
+    before it. Events about one subject share its id as their correlation id, and `version` counts them.
     """
     return CloudEvent(
         id=str(uuid7()),
@@ -47,10 +57,10 @@ def envelop(event: Event, *, service: str, subject: UUID, cause: str) -> CloudEv
         subject=str(subject),
         time=datetime.now(UTC),
         dataschema=event.dataschema(),
-        traceid=cause,
-        traceparent=cause,
+        traceid=cause.trace,
+        traceparent=cause.trace,
         correlationid=str(subject),
-        causationid=cause,
-        aggregateversion=1,
+        causationid=cause.message or cause.trace,
+        aggregateversion=version,
         data=event.data(),
     )

@@ -1,6 +1,9 @@
 """A service's own database: how it is opened, and how a transaction is begun and ended."""
 
 import asyncio
+import hashlib
+import platform
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
@@ -23,6 +26,23 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "busy_timeout=5000",
 )
+# What the server's own configuration might say otherwise: a commit that was answered is on disk, and a
+# transaction that is left open ends, for it would hold up the feed of events.
+_POSTGRESQL: dict[str, Any] = {
+    "pool_size": 10,
+    "max_overflow": 10,
+    "pool_timeout": 5,
+    # A connection that a restarted server has closed is found before a request meets it.
+    "pool_pre_ping": True,
+    "connect_args": {
+        "timeout": 5,
+        "command_timeout": 30,
+        "server_settings": {
+            "synchronous_commit": "on",
+            "idle_in_transaction_session_timeout": "30s",
+        },
+    },
+}
 
 
 class Utc(TypeDecorator[datetime]):
@@ -45,12 +65,24 @@ class Utc(TypeDecorator[datetime]):
 
 
 def create_engine(url: str) -> AsyncEngine:
-    """Open the database at an SQLAlchemy URL (sqlite+aiosqlite:///path/to/file.db)."""
+    """Open the database at an SQLAlchemy URL.
+
+    sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name.
+    """
+    sqlite = is_sqlite(url)
     # An error's text goes to logs and dead letters; what customers sent does not.
-    engine = create_async_engine(url, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin)
+    engine = create_async_engine(
+        url, hide_parameters=True, **({} if sqlite else _POSTGRESQL)
+    )
+    if sqlite:
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def is_sqlite(url: str) -> bool:
+    """Tell which of the two kinds of database this URL is of."""
+    return make_url(url).get_backend_name() == "sqlite"
 
 
 def sqlite_file(url: str) -> Path:
@@ -59,17 +91,35 @@ def sqlite_file(url: str) -> Path:
 
 
 class Database:
-    """The service's database, its transactions, and the signals that wake its loops after a commit."""
+    """The service's database, its transactions, and the signals that wake its loops after a commit.
 
-    def __init__(self, url: str, service: str) -> None:
+    `replica` tells apart the processes of this service on one machine: the port of its sidecar.
+    """
+
+    def __init__(self, url: str, service: str, replica: str = "") -> None:
         self.url = url
         self.engine = create_engine(url)
+        self.owner = f"{platform.node()}:{replica}"
+        self.is_shared = not is_sqlite(url)
         self._info = {"service": service}
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._signals: dict[str, asyncio.Event] = {}
         # SQLite has one writer at a time; queueing here is fair and immediate, its own busy wait is neither.
         self._turn: AbstractAsyncContextManager[Any] = (
-            asyncio.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+            nullcontext() if self.is_shared else asyncio.Lock()
+        )
+
+    def lock_file(self, loop: str) -> Path:
+        """Name the file whose lock a background loop holds while it works.
+
+        On SQLite there is one such loop for each database file; on PostgreSQL one for each sidecar, and
+        claims with leases share the work among them.
+        """
+        if not self.is_shared:
+            return Path(f"{sqlite_file(self.url)}.{loop}.lock")
+        name = hashlib.sha256(f"{self.url} {self.owner}".encode()).hexdigest()[:16]
+        return (
+            Path(tempfile.gettempdir()) / f"{self._info['service']}-{name}.{loop}.lock"
         )
 
     def signal(self, name: str) -> asyncio.Event:

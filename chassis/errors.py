@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
+"""What a database raises that does not answer, or not now; the driver's own ConnectionError among it."""
 
 
 class Rejected(Exception):
@@ -95,8 +98,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _by_status)
-    app.add_exception_handler(OperationalError, _database_unavailable)
-    app.add_exception_handler(PoolTimeout, _database_unavailable)
+    for each in DATABASE_AWAY:
+        app.add_exception_handler(each, _database_unavailable)
     app.add_exception_handler(Exception, _internal)
 
 

@@ -1,7 +1,8 @@
 """The door in: an event is taken in once by each reaction, in the transaction of what the reaction does.
 
-What can never be taken in is kept as a dead letter, raw and with its reason, and Dapr is told SUCCESS: an
-answer of 404 would make it drop the event, and any other refusal would bring it back for ever.
+It comes by the broker (chassis/subscriptions.py) or is pulled from its sender (chassis/reconciler.py). What
+can never be taken in is kept as a dead letter, and Dapr is told SUCCESS: an answer of 404 would make it drop
+the event, and any other refusal would bring it back for ever.
 """
 
 import hashlib
@@ -10,25 +11,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import (
-    Column,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    insert,
-)
-from sqlalchemy.dialects.sqlite import insert as insert_or_nothing
+from sqlalchemy import Column, LargeBinary, MetaData, String, Table
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
 from chassis.database import Database, Utc
+from chassis.dead_letter import LARGEST, bury
 from chassis.errors import Rejected
 from contracts.event import Event
 
@@ -45,16 +38,6 @@ inbox = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("taken_at", Utc, nullable=False),
 )
-dead_letter = Table(
-    "dead_letter",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("reaction", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("received_at", Utc, nullable=False),
-    sqlite_autoincrement=True,
-)
 
 
 class Status(StrEnum):
@@ -68,12 +51,19 @@ class Unprocessable(Exception):
     """This event can never be taken in, however often it is tried."""
 
 
+PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
+"""What will be no other at the next attempt; everything else is tried again."""
+
+
 @dataclass(frozen=True)
 class Reaction(Generic[E]):
-    """What a service does on an event: `act`, known to the inbox by its function's name."""
+    """What a service does on an event: `act`, known to the inbox by its function's name.
+
+    It is given the event, the envelope that the event came in, and the session of the transaction.
+    """
 
     event: type[E]
-    act: Callable[[E, AsyncSession], Awaitable[None]]
+    act: Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
 
     @property
     def name(self) -> str:
@@ -81,40 +71,98 @@ class Reaction(Generic[E]):
         return self.act.__name__
 
 
+AnyReaction = Reaction[Any]
+
+
 async def take_in(database: Database, reaction: Reaction[E], body: bytes) -> Status:
     """Take a delivered CloudEvent in, at most once; RETRY where that may succeed later."""
     try:
-        await _act_once(database, reaction, body)
-    except (Unprocessable, Rejected, IntegrityError, DataError) as error:
-        return await _bury(database, reaction.name, body, error)
+        try:
+            async with database.write() as session:
+                await act_once(session, reaction, body)
+        except PERMANENT as error:
+            async with database.write() as session:
+                await refuse(session, reaction, body, error)
     except Exception:  # noqa: BLE001 - the door decides: what is not known to be permanent is tried again
         _log.exception("%s failed; Dapr will deliver the event again", reaction.name)
         return Status.RETRY
     return Status.SUCCESS
 
 
-async def _act_once(database: Database, reaction: Reaction[E], body: bytes) -> None:
-    envelope, event = _parse(reaction.event, body)
-    async with database.write() as session:
-        if await _claim(session, reaction.name, envelope):
-            await reaction.act(event, session)
+async def keep(database: Database, where: str, body: bytes, reason: str) -> Status:
+    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
+    try:
+        async with database.write() as session:
+            await bury(session, where, body, reason)
+    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
+        _log.exception("a dead letter of %s could not be kept", where)
+        return Status.RETRY
+    _log.error("%s: a dead letter is kept: %s", where, reason)
+    return Status.SUCCESS
 
 
-def _parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
+async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) -> bool:
+    """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
+    envelope, event = parse(reaction.event, body)
+    if is_new := await claim(session, reaction.name, envelope):
+        await reaction.act(event, envelope, session)
+    return is_new
+
+
+async def refuse(
+    session: AsyncSession,
+    reaction: AnyReaction,
+    body: bytes,
+    error: Exception,
+    *,
+    from_feed: bool = False,
+) -> None:
+    """Keep what the reaction cannot take in, and claim its id, so that it does not come again by the pull.
+
+    An event that is not as it should be claims nothing where it came by the broker: anybody may have sent
+    it, with the id of one that is still to come.
+    """
+    malformed = isinstance(error, Unprocessable)
+    envelope = _envelope(body) if from_feed or not malformed else None
+    claims = envelope is not None and await claim(session, reaction.name, envelope)
+    event_id = envelope.id if envelope else None
+    await bury(session, reaction.name, body, str(error), event_id if claims else None)
+    _log.error(
+        "%s cannot take an event in; it is kept as a dead letter: %s",
+        reaction.name,
+        error,
+    )
+
+
+def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
+    """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
+    if len(body) > LARGEST:
+        raise Unprocessable(f"it has {len(body)} bytes, and {LARGEST} are the most")
     try:
         envelope = CloudEvent.model_validate_json(body)
-        if (envelope.type, envelope.dataschema) != (
-            expected.topic(),
-            expected.dataschema(),
-        ):
-            raise Unprocessable(
-                f"{envelope.dataschema} was delivered where {expected.dataschema()} is expected"
-            )
+        _check_origin(expected, envelope)
         return envelope, expected.model_validate(
             envelope.data, by_alias=True, by_name=False
         )
     except ValidationError as error:
         raise Unprocessable(_in_words(error)) from error
+
+
+def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
+    what, where = expected.dataschema(), f"/{expected.source}"
+    if (envelope.type, envelope.dataschema) != (expected.topic(), what):
+        raise Unprocessable(
+            f"{envelope.dataschema} was delivered where {what} is expected"
+        )
+    if envelope.source != where:
+        raise Unprocessable(f"it comes from {envelope.source}, and not from {where}")
+
+
+def _envelope(body: bytes) -> CloudEvent | None:
+    try:
+        return CloudEvent.model_validate_json(body)
+    except ValidationError:
+        return None
 
 
 def _in_words(error: ValidationError) -> str:
@@ -126,7 +174,8 @@ def _in_words(error: ValidationError) -> str:
     return f"it is no {error.title} as it should be ({'; '.join(faults)})"
 
 
-async def _claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+    """Write down that this reaction has the event; False where it had it before."""
     row = {
         "reaction": reaction,
         "event_id": envelope.id,
@@ -134,34 +183,8 @@ async def _claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> 
         "taken_at": datetime.now(UTC),
     }
     # The insert itself is the claim: to look first and insert then would let two deliveries through.
+    # (PostgreSQL's own statement, which SQLite takes as it is.)
     claimed = (
-        insert_or_nothing(inbox)
-        .values(row)
-        .on_conflict_do_nothing()
-        .returning(inbox.c.event_id)
+        insert(inbox).values(row).on_conflict_do_nothing().returning(inbox.c.event_id)
     )
     return (await session.execute(claimed)).first() is not None
-
-
-async def _bury(
-    database: Database, reaction: str, body: bytes, error: Exception
-) -> Status:
-    row = {
-        "reaction": reaction,
-        "reason": str(error),
-        "body": body,
-        "received_at": datetime.now(UTC),
-    }
-    try:
-        async with database.write() as session:
-            await session.execute(insert(dead_letter).values(row))
-    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
-        _log.exception(
-            "%s could not keep a dead letter; Dapr will deliver the event again",
-            reaction,
-        )
-        return Status.RETRY
-    _log.error(
-        "%s cannot take an event in; it is kept as a dead letter: %s", reaction, error
-    )
-    return Status.SUCCESS

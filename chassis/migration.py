@@ -13,13 +13,17 @@ from typing import IO, Literal
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import Utc, create_engine, sqlite_file
+from chassis.database import Utc, create_engine, is_sqlite, sqlite_file
 from chassis.lock import try_lock
 
 PATIENCE = 60.0
 """How long another process may migrate the same database, in seconds."""
+
+LOCK = 0x6F7264657273
+"""The number of PostgreSQL's advisory lock that a migration holds: any, as long as it is always the same."""
 
 _SERVICES = Path(__file__).parent.parent / "services"
 
@@ -35,6 +39,9 @@ def configuration(service: str, url: str) -> Config:
 
 def upgrade(service: str, url: str) -> None:
     """Bring the database to the newest migration; processes that start together take turns."""
+    if not is_sqlite(url):
+        command.upgrade(configuration(service, url), "head")
+        return
     file = sqlite_file(url)
     file.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{file}.migration.lock").open("ab") as lock:
@@ -62,14 +69,22 @@ async def _run(url: str, models: Sequence[MetaData]) -> None:
     engine = create_engine(url)
     try:
         async with engine.connect() as connection:
+            if not is_sqlite(url):
+                await _take_turn(connection)
             await connection.run_sync(_migrate, models)
             await connection.commit()
     finally:
         await engine.dispose()
 
 
+async def _take_turn(connection: AsyncConnection) -> None:
+    # Replicas on several machines start together: PostgreSQL's own lock, until the end of this transaction.
+    await connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE:.0f}s'"))
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:it)"), {"it": LOCK})
+
+
 def _migrate(connection: Connection, models: Sequence[MetaData]) -> None:
-    # SQLite can change tables in a transaction: a migration that breaks off leaves nothing half done.
+    # Both databases can change tables in a transaction: a migration that breaks off leaves nothing half done.
     context.configure(
         connection, target_metadata=models, transactional_ddl=True, render_item=_render
     )

@@ -6,18 +6,16 @@ is published again with the same ids; the consumers' inboxes know them.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Database, sqlite_file
-from chassis.ids import uuid7
+from chassis.database import Database
 from chassis.loop import Loop
 from chassis.outbox import SIGNAL, State, outbox
 from chassis.sidecar import Entry, PublishRejected, Sidecar, SidecarUnavailable
@@ -45,23 +43,27 @@ class Relay:
     database: Database
     sidecar: Sidecar
     pubsub: str
-    owner: str = field(default_factory=lambda: str(uuid7()))
+    owner: str = ""
     # After trouble, one event is tried before a whole batch is.
     probing: bool = False
 
+    def __post_init__(self) -> None:
+        """Claim as the one process of this service at its sidecar."""
+        self.owner = self.owner or self.database.owner
+
     def loop(self) -> Loop:
-        """Make the loop that keeps publishing; on SQLite there is one of it for each database file."""
-        lock = Path(f"{sqlite_file(self.database.url)}.relay.lock")
-        return Loop(
-            "relay", self.step, self.reclaim, self.database.signal(SIGNAL), lock
-        )
+        """Make the loop that keeps publishing."""
+        signal = self.database.signal(SIGNAL)
+        lock = self.database.lock_file("relay")
+        return Loop("relay", self.step, self.reclaim, signal, lock)
 
     async def reclaim(self) -> None:
-        """Free what an earlier process had claimed: whoever holds the loop's lock is the only relay."""
+        """Free what an earlier process had claimed: whoever holds the loop's lock is the only such relay."""
+        leased = outbox.c.state == State.LEASED
+        if self.database.is_shared:  # the leases of the others run out by themselves
+            leased = and_(leased, outbox.c.owner == self.owner)
         async with self.database.write() as session:
-            await session.execute(
-                update(outbox).where(outbox.c.state == State.LEASED).values(_FREE)
-            )
+            await session.execute(update(outbox).where(leased).values(_FREE))
 
     async def step(self) -> bool:
         """Publish one batch; tell whether there was any. Raises SidecarUnavailable when nothing was taken."""
@@ -141,10 +143,11 @@ async def claim(session: AsyncSession, owner: str, *, probing: bool) -> Claimed:
         .where(_open(now))
         .order_by(*order)
         .limit(1 if probing else BATCH)
+        .with_for_update(skip_locked=True)
     )
     statement = (
         update(outbox)
-        .where(outbox.c.position.in_(batch.scalar_subquery()))
+        .where(outbox.c.position.in_(batch))
         .values(
             state=State.LEASED,
             owner=owner,

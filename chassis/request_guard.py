@@ -22,8 +22,9 @@ class RequestGuard:
             await self.app(scope, receive, send)
             return
         try:
-            _check_content_type(Headers(scope=scope))
             body = await _read(receive)
+            if body:
+                _check_content_type(Headers(scope=scope))
         except ClientDisconnect:
             return  # nobody waits for an answer, and half a body is none
         except Rejected as error:

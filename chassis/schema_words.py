@@ -95,8 +95,10 @@ def _limits(schema: Json) -> Iterator[str]:
 
 def example(schema: Json, document: Json, depth: int = 6) -> object:
     """Make up a value: the one that the schema gives, else one that fits its type."""
-    schema = resolve(_choices(resolve(schema, document))[0], document)
+    whole = resolve(schema, document)
+    schema = resolve(_choices(whole)[0], document)
     for given in (
+        whole.get("examples"),
         schema.get("examples"),
         schema.get("enum"),
         [schema.get("const"), schema.get("default")],

@@ -1,17 +1,36 @@
-"""What every service is made of: an app with its database, its sidecar, its loops and its manners."""
+"""What every service is made of: an app with its database, its sidecar, its doors and its manners."""
 
 import asyncio
+import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from operator import attrgetter
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
-from chassis import documentation, errors, health, migration, openapi
+from chassis import (
+    dead_letter_api,
+    documentation,
+    errors,
+    feed,
+    health,
+    migration,
+    openapi,
+)
 from chassis.database import Database
+from chassis.inbox import AnyReaction
 from chassis.loop import Loop
+from chassis.reconciler import Reconciler
+from chassis.relay import Relay
 from chassis.request_guard import RequestGuard
+from chassis.security import SidecarGuard, shared_secret
+from chassis.settings import ServiceSettings
 from chassis.sidecar import Sidecar
+from chassis.subscriptions import Subscriptions, read_tuning
+
+_log = logging.getLogger(__name__)
 
 HOW_TO_CALL = (
     "Through Dapr, each path has `/v1.0/invoke/{name}/method` before it. Whatever is wrong with a request is "
@@ -19,44 +38,92 @@ HOW_TO_CALL = (
 )
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a service stands on: its name (the app-id), its settings, its database and its sidecar."""
+
+    name: str
+    settings: ServiceSettings
+    database: Database
+    sidecar: Sidecar
+
+
+def parts(name: str, settings: ServiceSettings, sidecar: Sidecar | None) -> Parts:
+    """Make what a service stands on; a test brings a sidecar of its own."""
+    database = Database(settings.database_url, name, str(settings.dapr_http_port))
+    return Parts(name, settings, database, sidecar or Sidecar(settings.sidecar_url))
+
+
 def create(
-    name: str,
-    database: Database,
-    sidecar: Sidecar,
+    parts: Parts,
     *,
-    loops: Sequence[Loop],
-    needs: frozenset[str],
+    routers: Sequence[APIRouter],
+    reactions: Sequence[AnyReaction],
+    loops: Sequence[Loop] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> FastAPI:
     """Make a service's app: it migrates its database, then serves, with its loops beside it.
 
-    `needs` names the sidecar's components, and its subscriptions ("subscription to OrderCreated"),
+    `routers` are its own table of contents: what it can be asked and told. Each of the reactions hears its
+    event through both doors: pushed by the broker, where the event is pushed at all, and pulled from its
+    sender. `needs` names the sidecar's components, besides pub/sub,
     without which the service is not ready.
     """
+    settings, database = parts.settings, parts.database
+    secret = shared_secret(settings.feed_secret_file)
+    pull = [
+        Reconciler(database, parts.sidecar, each, secret).loop() for each in reactions
+    ]
+    relay = Relay(database, parts.sidecar, settings.pubsub_name)
+    app = without_doors(parts, [relay.loop(), *pull, *loops])
+    tuning = read_tuning(settings.subscription_file)
+    subscriptions = Subscriptions(app, database, settings.pubsub_name, tuning)
+    heard = subscriptions.hear(parts.name, reactions)
+    app.state.secret = secret
+    app.state.needs = needs | {settings.pubsub_name} | heard
+    app.state.reactions = {each.name: each for each in reactions}
+    for router in (*routers, dead_letter_api.router, feed.router, health.router):
+        app.include_router(router)
+    return app
+
+
+def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:
+    """Make an app with its database, its sidecar, its loops and its manners, into which no event comes."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(migration.upgrade, name, database.url)
+        await _migrate(parts)
         try:
-            async with sidecar, _running(loops) as app.state.tasks:
+            async with parts.sidecar, _running(loops) as app.state.tasks:
                 yield
         finally:
-            await database.close()
+            await parts.database.close()
 
     app = FastAPI(
-        title=f"{name.capitalize()} service",
-        description=HOW_TO_CALL.format(name=name),
+        title=f"{parts.name.capitalize()} service",
+        description=HOW_TO_CALL.format(name=parts.name),
         generate_unique_id_function=attrgetter("name"),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
-    app.state.database, app.state.sidecar, app.state.needs = database, sidecar, needs
-    app.include_router(health.router)
+    app.state.database, app.state.sidecar = parts.database, parts.sidecar
+    app.state.needs = frozenset()
     app.add_middleware(RequestGuard)
+    app.add_middleware(SidecarGuard, token=parts.settings.token)
     errors.install(app)
     openapi.install(app)
     documentation.install(app)
     return app
+
+
+async def _migrate(parts: Parts) -> None:
+    try:
+        await asyncio.to_thread(migration.upgrade, parts.name, parts.database.url)
+    except errors.DATABASE_AWAY as error:
+        # Whoever keeps this process running starts it again; until then there is nothing to serve.
+        _log.error("the database cannot be used: %s", str(error).split("\n")[0])
+        raise SystemExit(os.EX_TEMPFAIL) from error
 
 
 @asynccontextmanager

@@ -1,20 +1,40 @@
 """The one way out of a service: its Dapr sidecar, over HTTP on the loopback interface."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import httpx
 
+from chassis.binding_refusals import refusal
+
 
 class SidecarUnavailable(Exception):
-    """The sidecar, or the broker behind it, takes nothing at the moment."""
+    """The sidecar, or the broker or service behind it, takes nothing at the moment."""
 
 
 class PublishRejected(Exception):
     """The sidecar refuses this request as a whole, and says that trying again as it is will not help."""
 
+
+class BindingRefused(Exception):
+    """What was to be sent has certainly not been taken; `permanent` where it will not be as it is."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.permanent = permanent
+
+
+class OutcomeUnknown(Exception):
+    """What was to be sent may have been sent, or may be later: daprd goes on after its caller has left."""
+
+
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""How httpx says that there was no connection on which a request could have left."""
 
 UNREADABLE = "ERR_PUBSUB_CLOUD_EVENTS_SER"
 """What daprd says, with status 500, of an event that is JSON but no object."""
@@ -26,6 +46,22 @@ class Entry:
 
     id: str
     event: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What another service answered: its status, and JSON that is complete."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON may be anything
+        """Give what the body says."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> Any:  # noqa: ANN401 - JSON may be anything
+        return json.loads(self.body)
 
 
 class Sidecar:
@@ -63,9 +99,8 @@ class Sidecar:
         HTTP because the SDK's publish_events makes the entry ids itself and keeps them: a failure would
         not tell which event it was (Dapr: POST /v1.0/publish/bulk/{pubsub}/{topic}).
         """
-        answer = await self._call(
-            "POST", f"/v1.0/publish/bulk/{pubsub}/{topic}", _body(entries)
-        )
+        request = self._post(f"/v1.0/publish/bulk/{pubsub}/{topic}", _body(entries))
+        answer = await self._call(request)
         if answer.status_code == 204:
             return {}
         failed = _failed_entries(answer)
@@ -79,7 +114,7 @@ class Sidecar:
 
     async def metadata(self) -> dict[str, Any]:
         """Give what the sidecar has loaded: components, subscriptions (Dapr: GET /v1.0/metadata)."""
-        answer = await self._call("GET", "/v1.0/metadata")
+        answer = await self._call(self._http.build_request("GET", "/v1.0/metadata"))
         try:
             metadata = answer.json() if answer.status_code == 200 else None
         except ValueError:
@@ -88,20 +123,67 @@ class Sidecar:
             raise SidecarUnavailable(f"its metadata was answered {answer.status_code}")
         return metadata
 
-    async def _call(
-        self, method: str, path: str, body: str | None = None
-    ) -> httpx.Response:
-        headers = {"content-type": "application/json"} if body else None
-        try:
-            # The whole call's time: httpx would count the time between two bytes.
-            async with asyncio.timeout(self._deadline):
-                return await self._http.request(
-                    method, path, content=body, headers=headers
-                )
-        except (httpx.HTTPError, TimeoutError) as error:
+    async def ask(
+        self,
+        app_id: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> Answer:
+        """Ask another service, and give what it answered, whatever the status.
+
+        Raises SidecarUnavailable where the service was not reached, and where its answer is not complete:
+        when a service or its sidecar dies, daprd gives what it has so far, be it nothing, as a good answer
+        without a length. Only JSON shows where it ends (Dapr: GET /v1.0/invoke/{app_id}/method/{path}).
+        """
+        url = f"/v1.0/invoke/{app_id}/method/{path}"
+        request = self._http.build_request("GET", url, params=query, headers=headers)
+        answer = await self._call(request)
+        given = Answer(answer.status_code, answer.content)
+        if not _is_complete(given) or (given.status >= 400 and _error_of(answer)):
             raise SidecarUnavailable(
-                f"the sidecar does not answer ({type(error).__name__})"
-            ) from error
+                f"{app_id} was not heard: {given.status} {answer.text[:500]}"
+            )
+        return given
+
+    async def send(self, binding: str, data: str, metadata: Mapping[str, str]) -> None:
+        """Send through an output binding, once; returns when the other side has taken it.
+
+        Raises BindingRefused or SidecarUnavailable where it has certainly not been sent, and OutcomeUnknown
+        where nobody can say. Whoever is cancelled in here does not know either. daprd's SMTP binding mixes up
+        calls at the same time and keeps what a later call leaves out: one call at a time, with `emailTo` and
+        `subject` (Dapr: POST /v1.0/bindings/{binding}).
+        """
+        body = {"operation": "create", "data": data, "metadata": dict(metadata)}
+        request = self._post(f"/v1.0/bindings/{binding}", json.dumps(body))
+        try:
+            answer = await self._exchange(request)
+        except NEVER_LEFT as error:
+            raise _unanswered(error) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise OutcomeUnknown(f"no answer ({type(error).__name__})") from error
+        if not answer.is_success:
+            raise _not_sent(binding, metadata, answer)
+
+    def _post(self, path: str, body: str) -> httpx.Request:
+        headers = {"content-type": "application/json"}
+        return self._http.build_request("POST", path, content=body, headers=headers)
+
+    async def _call(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._exchange(request)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _unanswered(error) from error
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        # The whole call's time: httpx would count the time between two bytes.
+        async with asyncio.timeout(self._deadline):
+            return await self._http.send(request)
+
+
+def _unanswered(error: Exception) -> SidecarUnavailable:
+    return SidecarUnavailable(f"the sidecar does not answer ({type(error).__name__})")
 
 
 def _body(entries: Sequence[Entry]) -> str:
@@ -119,3 +201,34 @@ def _failed_entries(answer: httpx.Response) -> dict[str, str]:
     except (ValueError, AttributeError):
         return {}
     return {entry["entryId"]: entry.get("error", "") for entry in failed}
+
+
+def _is_complete(answer: Answer) -> bool:
+    # A number or a word that is cut off may still be one; an object or an array is not.
+    try:
+        return isinstance(answer.json(), dict | list)
+    except ValueError:
+        return False
+
+
+def _error_of(answer: httpx.Response) -> dict[str, Any]:
+    """Give the error that daprd itself answers with; a service's problem document has no errorCode."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    is_daprds = isinstance(said, dict) and str(said.get("errorCode")).startswith("ERR_")
+    return said if is_daprds else {}
+
+
+def _not_sent(
+    binding: str, metadata: Mapping[str, str], answer: httpx.Response
+) -> BindingRefused | OutcomeUnknown:
+    text = f"{answer.status_code} {answer.text[:500]}"
+    if 400 <= answer.status_code < 500:  # daprd's own: a binding's error is always 500
+        return BindingRefused(text, permanent=answer.status_code == 400)
+    message = str(_error_of(answer).get("message", ""))
+    refused = refusal(binding, metadata.get("emailTo", ""), message)
+    if refused is None:
+        return OutcomeUnknown(text)
+    return BindingRefused(refused.reason, permanent=refused.permanent)

@@ -1,14 +1,21 @@
 """Which reaction hears which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it."""
 
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI, Request
 
 from chassis.database import Database
-from chassis.inbox import E, Reaction, take_in
+from chassis.inbox import AnyReaction, Status, keep, take_in
+from chassis.openapi import FROM_THE_SIDECAR
+from contracts.event import Way
+
+Deliver = Callable[[Request], Awaitable[dict[str, str]]]
 
 
 class Subscriptions:
@@ -17,25 +24,82 @@ class Subscriptions:
     def __init__(
         self, app: FastAPI, database: Database, pubsub: str, tuning: dict[str, str]
     ) -> None:
-        self._dapr = DaprApp(app, router_tags=["Dapr"])
+        # Imported here: the SDK reads the environment when it is, and does not say what is wrong with it.
+        from dapr.ext.fastapi import DaprApp  # noqa: PLC0415
+
+        self._dapr = DaprApp(app, router_tags=[FROM_THE_SIDECAR])
         self._database = database
         self._pubsub = pubsub
         self._tuning = tuning
 
-    def on(self, reaction: Reaction[E]) -> None:
-        """Subscribe to the topic of the reaction's event."""
+    def hear(self, service: str, reactions: Sequence[AnyReaction]) -> frozenset[str]:
+        """Subscribe to what is pushed; give the subscriptions as /readyz names them.
 
-        # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
-        async def deliver(request: Request) -> dict[str, str]:
-            return {
-                "status": await take_in(self._database, reaction, await request.body())
-            }
+        What daprd cannot even read (bytes that are no JSON) it moves to the dead-letter topic; without one
+        it would read it again for ever. That topic is heard too.
+        """
+        pushed = [each for each in reactions if each.event.way is Way.PUSHED]
+        if not pushed:
+            return frozenset()
+        dead = f"{service}-dead-letter"
+        for each in pushed:
+            self._subscribe(each.event.topic(), self._taking_in(each), dead)
+        self._subscribe(dead, self._burying(dead, pushed), None)
+        topics = [each.event.topic() for each in pushed] + [dead]
+        return frozenset(f"subscription to {topic}" for topic in topics)
 
-        topic = reaction.event.topic()
-        deliver.__name__ = reaction.name
+    def _subscribe(self, topic: str, deliver: Deliver, dead: str | None) -> None:
+        raw = {} if dead else {"rawPayload": "true"}
         self._dapr.subscribe(
-            self._pubsub, topic, metadata=self._tuning, route=f"/events/{topic}"
+            self._pubsub,
+            topic,
+            metadata={**self._tuning, **raw},
+            route=f"/events/{topic}",
+            dead_letter_topic=dead,
         )(deliver)
+
+    # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
+    def _taking_in(self, reaction: AnyReaction) -> Deliver:
+        async def deliver(request: Request) -> dict[str, str]:
+            body = await request.body()
+            return {"status": await take_in(self._database, reaction, body)}
+
+        deliver.__name__ = reaction.name
+        return deliver
+
+    def _burying(self, topic: str, reactions: Sequence[AnyReaction]) -> Deliver:
+        async def deliver(request: Request) -> dict[str, str]:
+            body = _unwrapped(await request.body())
+            return {"status": await self._try_again(topic, reactions, body)}
+
+        deliver.__name__ = "take_in_dead_letter"
+        return deliver
+
+    async def _try_again(
+        self, topic: str, reactions: Sequence[AnyReaction], body: bytes
+    ) -> Status:
+        for reaction in reactions:
+            if _type_of(body) == reaction.event.topic():
+                return await take_in(self._database, reaction, body)
+        return await keep(
+            self._database, topic, body, "it is no event that is heard here"
+        )
+
+
+def _unwrapped(body: bytes) -> bytes:
+    # With rawPayload, daprd puts the bytes as they were into an envelope of its own.
+    try:
+        return base64.b64decode(json.loads(body)["data_base64"], validate=True)
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        return body
+
+
+def _type_of(body: bytes) -> object:
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return None
+    return event.get("type") if isinstance(event, dict) else None
 
 
 def read_tuning(resource: Path | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Annotated, Generic, TypeVar
 
+from email_validator import EmailNotValidError, validate_email
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -65,3 +66,18 @@ Line = Annotated[
     str, AfterValidator(_printable), StringConstraints(strip_whitespace=True)
 ]
 """One line of text that can be read."""
+
+
+def _deliverable(address: str) -> str:
+    # As mail servers take it without extensions: ASCII, one address, nothing that begins another header.
+    try:
+        checked = validate_email(
+            address, check_deliverability=False, allow_smtputf8=False
+        )
+    except EmailNotValidError as error:
+        raise ValueError(f"must be an e-mail address: {error}") from error
+    return checked.ascii_email or checked.normalized
+
+
+Address = Annotated[str, AfterValidator(_deliverable)]
+"""One e-mail address; whether it takes mail is not asked."""

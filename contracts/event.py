@@ -42,13 +42,17 @@ class Way(StrEnum):
 
 
 class Event(BaseModel):
-    """Something that happened: immutable, camelCase on the wire, and tolerant of fields it does not know."""
+    """Something that happened: immutable, camelCase on the wire, and tolerant of fields it does not know.
+
+    `source` is the app-id of the service that says it, and whose feed carries it.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, frozen=True, extra="ignore"
     )
 
     version: ClassVar[int] = 1
+    source: ClassVar[str]
     way: ClassVar[Way] = Way.PUSHED
 
     @classmethod

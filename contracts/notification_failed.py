@@ -15,6 +15,7 @@ class NotificationFailed(Event):
     Its aggregate version counts what was said of this notification: a later NotificationSent supersedes.
     """
 
+    source: ClassVar[str] = "notification"
     way: ClassVar[Way] = Way.PULLED
 
     order_id: UUID

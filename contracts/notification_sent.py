@@ -12,6 +12,7 @@ class NotificationSent(Event):
     Its aggregate version counts what was said of this notification; what has a higher one supersedes.
     """
 
+    source: ClassVar[str] = "notification"
     way: ClassVar[Way] = Way.PULLED
 
     order_id: UUID

@@ -1,5 +1,6 @@
 """OrderCreated, version 1: the order service has accepted an order."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from pydantic import Field
@@ -9,6 +10,8 @@ from contracts.event import Event, Timestamp
 
 class OrderCreated(Event):
     """An order was accepted; subject of the CloudEvent is the order's id."""
+
+    source: ClassVar[str] = "order"
 
     order_id: UUID
     customer_name: str = Field(min_length=1, max_length=200)

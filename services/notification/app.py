@@ -1,14 +1,14 @@
 """The notification service: tells the customer of each order, once."""
 
 from fastapi import FastAPI
-from pydantic import FilePath
+from pydantic import Field
 
 from chassis import service, telemetry
-from chassis.database import Database
 from chassis.settings import ServiceSettings, load
 from chassis.sidecar import Sidecar
-from chassis.subscriptions import Subscriptions, read_tuning
-from services.notification.dispatcher import Dispatcher
+from services.notification.channels import Console, Mail
+from services.notification.dispatcher import Dispatcher, Policy
+from services.notification.model import Channel
 from services.notification.reactions import notify_customer_on_order_created
 from services.notification.views import notification_overview
 
@@ -17,8 +17,10 @@ class Settings(ServiceSettings):
     """What the notification service can be told."""
 
     database_url: str = "sqlite+aiosqlite:///.local/notification.db"
-    # The broker's folder says how its subscriptions are to be: chassis/subscriptions.py.
-    subscription_file: FilePath | None = None
+    # The output binding that sends mail: components/email.yaml.
+    email_name: str = Field("email", min_length=1)
+    # A mail of which nobody knows whether it was sent: send it again, or hold it for an operator.
+    unknown_mail: Policy = "resend"
 
 
 def create_app(
@@ -27,17 +29,15 @@ def create_app(
     """Put the service together; what is not given comes from the environment."""
     settings = settings or load(Settings)
     telemetry.log_to_console(settings.log_level)
-    database = Database(settings.database_url, "notification")
-    sidecar = sidecar or Sidecar(settings.sidecar_url)
-    dispatcher = Dispatcher(database)
-    needs = frozenset({settings.pubsub_name, "subscription to OrderCreated"})
+    parts = service.parts("notification", settings, sidecar)
+    database = parts.database
+    mail = Mail(parts.sidecar, settings.email_name)
+    console = Dispatcher(database, Channel.CONSOLE, Console(), batch=100)
+    email = Dispatcher(database, Channel.EMAIL, mail, unknown=settings.unknown_mail)
 
-    app = service.create(
-        "notification", database, sidecar, loops=[dispatcher.loop()], needs=needs
+    return service.create(
+        parts,
+        routers=[notification_overview.router],
+        reactions=[notify_customer_on_order_created.reaction],
+        loops=[console.loop(), email.loop()],
     )
-    app.include_router(notification_overview.router)
-    subscriptions = Subscriptions(
-        app, database, settings.pubsub_name, read_tuning(settings.subscription_file)
-    )
-    subscriptions.on(notify_customer_on_order_created.reaction)
-    return app

@@ -7,11 +7,9 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import inbox
+from chassis import dead_letter, inbox, outbox, reconciler
 from chassis.database import Utc
 from contracts.event import rfc3339
-
-SIGNAL = "notification"
 
 
 class State(StrEnum):
@@ -20,12 +18,21 @@ class State(StrEnum):
     READY = "READY"
     SENDING = "SENDING"
     SENT = "SENT"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    HELD = "HELD"
 
 
 class Channel(StrEnum):
     """How a notification goes to the customer."""
 
     CONSOLE = "console"
+    EMAIL = "email"
+
+
+def signal_of(channel: Channel) -> str:
+    """Name the signal that wakes the dispatcher of a channel."""
+    return f"notification on the {channel}"
 
 
 class Base(DeclarativeBase):
@@ -46,15 +53,14 @@ class Notification(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None] = mapped_column(String(64))
     sent_at: Mapped[datetime | None] = mapped_column(Utc)
-
-    __table_args__ = (
-        # Only what is still to be sent: the index stays small however long the table grows.
-        Index(
-            "notification_open",
-            "id",
-            sqlite_where=state.in_([State.READY, State.SENDING]),
-        ),
-    )
+    customer_email: Mapped[str | None] = mapped_column(String(254))
+    due_at: Mapped[datetime | None] = mapped_column(Utc)
+    sending_until: Mapped[datetime | None] = mapped_column(Utc)
+    reason: Mapped[str | None] = mapped_column(String(500))
+    # How often something was said of it: the version of the events about it.
+    version: Mapped[int] = mapped_column(default=0, server_default="0")
+    trace: Mapped[str] = mapped_column(String(200), server_default="")
+    caused_by: Mapped[str] = mapped_column(String(200), server_default="")
 
     @property
     def text(self) -> str:
@@ -66,4 +72,20 @@ class Notification(Base):
         )
 
 
-TABLES = [Base.metadata, inbox.metadata]
+_is_open = Notification.state.in_([State.READY, State.SENDING, State.UNKNOWN])
+# Only what is still to be sent: the index stays small however long the table grows.
+Index(
+    "notification_open",
+    Notification.channel,
+    Notification.id,
+    sqlite_where=_is_open,
+    postgresql_where=_is_open,
+)
+
+TABLES = [
+    Base.metadata,
+    inbox.metadata,
+    dead_letter.metadata,
+    outbox.metadata,
+    reconciler.metadata,
+]

@@ -1,13 +1,15 @@
-"""The order service: takes orders, and tells of each with OrderCreated."""
+"""The order service: takes orders, tells of each with OrderCreated, and hears what became of it."""
 
 from fastapi import FastAPI
 
 from chassis import service, telemetry
-from chassis.database import Database
-from chassis.relay import Relay
 from chassis.settings import ServiceSettings, load
 from chassis.sidecar import Sidecar
 from services.order.commands import create_order
+from services.order.reactions import (
+    show_notification_on_notification_failed,
+    show_notification_on_notification_sent,
+)
 from services.order.views import order_overview
 
 
@@ -23,17 +25,13 @@ def create_app(
     """Put the service together; what is not given comes from the environment."""
     settings = settings or load(Settings)
     telemetry.log_to_console(settings.log_level)
-    database = Database(settings.database_url, "order")
-    sidecar = sidecar or Sidecar(settings.sidecar_url)
-    relay = Relay(database, sidecar, settings.pubsub_name)
+    parts = service.parts("order", settings, sidecar)
 
-    app = service.create(
-        "order",
-        database,
-        sidecar,
-        loops=[relay.loop()],
-        needs=frozenset({settings.pubsub_name}),
+    return service.create(
+        parts,
+        routers=[create_order.router, order_overview.router],
+        reactions=[
+            show_notification_on_notification_sent.reaction,
+            show_notification_on_notification_failed.reaction,
+        ],
     )
-    app.include_router(create_order.router)
-    app.include_router(order_overview.router)
-    return app

@@ -16,15 +16,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from chassis import service
-from chassis.database import Database, sqlite_file
+from chassis import health, service
+from chassis.database import sqlite_file
 from chassis.sidecar import Sidecar
 from services.notification import app as notification_app
 from services.order import app as order_app
 from tests.support.services import Service, running
 
 PUBSUB = {"name": "pubsub", "type": "pubsub.rabbitmq", "version": "v1"}
-SUBSCRIPTION = {"pubsubname": "pubsub", "topic": "OrderCreated"}
+SUBSCRIPTIONS = [
+    {"pubsubname": "pubsub", "topic": "OrderCreated"},
+    {"pubsubname": "pubsub", "topic": "notification-dead-letter"},
+]
 
 
 @dataclass
@@ -47,7 +50,8 @@ class Loaded:
 async def order_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
     """Run the order service behind this sidecar."""
     url = f"sqlite+aiosqlite:///{folder}/order.db"
-    settings = order_app.Settings(database_url=url)
+    secret = folder / "feed.secret"
+    settings = order_app.Settings(database_url=url, feed_secret_file=secret)
     async with running(order_app.create_app(settings, sidecar)) as made:
         yield made
 
@@ -56,7 +60,8 @@ async def order_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]
 async def notification_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
     """Run the notification service behind this sidecar."""
     url = f"sqlite+aiosqlite:///{folder}/notification.db"
-    settings = notification_app.Settings(database_url=url)
+    secret = folder / "feed.secret"
+    settings = notification_app.Settings(database_url=url, feed_secret_file=secret)
     async with running(notification_app.create_app(settings, sidecar)) as made:
         yield made
 
@@ -64,8 +69,12 @@ async def notification_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[S
 @asynccontextmanager
 async def without_loops(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
     """Run a service that uses its database for nothing else, so that a test can close it."""
-    database = Database(f"sqlite+aiosqlite:///{folder}/order.db", "order")
-    app = service.create("order", database, sidecar, loops=[], needs=frozenset())
+    url = f"sqlite+aiosqlite:///{folder}/order.db"
+    secret = folder / "feed.secret"
+    settings = order_app.Settings(database_url=url, feed_secret_file=secret)
+    parts = service.parts("order", settings, sidecar)
+    app = service.without_doors(parts, [])
+    app.include_router(health.router)
     async with running(app) as made:
         yield made
 
@@ -114,9 +123,11 @@ async def test_a_sidecar_without_the_subscription_is_not_enough(tmp_path: Path) 
 
     async with notification_behind(tmp_path, loaded.sidecar()) as notification:
         await is_missing(
-            notification, "the sidecar has no subscription to OrderCreated"
+            notification,
+            "the sidecar has no subscription to OrderCreated",
+            "the sidecar has no subscription to notification-dead-letter",
         )
-        loaded.says["subscriptions"] = [SUBSCRIPTION]
+        loaded.says["subscriptions"] = SUBSCRIPTIONS
         await is_ready(notification)
 
 
@@ -126,6 +137,7 @@ async def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> No
             notification,
             "the sidecar has no pubsub",
             "the sidecar has no subscription to OrderCreated",
+            "the sidecar has no subscription to notification-dead-letter",
         )
 
 

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, text
 
-from chassis.cloud_event import envelop
-from chassis.inbox import dead_letter, inbox
+from chassis.cloud_event import Cause, envelop
+from chassis.dead_letter import dead_letter
+from chassis.inbox import inbox
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from tests.support.services import Service
@@ -26,7 +27,7 @@ def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
     }
     event = OrderCreated.model_validate(data)
     envelope = envelop(
-        event, service="order", subject=order_id, cause=CAUSE
+        event, service="order", subject=order_id, cause=Cause(CAUSE)
     ).model_dump(mode="json")
     return {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
 
@@ -148,7 +149,8 @@ async def test_the_names_of_the_reactions_are_kept(notification: Service) -> Non
     routes = (await notification.http.get("/dapr/subscribe")).json()
 
     assert [(each["topic"], each["route"]) for each in routes] == [
-        ("OrderCreated", "/events/OrderCreated")
+        ("OrderCreated", "/events/OrderCreated"),
+        ("notification-dead-letter", "/events/notification-dead-letter"),
     ]
     await deliver(notification, order_created())
     assert {row.reaction for row in await rows(notification, inbox.c.reaction)} == {

@@ -36,13 +36,14 @@ import os
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 
 
 def upgrade():
     op.create_table("invoice", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("colour", sa.String(20)))
-    op.execute("INSERT INTO orders VALUES ('x', 'Jane', '2026-01-31', 'red')")
+    op.execute("INSERT INTO orders (id, customer_name, created_at, colour) "
+               "VALUES ('x', 'Jane', '2026-01-31', 'red')")
     {end}
 """
 ALEMBIC = """
@@ -202,7 +203,7 @@ async def test_every_migration_can_be_taken_back_and_made_again(
 async def test_the_databases_folder_is_made(tmp_path: Path) -> None:
     await in_a_thread(lambda: upgraded("order", tmp_path / "a" / "b"))
 
-    assert version(url_in(tmp_path / "a" / "b")) == "0001"
+    assert version(url_in(tmp_path / "a" / "b")) == "0002"
 
 
 @pytest.mark.parametrize(
@@ -219,12 +220,12 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     await in_a_thread(lambda: upgraded("order", tmp_path))
     before = schema(url)
     copied = copy_of_order(tmp_path)
-    (copied / "versions" / "0002_breaks_off.py").write_text(BREAKS_OFF.format(end=end))
+    (copied / "versions" / "0003_breaks_off.py").write_text(BREAKS_OFF.format(end=end))
 
     ended, _ = await in_a_process('command.upgrade(config, "head")', copied, url)
 
     assert ended == status
-    assert (version(url), schema(url)) == ("0001", before)
+    assert (version(url), schema(url)) == ("0002", before)
     await in_a_thread(lambda: command.check(upgraded("order", tmp_path)))
 
 

@@ -132,6 +132,30 @@ def test_rabbitmqs_queue_is_replicated_where_there_are_nodes() -> None:
     assert subscription["metadata"]["queueType"] == "quorum"
 
 
+def test_mails_leave_through_the_notification_services_sidecar_alone() -> None:
+    email = read(COMPONENTS / "email.yaml")
+
+    assert email["spec"]["type"] == "bindings.smtp"
+    assert email["scopes"] == ["notification"]
+    assert email["spec"]["ignoreErrors"] is True
+
+
+def test_no_policy_of_daprs_sends_a_mail_twice() -> None:
+    spec = read(COMPONENTS / "resiliency.yaml")["spec"]
+
+    assert "email" not in spec["targets"]["components"]
+
+
+def test_no_certificate_of_a_mail_server_is_taken_unseen() -> None:
+    email = COMPONENTS / "email.yaml"
+
+    told = settings_of(email)
+
+    assert told.get("skipTLSVerify", "false") == "false"
+    assert told["direction"] == "output"
+    assert not told.keys() & {"emailTo", "emailCC", "emailBCC", "subject"}
+
+
 def test_a_delivery_is_tried_again_and_again() -> None:
     spec = read(COMPONENTS / "resiliency.yaml")["spec"]
 
@@ -152,9 +176,11 @@ async def test_the_notification_service_hands_the_folders_tuning_on(
     )
 
     async with running(notification.create_app(settings, dapr.sidecar())) as service:
-        (said,) = (await service.http.get("/dapr/subscribe")).json()
+        said, dead = (await service.http.get("/dapr/subscribe")).json()
 
     assert said["pubsubname"] == "pubsub"
     assert said["topic"] == "OrderCreated"
     assert said["route"] == "/events/OrderCreated"
-    assert said["metadata"] == read(folder / "subscription.yaml").get("metadata", {})
+    tuning = read(folder / "subscription.yaml").get("metadata", {})
+    assert said["metadata"] == tuning
+    assert dead["metadata"] == {**tuning, "rawPayload": "true"}

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.conformance.stage import Stage, real, simulated
+from tests.conformance.real_stage import RealStage, real
+from tests.conformance.stage import Stage, simulated
 
 
 @pytest.fixture(scope="package")
-async def real_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def real_stage(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[RealStage]:
     """Run daprd and RabbitMQ, once for the suite; each test leaves them running."""
     async with real(tmp_path_factory.mktemp("conformance")) as stage:
         yield stage

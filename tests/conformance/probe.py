@@ -15,6 +15,8 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
+from tests.conformance import asked
+
 PUBSUB, TOPIC, ROUTE = "pubsub", "Probed", "/events/Probed"
 TUNING = {"queueType": "quorum"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -45,6 +47,7 @@ class Probe:
         subscribe = DaprApp(self.app).subscribe
         subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._take)
         self.app.add_api_route("/healthz", self._is_alive)
+        asked.add_routes(self.app)
 
     async def _take(self, request: Request) -> Response:
         event = json.loads(await request.body())

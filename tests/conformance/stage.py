@@ -1,39 +1,37 @@
-"""What a test of this suite plays on, of either kind: a sidecar, its broker, and the probe in front of it."""
+"""What a test of this suite plays on, of either kind; here the simulated kind, the real one is beside it."""
 
-import asyncio
 import json
-import os
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from chassis.sidecar import Entry, Sidecar
-from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying, served
+from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying
 from tests.support.eventually import eventually
+from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
-from tests.support.system import Part, sidecar_command
-from toolchain import rabbitmq, rabbitmq_node, runfile, server
 
 DEADLINE = 4.0
 """Seconds that a call to a sidecar may take in this suite; daprd refuses after two, without its broker."""
+ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
 class Overheard(httpx.AsyncBaseTransport):
-    """A transport that remembers what was answered: the status, and all of the body."""
+    """A transport that remembers which paths began to be answered, and each status and body that ended."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self.answers: list[tuple[int, str]] = []
+        self.begun: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request, and remember its answer."""
         answer = await self._transport.handle_async_request(request)
+        self.begun.append(request.url.path)
         await answer.aread()
         self.answers.append((answer.status_code, answer.text))
         return answer
@@ -45,10 +43,15 @@ class Overheard(httpx.AsyncBaseTransport):
 
 @dataclass(kw_only=True)
 class Stage(ABC):
-    """One kind of sidecar, to which both kinds do the same."""
+    """One kind of sidecar, to which both kinds do the same.
+
+    `sidecar` is that of the probe, the app `order`; `other` is another app's, which asks and sends mails.
+    """
 
     wire: Overheard
     sidecar: Sidecar
+    other: Sidecar
+    mailbox: Mailbox
     probe: Probe = field(default_factory=Probe)
 
     async def publish(
@@ -101,6 +104,14 @@ class Stage(ABC):
         """Stop the sidecar, and start it again at the end."""
 
     @abstractmethod
+    def app_away(self) -> AbstractAsyncContextManager[None]:
+        """Stop the probe, and start it again at the end."""
+
+    @abstractmethod
+    def mail_server_away(self) -> AbstractAsyncContextManager[None]:
+        """Stop the mail server, and start it again at the end."""
+
+    @abstractmethod
     def sidecar_stalled(self) -> AbstractAsyncContextManager[None]:
         """Let the sidecar take calls but answer none, and go on at the end."""
 
@@ -130,6 +141,20 @@ class SimulatedStage(Stage):
         self.dapr.running = True
 
     @asynccontextmanager
+    async def app_away(self) -> AsyncIterator[None]:
+        """Let nobody reach the probe."""
+        self.dapr.away.add(ORDER)
+        yield
+        self.dapr.away.remove(ORDER)
+
+    @asynccontextmanager
+    async def mail_server_away(self) -> AsyncIterator[None]:
+        """Let nobody reach the mail server."""
+        self.dapr.away.add(EMAIL)
+        yield
+        self.dapr.away.remove(EMAIL)
+
+    @asynccontextmanager
     async def sidecar_stalled(self) -> AsyncIterator[None]:
         """Let it not answer."""
         self.dapr.answering.clear()
@@ -137,97 +162,20 @@ class SimulatedStage(Stage):
         self.dapr.answering.set()
 
 
-@dataclass(kw_only=True)
-class RealStage(Stage):
-    """A real daprd, which delivers by itself, and a RabbitMQ node, with the project's own components."""
-
-    node: rabbitmq_node.Node
-    daprd: Part
-    broker: server.RunningServer | None = None
-
-    async def turn(self) -> None:
-        """Leave it to daprd."""
-
-    async def start_broker(self) -> None:
-        """Start the node, with its data of an earlier start."""
-        self.broker = await asyncio.to_thread(server.start, self.node.server())
-
-    async def stop_broker(self) -> None:
-        """Stop the node in good order, if it runs."""
-        if self.broker:
-            await asyncio.to_thread(server.stop, self.broker)
-
-    @asynccontextmanager
-    async def broker_away(self) -> AsyncIterator[None]:
-        """Kill the node as a power cut would."""
-        assert self.broker
-        await asyncio.to_thread(server.kill, self.broker)
-        self.broker = None
-        try:
-            yield
-        finally:
-            await self.start_broker()
-
-    @asynccontextmanager
-    async def sidecar_away(self) -> AsyncIterator[None]:
-        """Stop daprd in good order."""
-        await asyncio.to_thread(self.daprd.stop)
-        try:
-            yield
-        finally:
-            self.daprd.start()
-
-    @asynccontextmanager
-    async def sidecar_stalled(self) -> AsyncIterator[None]:
-        """Stop daprd in the middle of what it does."""
-        (pid,) = self.daprd.pids()
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-    async def is_ready(self) -> None:
-        """Wait until what is published reaches the probe, and will after a restart of the broker too."""
-
-        async def keeps() -> bool:
-            return await asyncio.to_thread(rabbitmq.keeps, self.node, TOPIC, "order")
-
-        await eventually(keeps, f"{TOPIC} is kept; see {self.daprd.log}")
-        await self.has_nothing_left()
-
-
 @asynccontextmanager
 async def simulated() -> AsyncIterator[Stage]:
     """Make a stage with the simulated sidecar; as daprd does, it has asked the app for its subscriptions."""
-    dapr = SimulatedDapr()
+    dapr, probe = SimulatedDapr(), Probe()
+    dapr.apps[ORDER] = probe.app
     wire = Overheard(Wire(dapr))
     async with Sidecar("http://sidecar", deadline=DEADLINE, transport=wire) as sidecar:
-        stage = SimulatedStage(wire=wire, sidecar=sidecar, dapr=dapr)
+        stage = SimulatedStage(
+            wire=wire,
+            sidecar=sidecar,
+            other=sidecar,
+            mailbox=dapr.bindings[EMAIL],
+            probe=probe,
+            dapr=dapr,
+        )
         await stage.turn()
         yield stage
-
-
-@asynccontextmanager
-async def real(folder: Path) -> AsyncIterator[Stage]:
-    """Run daprd and RabbitMQ on free ports, with all that they keep in this folder, and serve the probe."""
-    system = runfile.load(runfile.free_offset(), folder)
-    app, probe = system.app("order"), Probe()
-    node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
-    environment = {**os.environ, **system.addresses()}  # noqa: TID251 - handed on, not read
-    daprd = Part(sidecar_command(system, app), environment, folder / "daprd.log")
-    wire = Overheard(httpx.AsyncHTTPTransport())
-    url = f"http://127.0.0.1:{app['daprHTTPPort']}"
-    async with Sidecar(url, deadline=DEADLINE, transport=wire) as sidecar:
-        stage = RealStage(
-            wire=wire, sidecar=sidecar, probe=probe, node=node, daprd=daprd
-        )
-        with served(probe.app, app["appPort"]):
-            try:
-                await stage.start_broker()
-                daprd.start()
-                await stage.is_ready()
-                yield stage
-            finally:
-                await asyncio.to_thread(daprd.stop)
-                await stage.stop_broker()

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from tests.conformance.probe import PUBSUB, ROUTE, TOPIC, an_event
 from tests.conformance.stage import simulated
+from tests.support.mail_server import DROP
 from tests.support.simulated_dapr import SimulatedDapr, Wire
 
 
@@ -27,10 +28,10 @@ async def test_an_event_that_a_broker_would_drop_is_not_passed_over() -> None:
 async def test_a_subscription_that_asks_for_more_is_not_served_like_any_other() -> None:
     dapr, app = SimulatedDapr(), FastAPI()
     subscribe = DaprApp(app).subscribe
-    subscribe(PUBSUB, TOPIC, route=ROUTE, dead_letter_topic="Dead")(lambda: None)
+    subscribe(PUBSUB, TOPIC, route=ROUTE, metadata={"rawPayload": "true"})(lambda: None)
     dapr.queue.append(an_event(topic=TOPIC))
 
-    with pytest.raises(NotImplementedError, match="deadLetterTopic"):
+    with pytest.raises(NotImplementedError, match="rawPayload"):
         await dapr.deliver_to(app)
 
 
@@ -48,3 +49,39 @@ async def test_an_entry_that_asks_for_more_is_not_taken_like_any_other(
     async with httpx.AsyncClient(transport=Wire(SimulatedDapr())) as client:
         with pytest.raises(NotImplementedError, match="entries"):
             await client.post(url, json=[entry | more])
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"emailTo": "jane@example.com"},
+        {"emailTo": "", "subject": "An order"},
+        {"emailTo": "jane@example.com", "subject": "An order", "priority": "1"},
+        {"emailTo": "jane@example.com;ada@example.com", "subject": "An order"},
+        {"emailTo": "Jane Doe <jane@example.com>", "subject": "An order"},
+        {"emailTo": "j\u00e4ne@example.com", "subject": "An order"},
+        {"emailTo": "jane@example.com", "subject": "=?utf-8?q?no?="},
+    ],
+)
+async def test_a_mail_that_daprd_would_send_otherwise_is_not_sent(
+    metadata: dict[str, str],
+) -> None:
+    async with SimulatedDapr().sidecar() as sidecar:
+        with pytest.raises(NotImplementedError):
+            await sidecar.send("email", "Hello", metadata)
+
+
+async def test_a_server_that_daprd_would_dial_without_end_is_not_dialled() -> None:
+    dapr = SimulatedDapr()
+    dapr.bindings["email"].acts["MAIL"] = DROP
+    metadata = {"emailTo": "jane@example.com", "subject": "An order"}
+
+    async with dapr.sidecar() as sidecar:
+        with pytest.raises(NotImplementedError, match="without end"):
+            await sidecar.send("email", "Hello", metadata)
+
+
+async def test_an_invocation_that_is_no_question_is_not_carried() -> None:
+    async with httpx.AsyncClient(transport=Wire(SimulatedDapr())) as client:
+        with pytest.raises(NotImplementedError, match="other than GET"):
+            await client.post("http://sidecar/v1.0/invoke/order/method/api/order")

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.cloud_event import envelop
-from chassis.inbox import Reaction, dead_letter, take_in
+from chassis.cloud_event import Cause, CloudEvent, envelop
+from chassis.dead_letter import dead_letter
+from chassis.inbox import Reaction, take_in
 from contracts.event import Event
 from contracts.order_created import OrderCreated
 from tests.support.database import migrated
@@ -28,6 +29,7 @@ class OrderCreatedV2(Event):
     """The next version, as CONTRIBUTING.md says to make it: a class of its own beside the first."""
 
     version: ClassVar[int] = 2
+    source: ClassVar[str] = "order"
 
     order_id: UUID
     first_name: str
@@ -42,7 +44,7 @@ def upgraded(event: OrderCreated) -> OrderCreatedV2:
 
 def delivered(event: Event) -> bytes:
     """Make what Dapr delivers."""
-    envelope = envelop(event, service="order", subject=ORDER, cause=CAUSE)
+    envelope = envelop(event, service="order", subject=ORDER, cause=Cause(CAUSE))
     return envelope.model_dump_json().encode()
 
 
@@ -129,11 +131,15 @@ async def test_a_service_takes_both_versions_in(tmp_path: Path) -> None:
     database = migrated("notification", tmp_path)
     names: list[str] = []
 
-    async def greet(event: OrderCreatedV2, _session: AsyncSession) -> None:
+    async def greet(
+        event: OrderCreatedV2, _envelope: CloudEvent, _session: AsyncSession
+    ) -> None:
         names.append(event.first_name)
 
-    async def greet_v1(event: OrderCreated, session: AsyncSession) -> None:
-        await greet(upgraded(event), session)
+    async def greet_v1(
+        event: OrderCreated, envelope: CloudEvent, session: AsyncSession
+    ) -> None:
+        await greet(upgraded(event), envelope, session)
 
     one = OrderCreated(order_id=ORDER, customer_name="Jane Doe", created_at=NOW)
     two = OrderCreatedV2(order_id=ORDER, first_name="Ada", last_name="Lovelace")

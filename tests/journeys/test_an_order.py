@@ -87,10 +87,12 @@ async def test_daprd_hears_the_topic_as_the_code_and_the_brokers_folder_say(
     async with httpx.AsyncClient(trust_env=False) as client:
         metadata = (await client.get(f"http://127.0.0.1:{port}/v1.0/metadata")).json()
 
-    (subscription,) = metadata["subscriptions"]
-    assert subscription["topic"] == "OrderCreated"
+    heard = {each["topic"]: each for each in metadata["subscriptions"]}
+    assert heard.keys() == {"OrderCreated", "notification-dead-letter"}
+    subscription = heard["OrderCreated"]
     assert subscription["type"] == "PROGRAMMATIC"
     assert subscription["rules"] == [{"path": "/events/OrderCreated"}]
+    assert subscription["deadLetterTopic"] == "notification-dead-letter"
     assert subscription["metadata"] == {"queueType": "quorum"}
 
 

@@ -26,8 +26,12 @@ class Service:
 @asynccontextmanager
 async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
     """Run the order service with its database in this folder."""
-    settings = order.Settings(database_url=f"sqlite+aiosqlite:///{folder}/order.db")
-    async with running(order.create_app(settings, dapr.sidecar())) as service:
+    settings = order.Settings(
+        database_url=f"sqlite+aiosqlite:///{folder}/order.db",
+        feed_secret_file=folder / "feed.secret",
+    )
+    dapr.apps["order"] = app = order.create_app(settings, dapr.sidecar())
+    async with running(app) as service:
         yield service
 
 
@@ -37,9 +41,12 @@ async def notification_service(
 ) -> AsyncIterator[Service]:
     """Run the notification service with its database in this folder."""
     settings = notification.Settings(
-        database_url=f"sqlite+aiosqlite:///{folder}/notification.db"
+        database_url=f"sqlite+aiosqlite:///{folder}/notification.db",
+        feed_secret_file=folder / "feed.secret",
     )
-    async with running(notification.create_app(settings, dapr.sidecar())) as service:
+    app = notification.create_app(settings, dapr.sidecar())
+    dapr.apps["notification"] = app
+    async with running(app) as service:
         yield service
 
 

@@ -2,6 +2,7 @@
 
 tests/conformance holds it against the real daprd: what it does, daprd does. Where it cannot do as daprd
 does, it raises NotImplementedError. (`refused` alone is held against nothing: RabbitMQ refuses no one event.)
+Service invocation and bindings are in modules of their own beside this one.
 """
 
 import asyncio
@@ -18,17 +19,25 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from chassis.sidecar import Sidecar
+from tests.support import simulated_bindings, simulated_invocation
+from tests.support.mail_server import Mailbox
 
+ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 CLOUD_EVENT = "application/cloudevents+json"
-LARGEST = 4 * 1024 * 1024
+LARGEST = simulated_bindings.LARGEST
 """Bytes that daprd reads of a request; what is longer ends for it in the middle of the JSON."""
 
 
 @dataclass
 class SimulatedDapr:
-    """One broker, and for every app a sidecar in front of it; knobs for how they are today."""
+    """One broker, and for every app a sidecar in front of it; knobs for how they are today.
+
+    `apps` are those that may be asked, by app-id; `bindings` are the mailboxes behind the bindings, by name;
+    `away` names those of both that do not run.
+    """
 
     available: bool = True
     refused: set[str] = field(default_factory=set)
@@ -38,6 +47,9 @@ class SimulatedDapr:
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = True
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    apps: dict[str, ASGIApp] = field(default_factory=dict)
+    bindings: dict[str, Mailbox] = field(default_factory=lambda: {"email": Mailbox()})
+    away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Answer at once, until a test clears `answering`."""
@@ -46,6 +58,8 @@ class SimulatedDapr:
         routes = [
             Route(publish, self._publish, methods=["POST"]),
             Route("/v1.0/metadata", self._metadata),
+            Route("/v1.0/bindings/{name}", self._send, methods=["POST"]),
+            Route("/v1.0/invoke/{app_id}/method/{path:path}", self._ask, methods=ANY),
         ]
         self.app = Starlette(routes=routes)
 
@@ -109,6 +123,18 @@ class SimulatedDapr:
         # What is empty, daprd leaves out.
         subscriptions = {"subscriptions": listed} if listed else {}
         return JSONResponse({"components": [component], **subscriptions})
+
+    async def _send(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        mailbox = self.bindings.get(name)
+        is_away = name in self.away
+        return await simulated_bindings.create(request, mailbox, is_away=is_away)
+
+    async def _ask(self, request: Request) -> Response:
+        app_id = request.path_params["app_id"]
+        app = self.apps.get(app_id)
+        is_away = app_id in self.away
+        return await simulated_invocation.invoke(request, app, is_away=is_away)
 
 
 class Wire(httpx.ASGITransport):
@@ -175,7 +201,8 @@ def _route(heard: dict[str, dict[str, Any]], event: dict[str, Any]) -> str:
     if event["topic"] not in heard:
         raise NotImplementedError("a broker drops what nobody hears; this one keeps it")
     subscription = heard[event["topic"]]
-    beyond = subscription.keys() - {"pubsubname", "topic", "route", "metadata"}
+    known = {"pubsubname", "topic", "route", "metadata", "deadLetterTopic"}
+    beyond = subscription.keys() - known
     if beyond or "rawPayload" in subscription["metadata"]:
         raise NotImplementedError(f"subscriptions with {beyond or 'rawPayload'}")
     return str(subscription["route"])

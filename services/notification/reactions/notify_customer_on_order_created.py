@@ -2,28 +2,33 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.cloud_event import CloudEvent
 from chassis.database import announce
 from chassis.ids import uuid7
 from chassis.inbox import Reaction
 from contracts.order_created import OrderCreated
-from services.notification.model import SIGNAL, Channel, Notification, State
+from services.notification.model import Channel, Notification, State, signal_of
 
 
 async def notify_customer_on_order_created(
-    event: OrderCreated, session: AsyncSession
+    event: OrderCreated, envelope: CloudEvent, session: AsyncSession
 ) -> None:
     """Store the notification; what a transaction cannot take back, the sending itself, comes after it."""
+    channel = Channel.EMAIL if event.customer_email else Channel.CONSOLE
     session.add(
         Notification(
             id=uuid7(),
             order_id=event.order_id,
             customer_name=event.customer_name,
+            customer_email=event.customer_email,
             order_created_at=event.created_at,
-            channel=Channel.CONSOLE,
+            channel=channel,
             state=State.READY,
+            trace=envelope.traceparent,
+            caused_by=envelope.id,
         )
     )
-    announce(session, SIGNAL)
+    announce(session, signal_of(channel))
 
 
 reaction = Reaction(OrderCreated, notify_customer_on_order_created)

@@ -31,6 +31,13 @@ class NotificationOverview(View):
     channel: Channel
     text: Annotated[str, Field(examples=[EXAMPLE])]
     sent_at: Timestamp | None
+    attempt: Annotated[int, Field(description="How often it was tried")]
+    due_at: Annotated[
+        Timestamp | None, Field(description="When it is tried again, at the earliest")
+    ]
+    reason: Annotated[
+        str | None, Field(description="Why it was not sent when it was tried last")
+    ]
 
 
 class NotificationNotFound(Rejected):

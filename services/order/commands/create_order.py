@@ -9,10 +9,11 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from chassis.cloud_event import Cause
 from chassis.database import WriteSession
 from chassis.ids import uuid7
 from chassis.telemetry import Trace
-from chassis.wire import Body, Line, View
+from chassis.wire import Address, Body, Line, View
 from contracts.order_created import OrderCreated
 from services.order.model import Order
 
@@ -27,6 +28,14 @@ class CreateOrder(Body):
     customer_name: Annotated[
         Line, Field(min_length=1, max_length=200, examples=["Jane Doe"])
     ]
+    customer_email: Annotated[
+        Address | None,
+        Field(
+            max_length=254,
+            examples=["jane@example.org"],
+            description="Where the notification goes; without it, to the console",
+        ),
+    ] = None
 
 
 class Accepted(View):
@@ -39,14 +48,20 @@ async def create_order(
     command: CreateOrder, session: AsyncSession, cause: str
 ) -> Order:
     """Store a new order, and OrderCreated with it; `cause` is the W3C trace context of the request."""
-    order = Order(id=uuid7(), customer_name=command.customer_name, created_at=_now())
+    order = Order(
+        id=uuid7(),
+        customer_name=command.customer_name,
+        customer_email=command.customer_email,
+        created_at=_now(),
+    )
     session.add(order)
     event = OrderCreated(
         order_id=order.id,
         customer_name=order.customer_name,
+        customer_email=order.customer_email,
         created_at=order.created_at,
     )
-    await outbox.add(session, event, subject=order.id, cause=cause)
+    await outbox.add(session, event, subject=order.id, cause=Cause(cause))
     return order
 
 

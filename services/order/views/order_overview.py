@@ -13,17 +13,28 @@ from chassis.errors import Rejected
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
-from services.order.model import Order
+from services.order.model import NotificationState, Order
 
 router = APIRouter(tags=["Orders"])
 
 
-class OrderOverview(View):
-    """One order as its customer sees it."""
+class NotificationShown(View):
+    """What has been heard of an order's notification."""
 
-    order_id: Annotated[UUID, Field(validation_alias="id")]
+    state: Annotated[NotificationState, Field(examples=[NotificationState.SENT])]
+    channel: Annotated[str | None, Field(examples=["email"])]
+    at: Annotated[Timestamp | None, Field(description="When that happened")]
+    reason: Annotated[str | None, Field(description="Why it was not sent")]
+
+
+class OrderOverview(View):
+    """One order as its customer sees it, with what became of its notification."""
+
+    order_id: UUID
     customer_name: Annotated[str, Field(examples=["Jane Doe"])]
+    customer_email: Annotated[str | None, Field(examples=["jane@example.org"])]
     created_at: Timestamp
+    notification: NotificationShown
 
 
 class OrderNotFound(Rejected):
@@ -37,7 +48,7 @@ async def find_order_overview(order_id: UUID, session: AsyncSession) -> OrderOve
     order = await session.get(Order, order_id)
     if order is None:
         raise OrderNotFound(f"There is no order {order_id}.", orderId=str(order_id))
-    return OrderOverview.model_validate(order)
+    return _overview(order)
 
 
 async def list_order_overviews(
@@ -47,13 +58,25 @@ async def list_order_overviews(
     newest_first = select(Order).order_by(Order.id.desc()).limit(limit + 1)
     if cursor is not None:
         newest_first = newest_first.where(Order.id < cursor)
-    orders = [
-        OrderOverview.model_validate(order)
-        for order in await session.scalars(newest_first)
-    ]
+    orders = [_overview(order) for order in await session.scalars(newest_first)]
     more = len(orders) > limit
     return Page(
         items=orders[:limit], next=str(orders[limit - 1].order_id) if more else None
+    )
+
+
+def _overview(order: Order) -> OrderOverview:
+    return OrderOverview(
+        order_id=order.id,
+        customer_name=order.customer_name,
+        customer_email=order.customer_email,
+        created_at=order.created_at,
+        notification=NotificationShown(
+            state=order.notification_state,
+            channel=order.notification_channel,
+            at=order.notification_at,
+            reason=order.notification_reason,
+        ),
     )
 
 

@@ -30,10 +30,13 @@ def upgrade() -> None:
         "notification",
         ["id"],
         sqlite_where=sa.text("state IN ('READY', 'SENDING')"),
+        postgresql_where=sa.text("state IN ('READY', 'SENDING')"),
     )
     op.create_table(
         "dead_letter",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column("reaction", sa.String(length=200), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
@@ -59,5 +62,6 @@ def downgrade() -> None:
         "notification_open",
         table_name="notification",
         sqlite_where=sa.text("state IN ('READY', 'SENDING')"),
+        postgresql_where=sa.text("state IN ('READY', 'SENDING')"),
     )
     op.drop_table("notification")

@@ -20,7 +20,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column(
+            "position",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+        ),
         sa.Column("event_id", sa.String(length=200), nullable=False),
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
@@ -42,6 +46,7 @@ def upgrade() -> None:
         ["position"],
         unique=False,
         sqlite_where=sa.text("state IN ('PENDING', 'LEASED')"),
+        postgresql_where=sa.text("state IN ('PENDING', 'LEASED')"),
     )
 
 
@@ -51,6 +56,7 @@ def downgrade() -> None:
         "outbox_open",
         table_name="outbox",
         sqlite_where=sa.text("state IN ('PENDING', 'LEASED')"),
+        postgresql_where=sa.text("state IN ('PENDING', 'LEASED')"),
     )
     op.drop_table("outbox")
     op.drop_table("orders")

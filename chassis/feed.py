@@ -1,0 +1,165 @@
+"""The feed: every event that a service has committed, in an order in which none appears behind what was read.
+
+`GET /events` serves it from the outbox, whatever became of each event at the broker, to those who know the
+secret that the services share.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy import ColumnElement, Select, select, text, true, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.database import ReadSession
+from chassis.errors import Rejected
+from chassis.outbox import feed, outbox
+from chassis.security import knows_the_secret
+
+MOST = 1000
+"""Events in one page: at two and a half kilobytes each, well below the 4 MiB that daprd carries."""
+
+_CURSOR = re.compile(r"([0-9a-f-]{36})\.(\d{1,19})\.(\d{1,19})\.([^.]{1,200})")
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(knows_the_secret)])
+
+
+class MalformedCursor(Rejected):
+    """This is no cursor of a feed."""
+
+    status = 422
+
+
+class FeedChanged(Rejected):
+    """This cursor is not of this feed: the database behind it is another, or an older one."""
+
+    status = 409
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a feed: its id, the position of an event there, and the id that this event has."""
+
+    feed: UUID
+    transaction: int
+    position: int
+    event_id: str
+
+    @classmethod
+    def read(cls, written: str) -> Self:
+        """Read what `str` writes; raises MalformedCursor."""
+        found = _CURSOR.fullmatch(written)
+        if not found:
+            raise MalformedCursor(f"{written!r} is no cursor of a feed.")
+        return cls(UUID(found[1]), int(found[2]), int(found[3]), found[4])
+
+    def __str__(self) -> str:
+        """Write it as it travels."""
+        return f"{self.feed}.{self.transaction}.{self.position}.{self.event_id}"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What is asked for: so many events of a topic after one place, and none beyond another."""
+
+    topic: str
+    after: Cursor | None = None
+    until: Cursor | None = None
+    limit: int = MOST
+
+
+@dataclass(frozen=True)
+class Page:
+    """Events as JSON, where to go on after them, and the newest place that may be read now."""
+
+    events: Sequence[str]
+    next: Cursor | None
+    end: Cursor | None
+
+
+async def read(session: AsyncSession, stretch: Stretch) -> Page:
+    """Read a page of the feed; raises FeedChanged where `after` is of another one."""
+    (feed_id,) = (await session.scalars(select(feed.c.id))).all()
+    await _check(session, feed_id, stretch.after)
+    # The end comes first: what is committed while the rows are read belongs to the next page.
+    newest = select(*_PLACE).where(_is_settled(session)).order_by(*_NEWEST).limit(1)
+    found = (await session.execute(newest)).first()
+    end = Cursor(feed_id, *found) if found else None
+    until = min(filter(None, (stretch.until, end)), key=_place, default=None)
+    rows = (await session.execute(_select(stretch, until))).all() if until else []
+    if rows and len(rows) == stretch.limit:
+        until = Cursor(feed_id, *rows[-1][:3])
+    reached = (stretch.after, until) if stretch.limit else (stretch.after,)
+    onward = max(filter(None, reached), key=_place, default=None)
+    return Page([row.event for row in rows], onward, end)
+
+
+_PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
+_NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
+
+
+def _place(cursor: Cursor) -> tuple[int, int]:
+    return cursor.transaction, cursor.position
+
+
+def _select(stretch: Stretch, until: Cursor) -> Select[Any]:
+    place = tuple_(outbox.c.transaction, outbox.c.position)
+    statement = (
+        select(*_PLACE, outbox.c.event)
+        .where(outbox.c.topic == stretch.topic, place <= _place(until))
+        .order_by(outbox.c.transaction, outbox.c.position)
+        .limit(stretch.limit)
+    )
+    return (
+        statement.where(place > _place(stretch.after)) if stretch.after else statement
+    )
+
+
+def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
+    # A transaction that is still open may yet commit, with a number below one that is there already.
+    if session.get_bind().dialect.name != "postgresql":
+        return true()
+    oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    return outbox.c.transaction < oldest_open
+
+
+async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor | None) -> None:
+    if cursor is None:
+        return
+    same_place = tuple_(outbox.c.transaction, outbox.c.position) == _place(cursor)
+    there = await session.scalar(select(outbox.c.event_id).where(same_place))
+    if cursor.feed != feed_id or there != cursor.event_id:
+        raise FeedChanged(
+            f"This feed is {feed_id}, with {there or 'no event'} at {_place(cursor)}."
+        )
+
+
+@router.get("/events")
+async def get_events(
+    session: ReadSession,
+    topic: str,
+    after: str = "",
+    until: str = "",
+    limit: Annotated[int, Query(ge=0, le=MOST)] = MOST,
+) -> Response:
+    """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first."""
+    stretch = Stretch(topic, _cursor(after), _cursor(until), limit)
+    page = await read(session, stretch)
+    # The events are JSON already, and go out as they were stored.
+    body = (
+        f'{{"events":[{",".join(page.events)}],'
+        f'"next":{_as_json(page.next)},"end":{_as_json(page.end)}}}'
+    )
+    return Response(body, media_type="application/json")
+
+
+def _cursor(written: str) -> Cursor | None:
+    return Cursor.read(written) if written else None
+
+
+def _as_json(cursor: Cursor | None) -> str:
+    return json.dumps(str(cursor) if cursor else None)

@@ -1,0 +1,220 @@
+"""The real kind of stage: daprd, RabbitMQ and a mail server, on free ports."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from chassis.sidecar import Sidecar, SidecarUnavailable
+from tests.conformance.probe import TOPIC, Probe, served
+from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
+from tests.support.eventually import eventually
+from tests.support.mail_server import HOST, Mailbox, serving
+from tests.support.system import Part, sidecar_command
+from toolchain import rabbitmq, rabbitmq_node, runfile, server
+from toolchain.runfile import System
+
+SMTP = 1025
+
+
+@dataclass
+class Server:
+    """What serves from a thread of this process, and can be stopped for a while."""
+
+    serve: Callable[[], AbstractContextManager[None]]
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        """Start it."""
+        self._running.enter_context(self.serve())
+
+    async def stop(self) -> None:
+        """Stop it, if it runs."""
+        await asyncio.to_thread(self._running.close)
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Stop it, and start it again at the end."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+
+@dataclass(kw_only=True)
+class RealStage(Stage):
+    """Two real daprds, which deliver by themselves, and RabbitMQ, with the project's own components."""
+
+    node: rabbitmq_node.Node
+    daprd: Part
+    other_daprd: Part
+    app: Server
+    mail_server: Server
+    broker: server.RunningServer | None = None
+
+    async def turn(self) -> None:
+        """Leave it to daprd."""
+
+    async def start_broker(self) -> None:
+        """Start the node, with its data of an earlier start."""
+        self.broker = await asyncio.to_thread(server.start, self.node.server())
+
+    async def stop_broker(self) -> None:
+        """Stop the node in good order, if it runs."""
+        if self.broker:
+            await asyncio.to_thread(server.stop, self.broker)
+
+    @asynccontextmanager
+    async def broker_away(self) -> AsyncIterator[None]:
+        """Kill the node as a power cut would."""
+        assert self.broker
+        await asyncio.to_thread(server.kill, self.broker)
+        self.broker = None
+        try:
+            yield
+        finally:
+            await self.start_broker()
+
+    @asynccontextmanager
+    async def sidecar_away(self) -> AsyncIterator[None]:
+        """Stop both daprds in good order."""
+        await self.stop_sidecars()
+        try:
+            yield
+        finally:
+            self.start_sidecars()
+            await self.hear_each_other()
+
+    def start_sidecars(self) -> None:
+        """Start both daprds."""
+        for each in (self.daprd, self.other_daprd):
+            each.start()
+
+    async def stop_sidecars(self) -> None:
+        """Stop both daprds in good order."""
+        both = (self.daprd, self.other_daprd)
+        await asyncio.gather(*(asyncio.to_thread(each.stop) for each in both))
+
+    async def hear_each_other(self) -> None:
+        """Wait until the other app can ask the probe."""
+
+        async def hears() -> bool:
+            with suppress(SidecarUnavailable):
+                answer = await self.other.ask(ORDER, "healthz", query={}, headers={})
+                return answer.status == 200
+            return False
+
+        await eventually(hears, f"one app hears the other; see {self.other_daprd.log}")
+
+    @asynccontextmanager
+    async def app_away(self) -> AsyncIterator[None]:
+        """Stop the probe's server."""
+        async with self.app.away():
+            yield
+
+    @asynccontextmanager
+    async def mail_server_away(self) -> AsyncIterator[None]:
+        """Stop the mail server."""
+        async with self.mail_server.away():
+            yield
+
+    @asynccontextmanager
+    async def sidecar_stalled(self) -> AsyncIterator[None]:
+        """Stop both daprds in the middle of what they do."""
+        pids = [*self.daprd.pids(), *self.other_daprd.pids()]
+        assert len(pids) == 2
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    async def is_ready(self) -> None:
+        """Wait until what is published reaches the probe, and will after a restart of the broker too."""
+
+        async def keeps() -> bool:
+            return await asyncio.to_thread(rabbitmq.keeps, self.node, TOPIC, "order")
+
+        await eventually(keeps, f"{TOPIC} is kept; see {self.daprd.log}")
+        await self.has_nothing_left()
+        await self.hear_each_other()
+
+
+@asynccontextmanager
+async def real(folder: Path) -> AsyncIterator[RealStage]:
+    """Run daprd and RabbitMQ on free ports, with all that they keep in this folder, and serve the probe."""
+    system = runfile.load(runfile.free_offset(), folder)
+    wire = Overheard(httpx.AsyncHTTPTransport())
+    async with (
+        Sidecar(_url(system, ORDER), deadline=DEADLINE, transport=wire) as sidecar,
+        Sidecar(_url(system, NOTIFICATION), deadline=DEADLINE, transport=wire) as other,
+    ):
+        stage = _stage(system, folder, wire, sidecar, other)
+        bystander = Server(lambda: served(_healthy(), _port(system, NOTIFICATION)))
+        servers = (stage.app, stage.mail_server, bystander)
+        try:
+            for each in servers:
+                each.start()
+            await stage.start_broker()
+            stage.start_sidecars()
+            await stage.is_ready()
+            yield stage
+        finally:
+            await stage.stop_sidecars()
+            await stage.stop_broker()
+            for each in servers:
+                await each.stop()
+
+
+def _stage(
+    system: System, folder: Path, wire: Overheard, sidecar: Sidecar, other: Sidecar
+) -> RealStage:
+    probe, mailbox = Probe(), Mailbox()
+    node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
+    return RealStage(
+        wire=wire,
+        sidecar=sidecar,
+        other=other,
+        mailbox=mailbox,
+        probe=probe,
+        node=node,
+        daprd=_daprd(system, folder, ORDER),
+        other_daprd=_daprd(system, folder, NOTIFICATION),
+        app=Server(lambda: served(probe.app, _port(system, ORDER))),
+        mail_server=Server(lambda: serving(mailbox, SMTP + system.offset)),
+    )
+
+
+def _daprd(system: System, folder: Path, app_id: str) -> Part:
+    environment = {
+        **os.environ,  # noqa: TID251 - handed on, not read
+        **system.addresses(),
+        "SMTP_HOST": HOST,
+        "SMTP_PORT": str(SMTP + system.offset),
+    }
+    command = sidecar_command(system, system.app(app_id))
+    return Part(command, environment, folder / f"{app_id}-daprd.log")
+
+
+def _url(system: System, app_id: str) -> str:
+    return f"http://127.0.0.1:{system.app(app_id)['daprHTTPPort']}"
+
+
+def _port(system: System, app_id: str) -> int:
+    port: int = system.app(app_id)["appPort"]
+    return port
+
+
+def _healthy() -> FastAPI:
+    app = FastAPI()
+    app.add_api_route("/healthz", lambda: {"status": "alive"})
+    return app

@@ -1,0 +1,29 @@
+"""The simulated sidecar's service invocation: one app asks another, which runs in this process."""
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+
+async def invoke(request: Request, app: ASGIApp | None, *, is_away: bool) -> Response:
+    """Hand a GET on to an app; what the app leaves unfinished is its answer so far, as with daprd."""
+    if request.method != "GET":
+        raise NotImplementedError("invocations other than GET")
+    app_id = request.path_params["app_id"]
+    if app is None:
+        return _not_heard(app_id, "no host found with the given ID")
+    if is_away:
+        return _not_heard(app_id, "dial tcp: connect: connection refused")
+    url = httpx.URL("http://app/" + request.path_params["path"])
+    url = url.copy_with(query=request.scope["query_string"])
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport) as client:
+        answer = await client.get(url, headers=request.headers)
+    kept = {"content-type": answer.headers.get("content-type", "application/json")}
+    return Response(answer.content, answer.status_code, kept)
+
+
+def _not_heard(app_id: str, why: str) -> Response:
+    message = f"failed to invoke, id: {app_id}, err: {why}"
+    return JSONResponse({"errorCode": "ERR_DIRECT_INVOKE", "message": message}, 500)
