@@ -4,7 +4,9 @@ PYTHON ?= python3
 OFFSET ?= 0
 # The folder in components/ that says how events travel: make run BROKER=rabbitmq
 BROKER ?= rabbitmq
-export OFFSET BROKER
+# What the services keep their data in: make run DATABASE=postgresql
+DATABASE ?= sqlite
+export OFFSET BROKER DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup ready run broker demo test check format lock

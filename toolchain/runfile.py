@@ -8,9 +8,15 @@ from typing import Any
 
 import yaml
 
+from toolchain import postgresql_cluster
+
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
-PORTS = {"rabbitmq": 5672, "rabbitmq page": 15672}
+PORTS = {
+    "rabbitmq": 5672,
+    "rabbitmq page": 15672,
+    "postgresql": 5442,
+}
 """Where the servers of a system listen, those that it may start."""
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
@@ -66,6 +72,8 @@ def load(
         _move(document, offset, state)
     if broker != BROKER:
         _swap_broker(document["common"], broker)
+    if database == "postgresql":
+        _use_postgresql(system)
     return system
 
 
@@ -93,6 +101,13 @@ def _swap_broker(common: dict[str, Any], broker: str) -> None:
     common["env"] = {
         name: value.replace(old, new) for name, value in common["env"].items()
     }
+
+
+def _use_postgresql(system: System) -> None:
+    port = system.port("postgresql")
+    for app in system.document["apps"]:
+        url = postgresql_cluster.url(app["appID"], port)
+        app["env"] = {**app.get("env", {}), "DATABASE_URL": url}
 
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
