@@ -1,10 +1,10 @@
-"""The servers that run beside the broker: the services' database, where it needs one."""
+"""The servers that run beside the broker: for mails, and for the services' data where that needs one."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from toolchain import postgresql, runfile
+from toolchain import mail, postgresql, runfile
 from toolchain.failure import Failure
 from toolchain.machine import Machine
 from toolchain.runfile import System
@@ -30,12 +30,14 @@ def chosen_database() -> str:
 def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
     """Run what this system needs beside its broker; it is stopped at the end."""
     with ExitStack() as stack:
-        yield [stack.enter_context(each) for each in _needed(machine, system)]
+        started = [stack.enter_context(each) for each in _needed(machine, system)]
+        yield [each for each in started if each]
 
 
 def _needed(
     machine: Machine, system: System
-) -> Iterator[AbstractContextManager[RunningServer]]:
+) -> Iterator[AbstractContextManager[RunningServer | None]]:
+    yield mail.provide(machine, system.state / "mail", system.port("mail page"))
     if system.database == "postgresql":
         names = [app["appID"] for app in system.document["apps"]]
         folder, port = system.state / "postgresql", system.port("postgresql")

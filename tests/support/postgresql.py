@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from toolchain import postgresql, postgresql_cluster
+from toolchain import postgresql, postgresql_cluster, runfile
 from toolchain.machine import this_machine
 from toolchain.postgresql_cluster import Cluster
 
@@ -93,7 +92,9 @@ def databases() -> Iterator[Databases]:
     """Run a cluster for tests; nothing of it is left, however this process ends."""
     programs = postgresql.provided_programs(this_machine())
     with _folder() as folder:
-        cluster = Cluster(folder, free_port(), programs, makers=(ROLE,), settings=FAST)
+        cluster = Cluster(
+            folder, runfile.free_port(), programs, makers=(ROLE,), settings=FAST
+        )
         with postgresql_cluster.running(cluster):
             found = Databases(folder, cluster.port)
             try:
@@ -114,9 +115,3 @@ def _folder() -> Iterator[Path]:
         ["sh", "-c", remove, folder], stdin=subprocess.PIPE, start_new_session=True
     ):
         yield folder
-
-
-def free_port() -> int:
-    """Find a port where nothing listens."""
-    with socket.create_server((postgresql_cluster.HERE, 0)) as server:
-        return int(server.getsockname()[1])

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.support.postgresql import free_port
 from tests.support.sockets import listening_at
 from tests.toolchain.stand_ins import (
     bare_machine,
@@ -40,7 +39,7 @@ def install(folder: Path, version: str, where: str = "") -> Path:
 def cluster_in(folder: Path) -> Cluster:
     """A cluster of the services', from the programs of this machine."""
     programs = postgresql.provided_programs(this_machine())
-    return Cluster(folder, free_port(), programs, ("order", "notification"))
+    return Cluster(folder, runfile.free_port(), programs, ("order", "notification"))
 
 
 def asked(address: str, *statements: str) -> object:
@@ -243,7 +242,8 @@ def test_a_database_that_is_not_known_is_refused(
 def test_it_runs_beside_the_broker_and_is_kept_running(tmp_path: Path) -> None:
     offset = runfile.free_offset()
     system = runfile.load(offset, tmp_path, database="postgresql")
-    with beside.running(this_machine(), system) as servers:
+    machine = Machine(runfile.ROOT, {**os.environ, **system.addresses()})
+    with beside.running(machine, system) as servers:
         own = system.app("order")["env"]["DATABASE_URL"]
         assert asked(own, "SELECT 1") == 1
         (started,) = [each for each in servers if each.server.name == "PostgreSQL"]
