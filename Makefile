@@ -23,7 +23,7 @@ ready:
 run: ready ## Run the whole system: broker, sidecars, services; Ctrl-C stops all of it
 	@.venv/bin/python -m toolchain.run
 
-broker: ready ## Run the broker alone, for `dapr run -f dapr.yaml` by hand
+broker: ready ## Run the broker and the mail server, for `dapr run -f dapr.yaml` by hand
 	@.venv/bin/python -m toolchain.run --broker-only
 
 demo: ready ## Place three orders and follow each to its notification

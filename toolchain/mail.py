@@ -24,8 +24,7 @@ def provide(
 
     A server of the project's own keeps its mails in `folder`.
     """
-    host = machine.environment["SMTP_HOST"]
-    port = int(machine.environment["SMTP_PORT"])
+    host, port = address_of(machine)
     if greets(host, port):
         say.done(NAME, f"goes to the server that answers at {host}:{port}")
         yield None
@@ -36,6 +35,18 @@ def provide(
     with server.running(server_in(folder, port, page_port)) as started:
         say.done(NAME, f"read it at http://127.0.0.1:{page_port}")
         yield started
+
+
+def address_of(machine: Machine) -> tuple[str, int]:
+    """Give where mails go."""
+    host, port = (machine.environment[name] for name in ("SMTP_HOST", "SMTP_PORT"))
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+        raise Failure(
+            "SMTP_PORT cannot be used",
+            f"It is no number of a port: {port!r}.",
+            "Correct it, or unset it: then it is 1025.",
+        )
+    return host, int(port)
 
 
 def server_in(folder: Path, smtp_port: int, page_port: int) -> Server:

@@ -70,7 +70,7 @@ def find(folder: Path, name: str) -> Path | None:
     return path if NAME.fullmatch(name) and path.exists() else None
 
 
-@lru_cache(1000)
+@lru_cache(256)
 def read(path: Path) -> Mail:
     """Read a mail; one that makes no sense is still shown as one."""
     received = datetime.fromtimestamp(int(path.stem[:20]) / 1e9, UTC)

@@ -60,7 +60,9 @@ def main() -> None:
     """Run everything until Ctrl-C, or the broker alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--broker-only", action="store_true", help="start nothing but the broker"
+        "--broker-only",
+        action="store_true",
+        help="start the broker, and what runs beside it, alone",
     )
     options = parser.parse_args()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -135,6 +135,14 @@ def test_none_here_replaces_one_on_another_machine(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("port", ["smtp", "", "0", "70000", "²"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    address = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port}
+
+    with pytest.raises(Failure, match="SMTP_PORT cannot be used"):
+        mail.address_of(Machine(runfile.ROOT, address))
+
+
 def test_the_page_moves_where_its_port_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
