@@ -4,7 +4,9 @@ PYTHON ?= python3
 OFFSET ?= 0
 # The folder in components/ that says how events travel: make run BROKER=rabbitmq
 BROKER ?= rabbitmq
-export OFFSET BROKER
+# What the services keep their data in: make run DATABASE=postgresql
+DATABASE ?= sqlite
+export OFFSET BROKER DATABASE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup ready run broker demo test check format docs lock
@@ -21,7 +23,7 @@ ready:
 run: ready ## Run the whole system: broker, sidecars, services; Ctrl-C stops all of it
 	@.venv/bin/python -m toolchain.run
 
-broker: ready ## Run the broker alone, for `dapr run -f dapr.yaml` by hand
+broker: ready ## Run the broker and the mail server, for `dapr run -f dapr.yaml` by hand
 	@.venv/bin/python -m toolchain.run --broker-only
 
 demo: ready ## Place three orders and follow each to its notification

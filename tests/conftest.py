@@ -1,10 +1,12 @@
 """Fixtures that every kind of test may use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import postgresql
+from tests.support.postgresql import Databases
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -27,3 +29,10 @@ async def notification(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Ser
     """Run the notification service in this process."""
     async with notification_service(tmp_path, dapr) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Run a PostgreSQL of the session's own, from the first test that needs it to the last."""
+    with postgresql.databases() as found:
+        yield found

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ UNITS = {
     "rabbitmq-server": ("rabbitmq-server.service",),
     "erlang-base": ("epmd.service", "epmd.socket"),
 }
+CLUSTERS = "etc/postgresql-common/createcluster.d/orders-on-dapr.conf"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def install(machine: Machine, package: str, minutes: int) -> None:
 def install_as_root(packages: Packages, package: str) -> int:
     """Install the package while no service may start, now or at the next boot."""
     new = _units_to_disable(packages)
-    with services_forbidden(packages, new):
+    clusters = no_cluster_made(packages) if package == "postgresql" else nullcontext()
+    with services_forbidden(packages, new), clusters:
         # What an interrupted dpkg left would make every installation fail.
         _run(packages, "dpkg", "--configure", "-a")
         code = _apt_install(packages, package)
@@ -88,6 +90,21 @@ def services_forbidden(
         yield
     finally:
         restore(packages.policy)
+
+
+@contextmanager
+def no_cluster_made(packages: Packages) -> Iterator[None]:
+    """Keep PostgreSQL's package from making a cluster, which its service would run from the next boot on."""
+    note = packages.policy.parents[2] / CLUSTERS
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        note.unlink()
+        with suppress(OSError):  # PostgreSQL's own settings lie there by now
+            for folder in (note.parent, note.parent.parent):
+                folder.rmdir()
 
 
 def restore(policy: Path) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 
 import yaml
 
-from toolchain import descendants, rabbitmq, runfile, say, server
+from toolchain import beside, descendants, rabbitmq, runfile, say, server
 from toolchain.attempt import attempt
 from toolchain.broker import Broker
 from toolchain.failure import Failure
@@ -60,7 +60,9 @@ def main() -> None:
     """Run everything until Ctrl-C, or the broker alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--broker-only", action="store_true", help="start nothing but the broker"
+        "--broker-only",
+        action="store_true",
+        help="start the broker, and what runs beside it, alone",
     )
     options = parser.parse_args()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -78,7 +80,8 @@ def chosen() -> System:
             "BROKER names one of the folders in components/.",
             f"One of these helps: {', '.join(f'BROKER={each}' for each in BROKERS)}",
         )
-    return runfile.load(int(os.environ.get("OFFSET") or 0), broker=broker)
+    offset, database = int(os.environ.get("OFFSET") or 0), beside.chosen_database()
+    return runfile.load(offset, broker=broker, database=database)
 
 
 def run_broker(machine: Machine, system: System) -> None:
@@ -138,11 +141,13 @@ def running(
 
 @contextmanager
 def provided(machine: Machine, system: System) -> Iterator[Provided]:
-    """Provide the broker at this system's address."""
+    """Provide the broker at this system's address, and the servers beside it."""
     machine = replace(machine, environment=_environment(machine, system))
     with BROKERS[system.broker](machine, system.state / system.broker) as broker:
         say.done(broker.name, broker.how)
-        yield Provided(broker, [broker.server] if broker.server else [])
+        with beside.running(machine, system) as others:
+            ours = [broker.server] if broker.server else []
+            yield Provided(broker, [*ours, *others])
 
 
 def _environment(machine: Machine, system: System) -> dict[str, str]:

@@ -8,9 +8,17 @@ from typing import Any
 
 import yaml
 
+from toolchain import postgresql_cluster
+
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
-PORTS = {"rabbitmq": 5672, "rabbitmq page": 15672}
+PORTS = {
+    "rabbitmq": 5672,
+    "rabbitmq page": 15672,
+    "postgresql": 5442,
+    "smtp": 1025,
+    "mail page": 8025,
+}
 """Where the servers of a system listen, those that it may start."""
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
@@ -48,7 +56,11 @@ class System:
 
     def addresses(self) -> dict[str, str]:
         """Where the sidecars find the servers of this system, as the components read it."""
-        return {"RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}"}
+        return {
+            "RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}",
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.port("smtp")),
+        }
 
 
 def load(
@@ -66,6 +78,8 @@ def load(
         _move(document, offset, state)
     if broker != BROKER:
         _swap_broker(document["common"], broker)
+    if database == "postgresql":
+        _use_postgresql(system)
     return system
 
 
@@ -93,6 +107,13 @@ def _swap_broker(common: dict[str, Any], broker: str) -> None:
     common["env"] = {
         name: value.replace(old, new) for name, value in common["env"].items()
     }
+
+
+def _use_postgresql(system: System) -> None:
+    port = system.port("postgresql")
+    for app in system.document["apps"]:
+        url = postgresql_cluster.url(app["appID"], port)
+        app["env"] = {**app.get("env", {}), "DATABASE_URL": url}
 
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
@@ -126,10 +147,17 @@ def ports_are_free(offset: int) -> bool:
     ports = [port + offset for port in PORTS.values()]
     for app in load().document["apps"]:
         ports += _ports(app, offset).values()
-    return all(_is_free(port) for port in ports)
+    return all(is_free(port) for port in ports)
 
 
-def _is_free(port: int) -> bool:
+def free_port() -> int:
+    """Find a port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nothing listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,9 +1,16 @@
-"""The steps of set-up, in order: Python, Dapr, RabbitMQ."""
+"""The steps of set-up, in order: Python, Dapr, RabbitMQ, and PostgreSQL where it is chosen."""
 
 import os
 from pathlib import Path
 
-from toolchain import build, programs, rabbitmq, say, virtual_environment
+from toolchain import (
+    build,
+    postgresql,
+    programs,
+    rabbitmq,
+    say,
+    virtual_environment,
+)
 from toolchain.locks import alone
 from toolchain.machine import Machine
 
@@ -55,6 +62,8 @@ def _take_the_steps(machine: Machine) -> None:
     for program in (programs.CLI, programs.SIDECAR):
         provide_program(machine, program)
     rabbitmq.prepare(machine)
+    if machine.environment.get("DATABASE") == "postgresql":
+        postgresql.prepare(machine)
 
 
 def _shown(machine: Machine, path: Path) -> str:

@@ -93,7 +93,8 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
     arguments = [str(machine.root), str(machine.system), machine.environment["PATH"]]
     script = (
         "import signal, sys; from pathlib import Path\n"
-        "from toolchain import attempt, build, programs, rabbitmq_node, server\n"
+        "from toolchain import attempt, build, postgresql_cluster, programs, rabbitmq_node, server\n"
+        "from toolchain.postgresql_cluster import Cluster\n"
         "from toolchain.machine import Machine\n"
         "root, system = map(Path, sys.argv[1:3]); folder = root.parent\n"
         "environment = {'PATH': sys.argv[3], 'HOME': str(folder / 'home'), 'RECORD': str(folder)}\n"

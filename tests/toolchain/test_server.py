@@ -93,7 +93,7 @@ def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:
 def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
     machine = bare_machine(tmp_path)
     folder = tmp_path / "rabbitmq"
-    work = f"(server.start(rabbitmq_node.node_in(Path('{folder}')).server()), print('up'), sys.stdin.read())"
+    work = f"(server.start(rabbitmq_node.node_in(Path('{folder}')).server()), print('up'), signal.pause())"
     with elsewhere(work, machine) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "up\n"

@@ -12,9 +12,10 @@ from tests.toolchain.stand_ins import (
     bare_machine,
     calls,
     go_that,
+    program,
     python_that_works,
 )
-from toolchain import attempt, say, setup, steps, virtual_environment
+from toolchain import attempt, postgresql, say, setup, steps, virtual_environment
 from toolchain.failure import Failure
 
 
@@ -41,6 +42,23 @@ def test_a_second_run_does_nothing_and_says_little(
     ]
     assert len(said.splitlines()) <= 9
     assert said.rstrip().endswith("type: make run")
+
+
+def test_postgresql_is_seen_to_where_it_is_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_that(tmp_path, GOOD_ENDING)
+    programs = tmp_path / "system" / "usr" / "lib" / "postgresql" / "15" / "bin"
+    for name in postgresql.NEEDED:
+        program(programs / name, "echo postgres 15.2")
+    with listening(hello()) as port:
+        url = f"amqp://127.0.0.1:{port}"
+        machine = bare_machine(tmp_path, RABBITMQ_URL=url, DATABASE="postgresql")
+        virtual_environment.prepare(machine, python_that_works(tmp_path))
+
+        steps.set_up(machine)
+
+    assert f"version 15, {programs}" in capsys.readouterr().out
 
 
 def test_a_link_is_replaced_and_never_missing(tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""The mail server for real: what it answered for is kept, and it is there when the system is."""
+
+import os
+import smtplib
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.sockets import listening_at
+from tests.toolchain.small_broker import listening
+from tests.toolchain.stand_ins import until
+from toolchain import mail, mail_server, mailbox, runfile, server
+from toolchain.failure import Failure
+from toolchain.machine import Machine
+from toolchain.server import RunningServer
+
+
+@dataclass
+class Running:
+    """A mail server that runs, and where."""
+
+    folder: Path
+    smtp: int
+    page: str
+    started: RunningServer
+
+    def client(self) -> "closing[smtplib.SMTP]":
+        """Connect to it."""
+        return closing(smtplib.SMTP("127.0.0.1", self.smtp, timeout=10))
+
+    def send(self, subject: str, size: int = 0) -> None:
+        """Send it a mail."""
+        content = f"Subject: {subject}\r\n\r\n{'x' * size}"
+        with self.client() as client:
+            client.sendmail("orders@shop", ["jane@example.org"], content)
+
+    def subjects(self) -> list[str]:
+        """Give the subjects that its page shows to programs."""
+        mails = httpx.get(f"{self.page}/api/mail", trust_env=False).json()
+        return [each["subject"] for each in mails]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """Run a mail server."""
+    folder, smtp, page = tmp_path / "mail", runfile.free_port(), runfile.free_port()
+    with server.running(mail.server_in(folder, smtp, page)) as started:
+        yield Running(folder, smtp, f"http://127.0.0.1:{page}", started)
+
+
+def machine_with(port: int, host: str = "127.0.0.1") -> Machine:
+    """A machine on which mails go there."""
+    address = {"SMTP_HOST": host, "SMTP_PORT": str(port)}
+    return Machine(runfile.ROOT, {**os.environ, **address})
+
+
+def test_a_mail_that_was_taken_survives_a_kill(running: Running) -> None:
+    running.send("first")
+
+    server.kill(running.started)
+    server.keep(running.started)
+
+    running.send("second")
+    assert running.subjects() == ["second", "first"]
+
+
+def test_it_listens_on_loopback_only(running: Running) -> None:
+    assert listening_at(running.started.itself.pid) == {"127.0.0.1"}
+
+
+def test_a_mail_that_is_too_large_is_refused_and_the_next_one_is_taken(
+    running: Running,
+) -> None:
+    with running.client() as client:
+        client.ehlo_or_helo_if_needed()
+        client.mail("orders@shop")  # without the size, which would be refused at once
+        client.rcpt("jane@example.org")
+        assert client.data(b"Subject: large\r\n\r\n" + b"x\r\n" * 2**19)[0] == 552
+    with pytest.raises(smtplib.SMTPSenderRefused, match="552"):
+        running.send("large", mail_server.LARGEST)
+    running.send("a long line", mail_server.LARGEST - 100)
+
+    assert running.subjects() == ["a long line"]
+
+
+def test_a_mail_that_cannot_be_stored_is_not_taken(running: Running) -> None:
+    running.folder.rename(running.folder.with_name("gone"))
+
+    with pytest.raises(smtplib.SMTPDataError, match="Not stored"):
+        running.send("lost?")
+
+    running.folder.with_name("gone").rename(running.folder)
+
+
+def test_it_ends_though_a_client_stays(tmp_path: Path) -> None:
+    smtp, page = runfile.free_port(), runfile.free_port()
+    with server.running(mail.server_in(tmp_path, smtp, page)):
+        staying = smtplib.SMTP("127.0.0.1", smtp, timeout=10)
+        staying.helo()
+    with staying:
+        pass
+
+    until(lambda: runfile.is_free(smtp) and runfile.is_free(page))
+
+
+def test_one_that_answers_is_used(
+    running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mail.provide(machine_with(running.smtp), tmp_path / "own", 1) as started:
+        assert started is None
+
+    assert f"answers at 127.0.0.1:{running.smtp}" in capsys.readouterr().out
+    assert not (tmp_path / "own").exists()
+
+
+def test_something_else_at_the_port_is_said(tmp_path: Path) -> None:
+    with (
+        listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
+        pytest.raises(Failure, match="Something else listens there"),
+        mail.provide(machine_with(port), tmp_path, 1),
+    ):
+        pass
+
+
+def test_none_here_replaces_one_on_another_machine(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Failure, match=r"mail\.invalid:25: SMTP_HOST names another"),
+        mail.provide(machine_with(25, "mail.invalid"), tmp_path, 1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("port", ["smtp", "", "0", "70000", "²"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    address = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port}
+
+    with pytest.raises(Failure, match="SMTP_PORT cannot be used"):
+        mail.address_of(Machine(runfile.ROOT, address))
+
+
+def test_the_page_moves_where_its_port_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
+        taken = int(somebody_else.getsockname()[1])
+        machine = machine_with(runfile.free_port())
+        with mail.provide(machine, tmp_path / "mail", taken):
+            page = capsys.readouterr().out.split()[-1]
+            assert not page.endswith(f":{taken}")
+            assert "No mail yet" in httpx.get(page, trust_env=False).text
+
+
+def test_what_is_in_the_folder_is_what_was_taken(running: Running) -> None:
+    for number in range(20):
+        running.send(str(number))
+
+    assert len(mailbox.newest(running.folder, 100)) == 20
+    assert list(running.folder.glob("*.part")) == []

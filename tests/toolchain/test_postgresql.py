@@ -1,0 +1,255 @@
+"""PostgreSQL as a server of the project's own: which programs, what is made once, and what becomes of it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.support.sockets import listening_at
+from tests.toolchain.stand_ins import (
+    bare_machine,
+    calls,
+    elsewhere,
+    program,
+    stand_in,
+    until,
+)
+from toolchain import beside, postgresql, postgresql_cluster, run, runfile, server
+from toolchain.broker import Broker
+from toolchain.failure import Failure
+from toolchain.machine import Machine, this_machine
+from toolchain.postgresql_cluster import Cluster, url
+
+
+def install(folder: Path, version: str, where: str = "") -> Path:
+    """Put PostgreSQL's programs of a version on the machine that this folder is."""
+    programs = folder / (where or f"system/usr/lib/postgresql/{version}/bin")
+    for name in postgresql.NEEDED:
+        program(programs / name, f"echo 'postgres (PostgreSQL) {version}'")
+    return programs
+
+
+def cluster_in(folder: Path) -> Cluster:
+    """A cluster of the services', from the programs of this machine."""
+    programs = postgresql.provided_programs(this_machine())
+    return Cluster(folder, runfile.free_port(), programs, ("order", "notification"))
+
+
+def asked(address: str, *statements: str) -> object:
+    """Give the last statement's first value; each is a transaction of its own."""
+
+    async def ask() -> object:
+        engine = create_async_engine(address, isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                answers = [await connection.execute(text(each)) for each in statements]
+                return answers[-1].scalar() if answers[-1].returns_rows else None
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(ask())
+
+
+def processes_in(folder: Path) -> Iterator[int]:
+    """Give every process that works in this folder or below."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (process / "cwd").readlink().is_relative_to(folder):
+                yield int(process.name)
+
+
+def test_the_newest_that_is_installed_is_used(tmp_path: Path) -> None:
+    machine = bare_machine(tmp_path)
+    install(tmp_path, "9.6")
+    install(tmp_path, "14.3")
+    newest = install(tmp_path, "16.1")
+
+    assert postgresql.installed(machine) == newest
+
+
+def test_one_on_the_path_is_found_too(tmp_path: Path) -> None:
+    machine = bare_machine(tmp_path)
+    programs = install(tmp_path, "17.0", "programs")
+
+    assert postgresql.installed(machine) == programs
+
+
+def test_one_that_is_too_old_is_as_good_as_none(tmp_path: Path) -> None:
+    machine = bare_machine(tmp_path)
+    install(tmp_path, "13.9")
+
+    with pytest.raises(Failure, match="no PostgreSQL 14 or newer") as failure:
+        postgresql.prepare(machine)
+
+    for way in ("apt-get install postgresql", "DATABASE=sqlite"):
+        assert way in failure.value.remedy
+
+
+def debian(folder: Path) -> Machine:
+    """A Debian machine whose apt-get installs PostgreSQL 15."""
+    programs = folder / "system/usr/lib/postgresql/15/bin"
+    says = "printf '#!/bin/sh\\necho postgres 15.1\\n'"
+    note = 'cat "$NOTE" >"$RECORD/note.seen" 2>&1'
+    files = " ".join(str(programs / name) for name in postgresql.NEEDED)
+    makes = f"mkdir -p {programs}; for each in {files}; do {says} >$each; chmod +x $each; done"
+    stand_in(folder, "apt-get", f"{note}; {makes}")
+    stand_in(folder, "sudo", 'shift; exec "$@"')
+    for name in ("apt-cache", "dpkg", "dpkg-query", "systemctl"):
+        stand_in(folder, name, "true")
+    (folder / "system" / "usr" / "sbin").mkdir(parents=True)
+    note_path = folder / "system/etc/postgresql-common/createcluster.d"
+    return bare_machine(folder, NOTE=str(note_path / "orders-on-dapr.conf"))
+
+
+def test_the_package_is_installed_without_a_cluster_of_its_own(tmp_path: Path) -> None:
+    machine = debian(tmp_path)
+
+    postgresql.prepare(machine)
+
+    assert calls(tmp_path, "apt-get")[-1].endswith("--no-install-recommends postgresql")
+    seen = (tmp_path / "note.seen").read_text()
+    assert seen == "create_main_cluster = false\n"
+    assert not (machine.system / "etc" / "postgresql-common").exists()
+
+
+def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
+    machine = debian(tmp_path)
+    install(tmp_path, "15.2")
+
+    postgresql.prepare(machine)
+
+    assert calls(tmp_path, "apt-get") == []
+
+
+def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> None:
+    cluster = cluster_in(tmp_path / "postgresql")
+    with postgresql_cluster.running(cluster) as started:
+        (pid,) = started.pids()
+        assert listening_at(pid) == {"127.0.0.1"}
+        own = url("order", cluster.port)
+        assert asked(own, "SELECT current_user || '@' || current_database()") == (
+            "order@order"
+        )
+        safe = "SELECT current_setting('fsync') || current_setting('data_checksums')"
+        assert asked(own, safe) == "onon"
+        for role, database in (("order", "notification"), ("postgres", "postgres")):
+            with pytest.raises(DBAPIError, match="no pg_hba"):
+                asked(url(role, cluster.port, database), "SELECT 1")
+        with pytest.raises(DBAPIError, match=r"must be superuser|permission denied"):
+            asked(own, "COPY (SELECT 1) TO PROGRAM 'true'")
+
+    until(lambda: not list(processes_in(tmp_path)))
+
+
+def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
+    cluster = cluster_in(tmp_path / "postgresql")
+    own = url("notification", cluster.port)
+    with postgresql_cluster.running(cluster) as started:
+        asked(own, "CREATE TABLE kept (x int)", "INSERT INTO kept VALUES (7)")
+
+        server.kill(started)
+        server.keep(started)
+
+        assert asked(own, "SELECT x FROM kept") == 7
+    with postgresql_cluster.running(cluster):
+        assert asked(own, "SELECT x FROM kept") == 7
+
+
+def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
+    """And in spite of clients that stay: they would keep one that is asked gently."""
+    cluster = cluster_in(tmp_path / "postgresql")
+    make = f"Cluster(Path('{cluster.folder}'), {cluster.port}, Path('{cluster.programs}'), ('order',))"
+    held = f"(held := postgresql_cluster.running({make})).__enter__()"
+    work = f"({held}, print('up'), signal.pause())"
+
+    async def stay() -> None:
+        engine = create_async_engine(url("order", cluster.port))
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            parent.kill()
+            await asyncio.to_thread(until, lambda: not list(processes_in(tmp_path)))
+            await connection.invalidate()
+        await engine.dispose()
+
+    with elsewhere(work, this_machine()) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "up\n"
+        asyncio.run(stay())
+
+
+def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None:
+    cluster = cluster_in(tmp_path / "postgresql")
+    half = cluster.folder / "data.123" / "base"
+    half.mkdir(parents=True)
+
+    with postgresql_cluster.running(cluster):
+        assert asked(url("order", cluster.port), "SELECT 1") == 1
+
+    assert not half.parent.exists()
+
+
+def test_a_cluster_that_cannot_be_made_says_why_and_is_not_there(
+    tmp_path: Path,
+) -> None:
+    broken = program(tmp_path / "bin" / "initdb", "exit 1").parent
+    cluster = Cluster(tmp_path / "postgresql", 1, broken)
+
+    with pytest.raises(Failure, match="could not be made"):
+        server.start(cluster.server())
+
+    assert not cluster.data.exists()
+
+
+def test_data_is_served_by_the_version_that_wrote_it(tmp_path: Path) -> None:
+    machine = bare_machine(tmp_path)
+    older = install(tmp_path, "15.2")
+    install(tmp_path, "17.1")
+    version = tmp_path / "postgresql" / "data" / "PG_VERSION"
+    version.parent.mkdir(parents=True)
+    version.write_text("15\n")
+
+    assert postgresql.programs_for(tmp_path / "postgresql", machine) == older
+
+
+def test_a_system_on_postgresql_gives_each_app_its_url(tmp_path: Path) -> None:
+    system = runfile.load(1000, tmp_path, database="postgresql")
+
+    assert not system.is_as_declared
+    for name in ("order", "notification"):
+        assert system.app(name)["env"]["DATABASE_URL"] == (
+            f"postgresql+asyncpg://{name}@127.0.0.1:6442/{name}"
+        )
+
+
+def test_a_database_that_is_not_known_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE", "oracle")
+
+    with pytest.raises(Failure, match="no database 'oracle'") as failure:
+        run.chosen()
+
+    assert "DATABASE=postgresql" in failure.value.remedy
+
+
+def test_it_runs_beside_the_broker_and_is_kept_running(tmp_path: Path) -> None:
+    offset = runfile.free_offset()
+    system = runfile.load(offset, tmp_path, database="postgresql")
+    machine = Machine(runfile.ROOT, {**os.environ, **system.addresses()})
+    with beside.running(machine, system) as servers:
+        own = system.app("order")["env"]["DATABASE_URL"]
+        assert asked(own, "SELECT 1") == 1
+        (started,) = [each for each in servers if each.server.name == "PostgreSQL"]
+        os.kill(started.itself.pid, signal.SIGKILL)
+        started.itself.wait()
+
+        run.Provided(Broker("none", "not needed"), servers).keep()
+
+        assert asked(own, "SELECT 1") == 1

@@ -1,0 +1,44 @@
+"""The servers that run beside the broker: for mails, and for the services' data where that needs one."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from toolchain import mail, postgresql, runfile
+from toolchain.failure import Failure
+from toolchain.machine import Machine
+from toolchain.runfile import System
+from toolchain.server import RunningServer
+
+DATABASES = ("sqlite", "postgresql")
+"""What the services can keep their data in."""
+
+
+def chosen_database() -> str:
+    """Give the database that DATABASE names; raises Failure where there is none."""
+    database = os.environ.get("DATABASE") or runfile.DATABASE
+    if database not in DATABASES:
+        raise Failure(
+            f"There is no database {database!r} here",
+            "DATABASE names what the services keep their data in.",
+            f"One of these helps: {', '.join(f'DATABASE={each}' for each in DATABASES)}",
+        )
+    return database
+
+
+@contextmanager
+def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
+    """Run what this system needs beside its broker; it is stopped at the end."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(each) for each in _needed(machine, system)]
+        yield [each for each in started if each]
+
+
+def _needed(
+    machine: Machine, system: System
+) -> Iterator[AbstractContextManager[RunningServer | None]]:
+    yield mail.provide(machine, system.state / "mail", system.port("mail page"))
+    if system.database == "postgresql":
+        names = [app["appID"] for app in system.document["apps"]]
+        folder, port = system.state / "postgresql", system.port("postgresql")
+        yield postgresql.provide(machine, folder, port, names)
