@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class Loop:
 
     `step` does one round and tells whether there may be more to do at once. `signal` wakes the loop, and
     `sweep` seconds without one do too: a signal is a hint, and may be lost. A step that raises is tried
-    again after a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`. The loop runs
+    again after a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`; trouble that
+    lasts longer than `patience` seconds is said once. The loop runs
     while it holds `lock`, so two processes on one database file do not do the same work; `begin` runs
     once when it has it.
     """
@@ -35,8 +37,11 @@ class Loop:
     sweep: float = 1.0
     first_pause: float = 0.2
     longest_pause: float = 5.0
+    patience: float = 0.0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
+    _failing_since: float = 0.0
+    _has_said_so: bool = False
     _at_work: bool = False
 
     async def run(self) -> None:
@@ -75,17 +80,21 @@ class Loop:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
+        now = time.monotonic()
         if self._failures == 1:
+            self._failing_since = now
+        if not self._has_said_so and now - self._failing_since >= self.patience:
+            self._has_said_so = True
             _log.warning(
                 "%s: %s; trying again until it works", self.name, _in_words(error)
             )
 
     def _succeeded(self) -> None:
-        if self._failures:
+        if self._has_said_so:
             _log.info(
                 "%s: works again after %d failed attempts", self.name, self._failures
             )
-        self._failures = 0
+        self._failures, self._has_said_so = 0, False
 
     async def _pause(self) -> None:
         longest = min(

@@ -64,7 +64,8 @@ class Reconciler:
         name = f"reconciler of {self.reaction.name}"
         signal = self.database.signal(name)
         lock = self.database.lock_file(self.reaction.name)
-        return Loop(name, self.step, self._begin, signal, lock)
+        # The other service may start a little later than this one.
+        return Loop(name, self.step, self._begin, signal, lock, patience=15.0)
 
     async def _begin(self) -> None:
         """Begin with nothing: the cursor is in the database."""

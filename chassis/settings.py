@@ -20,12 +20,16 @@ def _is_supported(url: str) -> str:
     return url
 
 
+DatabaseUrl = Annotated[str, AfterValidator(_is_supported)]
+"""Where a service's database is; a service that gives it a default must give it this type again."""
+
+
 class ServiceSettings(BaseSettings):
     """What every service can be told; each variable of the environment is a field's name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    database_url: Annotated[str, AfterValidator(_is_supported)]
+    database_url: DatabaseUrl
     # Dapr sets this one for the apps that it runs.
     dapr_http_port: int = Field(3500, ge=1, le=65535)
     # ... and sends this one to the app with what only the sidecar calls, where it is set for both.

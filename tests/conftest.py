@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import postgresql
+from tests.support.database import on_postgresql
 from tests.support.postgresql import Databases
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -17,15 +18,29 @@ def dapr() -> SimulatedDapr:
     return SimulatedDapr()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the test twice: what it makes is on SQLite first, and on PostgreSQL then."""
+    if request.param == "sqlite":
+        yield
+        return
+    with on_postgresql(request.getfixturevalue("databases")):
+        yield
+
+
 @pytest.fixture
-async def order(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
+async def order(
+    each_database: None, tmp_path: Path, dapr: SimulatedDapr
+) -> AsyncIterator[Service]:
     """Run the order service in this process."""
     async with order_service(tmp_path, dapr) as service:
         yield service
 
 
 @pytest.fixture
-async def notification(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
+async def notification(
+    each_database: None, tmp_path: Path, dapr: SimulatedDapr
+) -> AsyncIterator[Service]:
     """Run the notification service in this process."""
     async with notification_service(tmp_path, dapr) as service:
         yield service

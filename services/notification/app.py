@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from chassis import service, telemetry
-from chassis.settings import ServiceSettings, load
+from chassis.settings import DatabaseUrl, ServiceSettings, load
 from chassis.sidecar import Sidecar
 from services.notification.channels import Console, Mail
 from services.notification.dispatcher import Dispatcher, Policy
@@ -16,7 +16,7 @@ from services.notification.views import notification_overview
 class Settings(ServiceSettings):
     """What the notification service can be told."""
 
-    database_url: str = "sqlite+aiosqlite:///.local/notification.db"
+    database_url: DatabaseUrl = "sqlite+aiosqlite:///.local/notification.db"
     # The output binding that sends mail: components/email.yaml.
     email_name: str = Field("email", min_length=1)
     # A mail of which nobody knows whether it was sent: send it again, or hold it for an operator.

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from chassis import service, telemetry
-from chassis.settings import ServiceSettings, load
+from chassis.settings import DatabaseUrl, ServiceSettings, load
 from chassis.sidecar import Sidecar
 from services.order.commands import create_order
 from services.order.reactions import (
@@ -16,7 +16,7 @@ from services.order.views import order_overview
 class Settings(ServiceSettings):
     """What the order service can be told."""
 
-    database_url: str = "sqlite+aiosqlite:///.local/order.db"
+    database_url: DatabaseUrl = "sqlite+aiosqlite:///.local/order.db"
 
 
 def create_app(

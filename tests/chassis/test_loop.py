@@ -143,6 +143,21 @@ async def test_trouble_is_tried_again_ever_more_slowly_and_said_once(
     ]
 
 
+@pytest.mark.parametrize(("patience", "lines"), [(0.0, 2), (NEVER, 0)])
+async def test_trouble_that_ends_before_the_loops_patience_is_not_worth_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, patience: float, lines: int
+) -> None:
+    caplog.set_level(logging.INFO, "chassis.loop")
+    work = Work(failures=4)
+    loop = loop_for(tmp_path, work, pause=0.01)
+    loop.patience = patience
+
+    async with running(loop):
+        await work.has_steps(5)
+
+    assert len(caplog.messages) == lines
+
+
 async def test_the_pause_has_a_longest(tmp_path: Path) -> None:
     work = Work(failures=40)
     loop = loop_for(tmp_path, work)

@@ -20,6 +20,8 @@ from tests.support.simulated_dapr import SimulatedDapr
 
 CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 class Outbox:
     """An outbox with a relay that takes the steps that a test tells it to."""
@@ -194,7 +196,8 @@ async def test_what_a_dead_process_had_claimed_is_published_by_the_next(
     box = Outbox(tmp_path, dapr)
     (event_id,) = await box.fill(1)
     async with box.database.write() as session:
-        await claim(session, "killed in the middle", probing=False)
+        # The port of its sidecar names the process that was there before on PostgreSQL.
+        await claim(session, f"{box.database.owner}3500", probing=False)
     await box.database.close()
 
     async with order_service(tmp_path, dapr):

@@ -39,13 +39,15 @@ def test_each_service_has_a_database_of_its_own() -> None:
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(
-        VARIABLES, ["sqlite://", "3601", "bus", "DEBUG"], strict=True
+        VARIABLES,
+        ["postgresql+asyncpg://order@db/order", "3601", "bus", "DEBUG"],
+        strict=True,
     ):
         monkeypatch.setenv(name, value)
 
     loaded = load(OrderSettings)
 
-    assert loaded.database_url == "sqlite://"
+    assert loaded.database_url == "postgresql+asyncpg://order@db/order"
     assert loaded.sidecar_url == "http://127.0.0.1:3601"
     assert (loaded.pubsub_name, loaded.log_level) == ("bus", "DEBUG")
 
@@ -69,6 +71,23 @@ def test_a_setting_that_is_wrong_is_named(
     said = capsys.readouterr().err
     assert said.startswith("The setting DAPR_HTTP_PORT is wrong: ")
     assert said.endswith("(it is 'many').\n")
+
+
+@pytest.mark.parametrize("settings", [OrderSettings, NotificationSettings])
+def test_a_database_that_is_neither_of_the_two_is_refused_without_its_password(
+    settings: type[ServiceSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://order:secret@db/order")
+
+    with pytest.raises(SystemExit) as ended:
+        load(settings)
+
+    said = capsys.readouterr().err
+    assert ended.value.code == EX_CONFIG
+    assert said.startswith("The setting DATABASE_URL is wrong: ")
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(("service", "port"), [("order", "many"), ("notification", "")])

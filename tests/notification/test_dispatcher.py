@@ -23,6 +23,8 @@ ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 async def with_one_ready(folder: Path) -> Database:
     """Make a database with one notification that is ready."""
@@ -79,13 +81,13 @@ async def test_what_a_dead_process_was_sending_is_sent_by_the_next(
 ) -> None:
     database = await with_one_ready(tmp_path)
     async with database.write() as session:
-        lost = await claim(session, "killed in the middle", Channel.CONSOLE, 1)
+        lost = await claim(session, database.owner, Channel.CONSOLE, 1)
     dispatcher = Dispatcher(database, Channel.CONSOLE, Console(), batch=100)
 
     await dispatcher.reclaim()
     assert await dispatcher.step()
 
     async with database.write() as session:
-        assert await mark_sent(session, fence("killed in the middle", lost)) == []
+        assert await mark_sent(session, fence(database.owner, lost)) == []
     assert capfd.readouterr().out == LINE
     await database.close()

@@ -1,15 +1,46 @@
-"""Databases for tests, made by the services' own migrations."""
+"""Databases for tests, made by the services' own migrations: on SQLite, or on PostgreSQL."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chassis import migration
 from chassis.database import Database
+from tests.support.postgresql import Databases
+
+_opened: dict[tuple[str, Path], str] = {}
+_postgresql: list[tuple[Databases, ExitStack]] = []
+
+
+@contextmanager
+def on_postgresql(databases: Databases) -> Iterator[None]:
+    """Make every database within on PostgreSQL; all are dropped at the end."""
+    with ExitStack() as stack:
+        _postgresql.append((databases, stack))
+        try:
+            yield
+        finally:
+            _postgresql.clear()
+            _opened.clear()
+
+
+def url_in(folder: Path, service: str) -> str:
+    """Name a service's database that belongs to this folder: the same one whenever it is asked for."""
+    if not _postgresql:
+        return f"sqlite+aiosqlite:///{folder}/{service}.db"
+    if (service, folder) not in _opened:
+        databases, stack = _postgresql[0]
+        template = databases.template(
+            f"{service} template", lambda url: migration.upgrade(service, url)
+        )
+        _opened[service, folder] = stack.enter_context(databases.fresh(template))
+    return _opened[service, folder]
 
 
 def migrated(service: str, folder: Path) -> Database:
     """Make a service's database in this folder, at its newest migration."""
-    url = f"sqlite+aiosqlite:///{folder}/{service}.db"
+    url = url_in(folder, service)
     # Alembic's asyncio.run wants a thread of its own where a loop is running already.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(migration.upgrade, service, url).result()

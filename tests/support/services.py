@@ -1,4 +1,4 @@
-"""Both services in this process, on SQLite files of their own, behind the simulated sidecar."""
+"""Both services in this process, on databases of their own, behind the simulated sidecar."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from chassis.database import Database
 from services.notification import app as notification
 from services.order import app as order
+from tests.support.database import url_in
 from tests.support.simulated_dapr import SimulatedDapr
 
 
@@ -27,7 +28,7 @@ class Service:
 async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
     """Run the order service with its database in this folder."""
     settings = order.Settings(
-        database_url=f"sqlite+aiosqlite:///{folder}/order.db",
+        database_url=url_in(folder, "order"),
         feed_secret_file=folder / "feed.secret",
     )
     dapr.apps["order"] = app = order.create_app(settings, dapr.sidecar())
@@ -41,7 +42,7 @@ async def notification_service(
 ) -> AsyncIterator[Service]:
     """Run the notification service with its database in this folder."""
     settings = notification.Settings(
-        database_url=f"sqlite+aiosqlite:///{folder}/notification.db",
+        database_url=url_in(folder, "notification"),
         feed_secret_file=folder / "feed.secret",
     )
     app = notification.create_app(settings, dapr.sidecar())
