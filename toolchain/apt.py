@@ -19,6 +19,7 @@ OURS = "#!/bin/sh\n# orders-on-dapr: no service is started while its set-up inst
 UNITS = {
     "rabbitmq-server": ("rabbitmq-server.service",),
     "erlang-base": ("epmd.service", "epmd.socket"),
+    "redis-server": ("redis-server.service",),
 }
 
 

@@ -10,7 +10,13 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
-PORTS = {"rabbitmq": 5672, "rabbitmq page": 15672}
+PORTS = {
+    "rabbitmq": 5672,
+    "rabbitmq page": 15672,
+    "redis": 6379,
+    "kafka": 9092,
+    "kafka controller": 9093,
+}
 """Where the servers of a system listen, those that it may start."""
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
@@ -48,7 +54,11 @@ class System:
 
     def addresses(self) -> dict[str, str]:
         """Where the sidecars find the servers of this system, as the components read it."""
-        return {"RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}"}
+        return {
+            "RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}",
+            "REDIS_HOST": f"127.0.0.1:{self.port('redis')}",
+            "KAFKA_BROKERS": f"127.0.0.1:{self.port('kafka')}",
+        }
 
 
 def load(
