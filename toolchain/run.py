@@ -87,20 +87,11 @@ def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
     with suppress(Interrupted), provided(machine, system) as parts:
         say.plainly(
-            f"\n  In another terminal type: . .venv/bin/activate && {by_hand(system)}\n"
+            f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."
         )
         while True:
             parts.keep()
-
-
-def by_hand(system: System) -> str:
-    """Say how sidecars and services are started with the broker of the system, without us."""
-    if system.broker == runfile.BROKER:
-        return "dapr run -f dapr.yaml"
-    name = {"redis": "REDIS_HOST", "kafka": "KAFKA_BROKERS"}[system.broker]
-    swap = f"sed s#components/{runfile.BROKER}#components/{system.broker}# dapr.yaml"
-    return f"{swap} | {name}={system.addresses()[name]} dapr run -f -"
 
 
 def run_all(machine: Machine, system: System) -> None:

@@ -18,6 +18,12 @@ PORTS = {
     "kafka controller": 9093,
 }
 """Where the servers of a system listen, those that it may start."""
+VARIABLES = {
+    "rabbitmq": "RABBITMQ_URL",
+    "redis": "REDIS_HOST",
+    "kafka": "KAFKA_BROKERS",
+}
+"""The variable of the sidecars' environment that says where each broker is."""
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
 
@@ -39,6 +45,15 @@ class System:
     def is_as_declared(self) -> bool:
         """Tell whether dapr.yaml itself describes it."""
         return (self.offset, self.broker, self.database) == (0, BROKER, DATABASE)
+
+    @property
+    def by_hand(self) -> str:
+        """What to type to run it on a broker that runs, without the toolchain."""
+        if self.broker == BROKER:
+            return "dapr run -f dapr.yaml"
+        variable = VARIABLES[self.broker]
+        swap = f"sed s#components/{BROKER}#components/{self.broker}# dapr.yaml"
+        return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
 
     def app(self, app_id: str) -> dict[str, Any]:
         """Give what the run file says of one app."""
