@@ -2,7 +2,7 @@
 PYTHON ?= python3
 # Ports this much higher, and a folder of their own, for a second system beside the first: make run OFFSET=1000
 OFFSET ?= 0
-# The folder in components/ that says how events travel: make run BROKER=rabbitmq
+# The folder in components/ that says how events travel, rabbitmq, redis or kafka: make run BROKER=redis
 BROKER ?= rabbitmq
 # What the services keep their data in: make run DATABASE=postgresql
 DATABASE ?= sqlite
@@ -18,7 +18,7 @@ setup: ## Set up what this machine lacks: Python packages, Dapr, RabbitMQ (once,
 	@$(PYTHON) -m toolchain.setup
 
 ready:
-	@$(PYTHON) -m toolchain.setup --if-needed
+	@$(PYTHON) -m toolchain.setup --if-needed $(FOR)
 
 run: ready ## Run the whole system: broker, sidecars, services; Ctrl-C stops all of it
 	@.venv/bin/python -m toolchain.run
@@ -29,7 +29,8 @@ broker: ready ## Run the broker and the mail server, for `dapr run -f dapr.yaml`
 demo: ready ## Place three orders and follow each to its notification
 	@.venv/bin/python -m toolchain.demo
 
-test: check ## Run every test, on real sidecars and a RabbitMQ of its own
+test: FOR = --for-tests
+test: check ## Run every test, on real sidecars and brokers of its own
 	@.venv/bin/python -m pytest
 
 check: ready ## Check format, lint, types and architecture (under 30 s)

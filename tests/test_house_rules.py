@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PRODUCTION = ("contracts", "chassis", "services", "toolchain")
+KNOWS_NO_BROKER = ("contracts", "chassis", "services")
 ASKS_NOTHING_OF_THE_ENVIRONMENT = ("contracts", "chassis", "services")
 LEAVES_TRANSACTIONS_TO_THE_DOOR = ("contracts", "services", "toolchain", "tests")
 
@@ -46,6 +47,12 @@ REGISTRIES = tuple(
     )
 )
 HOSTS = re.compile(rf"\b(?:{'|'.join(map(re.escape, REGISTRIES))})\b", re.IGNORECASE)
+
+BROKER = re.compile(
+    r"rabbit|kafka|amqp|jetstream|mqtt|mosquitto|pulsar|service.?bus|event.?hub"
+    r"|redis(?!tribut|play|patch|cover)|(?<![a-z])(?:nats|sns|sqs)(?![a-z])",
+    re.IGNORECASE,
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -190,6 +197,13 @@ def registry_hosts(source: Source) -> Iterator[str]:
             yield f"{source.path}:{number} names a package registry: {found.group()}"
 
 
+def named_brokers(source: Source) -> Iterator[str]:
+    """Find brokers that are named, be it in a comment: which one it is stands in YAML alone."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if found := BROKER.search(line):
+            yield f"{source.path}:{number} names a broker: {found.group()}"
+
+
 Rule = Callable[[Source], Iterator[str]]
 
 
@@ -213,6 +227,10 @@ def test_the_door_owns_the_transaction() -> None:
 
 def test_nobody_but_the_settings_reads_the_environment() -> None:
     holds(environment_reads, python(*ASKS_NOTHING_OF_THE_ENVIRONMENT))
+
+
+def test_no_service_and_no_chassis_names_a_broker() -> None:
+    holds(named_brokers, python(*KNOWS_NO_BROKER))
 
 
 @pytest.mark.parametrize("rule", [machine_paths, registry_hosts])
@@ -251,6 +269,9 @@ def test_half_of_all_functions_have_at_most_eight_lines() -> None:
         (machine_paths, "C:" + "\\Users\\jane"),
         (registry_hosts, f"--index-url https://{REGISTRIES[0]}/simple"),
         (registry_hosts, f"https://files.{REGISTRIES[1]}/x"),
+        (named_brokers, "# RabbitMQ keeps it"),
+        (named_brokers, "client = RedisClient()"),
+        (named_brokers, 'url = "nats://x"'),
     ],
 )
 def test_each_rule_finds_its_breach(rule: Rule, text: str) -> None:
@@ -267,6 +288,7 @@ def test_each_rule_finds_its_breach(rule: Rule, text: str) -> None:
         (environment_reads, "import os\nos.getpid()"),
         (bare_ignores, "import os  # noqa: F401\nx = 1  # type: ignore[misc]\n"),
         (machine_paths, "cd ~/work/x && ls build/tmp/x https://example.org/home/x"),
+        (named_brokers, "redistribute what the broker denominates"),
         (registry_hosts, "pip and PyPI, crates, npm and Debian are words"),
     ],
 )

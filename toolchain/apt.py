@@ -19,8 +19,12 @@ OURS = "#!/bin/sh\n# orders-on-dapr: no service is started while its set-up inst
 UNITS = {
     "rabbitmq-server": ("rabbitmq-server.service",),
     "erlang-base": ("epmd.service", "epmd.socket"),
+    "redis-server": ("redis-server.service",),
 }
 CLUSTERS = "etc/postgresql-common/createcluster.d/orders-on-dapr.conf"
+"""What each package would have the system start."""
+COMES_WITH = {"rabbitmq-server": ("erlang-base",)}
+"""The packages with units that come with another."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def install(machine: Machine, package: str, minutes: int) -> None:
 
 def install_as_root(packages: Packages, package: str) -> int:
     """Install the package while no service may start, now or at the next boot."""
-    new = _units_to_disable(packages)
+    new = _units_to_disable(packages, package)
     clusters = no_cluster_made(packages) if package == "postgresql" else nullcontext()
     with services_forbidden(packages, new), clusters:
         # What an interrupted dpkg left would make every installation fail.
@@ -164,7 +168,7 @@ def _is_ours(policy: Path) -> bool:
     return policy.is_file() and policy.read_text(errors="replace").startswith(OURS)
 
 
-def _units_to_disable(packages: Packages) -> tuple[str, ...]:
+def _units_to_disable(packages: Packages, package: str) -> tuple[str, ...]:
     """The units that come with what is not installed yet, or that an installation cut off hard wrote down."""
     noted = (
         packages.policy.read_text().splitlines()[-1][1:].split()
@@ -173,9 +177,9 @@ def _units_to_disable(packages: Packages) -> tuple[str, ...]:
     )
     new = [
         unit
-        for package, units in UNITS.items()
-        if not _installed(packages, package)
-        for unit in units
+        for each in (package, *COMES_WITH.get(package, ()))
+        if not _installed(packages, each)
+        for unit in UNITS.get(each, ())
     ]
     return tuple(dict.fromkeys([*noted, *new]))
 

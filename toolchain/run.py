@@ -16,7 +16,7 @@ from types import FrameType
 
 import yaml
 
-from toolchain import beside, descendants, rabbitmq, runfile, say, server
+from toolchain import beside, descendants, kafka, rabbitmq, redis, runfile, say, server
 from toolchain.attempt import attempt
 from toolchain.broker import Broker
 from toolchain.failure import Failure
@@ -27,6 +27,8 @@ from toolchain.server import RunningServer
 READY_WITHIN = 120.0
 BROKERS: Mapping[str, Callable[[Machine, Path], AbstractContextManager[Broker]]] = {
     "rabbitmq": rabbitmq.provide,
+    "redis": redis.provide,
+    "kafka": kafka.provide,
 }
 """How each broker that a folder in components/ describes is provided."""
 LOOKS_EVERY = 0.5
@@ -88,7 +90,7 @@ def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
     with suppress(Interrupted), provided(machine, system) as parts:
         say.plainly(
-            "\n  In another terminal type: . .venv/bin/activate && dapr run -f dapr.yaml\n"
+            f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."
         )
         while True:
@@ -107,8 +109,10 @@ def welcome(system: System) -> str:
     """Say what to open and what to type."""
     api = system.app("order")["appPort"]
     port = system.app("order")["daprHTTPPort"]
+    # Whichever broker carries them, the orders are placed in the same way: only other ports must be named.
+    demo = f"make demo OFFSET={system.offset}" if system.offset else "make demo"
     return (
-        f"\n  Everything runs. Open http://127.0.0.1:{api}/docs, or type in another terminal: make demo, or\n"
+        f"\n  Everything runs. Open http://127.0.0.1:{api}/docs, or type in another terminal: {demo}, or\n"
         f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
         """-H 'content-type: application/json' -d '{"customerName":"Jane Doe"}'\n"""
         "  Ctrl-C stops all of it.\n"

@@ -18,8 +18,17 @@ PORTS = {
     "postgresql": 5442,
     "smtp": 1025,
     "mail page": 8025,
+    "redis": 6379,
+    "kafka": 9092,
+    "kafka controller": 9093,
 }
 """Where the servers of a system listen, those that it may start."""
+VARIABLES = {
+    "rabbitmq": "RABBITMQ_URL",
+    "redis": "REDIS_HOST",
+    "kafka": "KAFKA_BROKERS",
+}
+"""The variable of the sidecars' environment that says where each broker is."""
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
 
@@ -42,6 +51,15 @@ class System:
         """Tell whether dapr.yaml itself describes it."""
         return (self.offset, self.broker, self.database) == (0, BROKER, DATABASE)
 
+    @property
+    def by_hand(self) -> str:
+        """What to type to run it on a broker that runs, without the toolchain."""
+        if self.broker == BROKER:
+            return "dapr run -f dapr.yaml"
+        variable = VARIABLES[self.broker]
+        swap = f"sed s#components/{BROKER}#components/{self.broker}# dapr.yaml"
+        return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
+
     def app(self, app_id: str) -> dict[str, Any]:
         """Give what the run file says of one app."""
         return next(app for app in self.document["apps"] if app["appID"] == app_id)
@@ -60,6 +78,8 @@ class System:
             "RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}",
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.port("smtp")),
+            "REDIS_HOST": f"127.0.0.1:{self.port('redis')}",
+            "KAFKA_BROKERS": f"127.0.0.1:{self.port('kafka')}",
         }
 
 

@@ -1,6 +1,7 @@
 """Sets a bare machine up, and again whenever something is missing: `python3 -m toolchain.setup`.
 
-With --if-needed, a machine that was set up before hears only of what takes time.
+With --if-needed, a machine that was set up before hears only of what takes time. With --for-tests, it gets
+all that the tests need: every broker.
 """
 
 from __future__ import (
@@ -23,7 +24,9 @@ def main() -> int:
     here = machine.this_machine()
     if "--if-needed" in sys.argv and steps.was_set_up(here):
         say.only_what_takes_time()
-    return attempt.attempt(lambda: steps.set_up(here))
+    return attempt.attempt(
+        lambda: steps.set_up(here, for_tests="--for-tests" in sys.argv)
+    )
 
 
 def refuse_old_python(version: tuple[int, ...]) -> None:

@@ -1,13 +1,15 @@
-"""The steps of set-up, in order: Python, Dapr, RabbitMQ, and PostgreSQL where it is chosen."""
+"""The steps of set-up, in order: Python, Dapr, RabbitMQ; the tests need the other servers too."""
 
 import os
 from pathlib import Path
 
 from toolchain import (
     build,
+    kafka,
     postgresql,
     programs,
     rabbitmq,
+    redis,
     say,
     virtual_environment,
 )
@@ -15,13 +17,17 @@ from toolchain.locks import alone
 from toolchain.machine import Machine
 
 
-def set_up(machine: Machine) -> None:
+def set_up(machine: Machine, *, for_tests: bool = False) -> None:
     """Make the machine ready to run the project; what is there already is used, what is missing is made."""
     waiting = "another set-up is at work in this clone: waiting for that one"
     with alone(
         machine.root / ".local" / "setup.lock", lambda: say.busy("set-up", waiting)
     ):
         _take_the_steps(machine)
+        if for_tests:
+            redis.prepare(machine)
+            kafka.prepare(machine)
+            postgresql.prepare(machine)
     say.done("Ready", "type: make run")
 
 

@@ -1,6 +1,7 @@
 """dapr.yaml says what `dapr run -f` understands, and what it names is there."""
 
 import os
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,27 @@ def test_one_broker_is_chosen_in_both_places() -> None:
     assert shared == "components"
     assert Path(broker).parent == Path("components")
     assert COMMON["env"]["SUBSCRIPTION_FILE"] == f"{broker}/subscription.yaml"
+
+
+@pytest.mark.parametrize("broker", ["redis", "kafka"])
+def test_what_a_person_types_for_another_broker_is_what_make_run_does(
+    broker: str,
+) -> None:
+    system = runfile.load(broker=broker)
+    swap, _, run = system.by_hand.partition(" | ")
+
+    typed = subprocess.run(
+        ["sh", "-c", swap], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert yaml.safe_load(typed.stdout) == system.document
+    assert run.endswith(" dapr run -f -")
+    assert set(run.split()) & {f"{k}={v}" for k, v in system.addresses().items()}
+    for path in [
+        *system.document["common"]["resourcesPaths"],
+        system.document["common"]["env"]["SUBSCRIPTION_FILE"],
+    ]:
+        assert (ROOT / path).exists()
 
 
 def test_nothing_replaces_the_common_resources() -> None:

@@ -24,16 +24,25 @@ API_VERSIONS = {
     "Resiliency": "dapr.io/v1alpha1",
 }
 LOSES_NOTHING = {
-    "durable": "true",
-    "deliveryMode": "2",
-    "publisherConfirm": "true",
-    "requeueInFailure": "true",
-    "deletedWhenUnused": "false",
-    "autoAck": "false",
-    "enableDeadLetter": "false",
-    "concurrencyMode": "parallel",
+    "rabbitmq": {
+        "durable": "true",
+        "deliveryMode": "2",
+        "publisherConfirm": "true",
+        "requeueInFailure": "true",
+        "deletedWhenUnused": "false",
+        "autoAck": "false",
+        "enableDeadLetter": "false",
+        "concurrencyMode": "parallel",
+    },
+    "redis": {"consumerID": "{appID}"},
+    "kafka": {
+        "consumerGroup": "{appID}",
+        "initialOffset": "oldest",
+        "consumeRetryEnabled": "true",
+        "producerRequiredAcks": "all",
+    },
 }
-DROPS_MESSAGES = {"maxLen", "maxLenBytes", "ttlInSeconds"}
+DROPS_MESSAGES = {"maxLen", "maxLenBytes", "ttlInSeconds", "maxLenApprox", "streamTTL"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -118,12 +127,33 @@ def test_a_brokers_folder_has_its_pubsub_and_its_subscription(folder: Path) -> N
     assert subscription["kind"] == "SubscriptionTuning"  # not one that daprd would load
 
 
-def test_rabbitmq_is_told_to_lose_nothing() -> None:
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+def test_a_broker_is_told_to_lose_nothing(folder: Path) -> None:
+    told = settings_of(folder / "pubsub.yaml")
+
+    wanted = LOSES_NOTHING[folder.name]
+    assert {name: told.get(name) for name in wanted} == wanted
+    assert not told.keys() & DROPS_MESSAGES
+
+
+def test_rabbitmq_hands_out_no_more_than_a_sidecar_works_on() -> None:
     told = settings_of(COMPONENTS / "rabbitmq" / "pubsub.yaml")
 
-    assert {name: told.get(name) for name in LOSES_NOTHING} == LOSES_NOTHING
     assert 0 < int(told["prefetchCount"]) <= 255  # it is a uint8, and 0 means no limit
-    assert not told.keys() & DROPS_MESSAGES
+
+
+def test_what_a_dead_sidecar_held_is_taken_over_by_redis_component() -> None:
+    told = settings_of(COMPONENTS / "redis" / "pubsub.yaml")
+
+    # Either at 0 would switch it off; what waits in memory counts as being processed.
+    assert 0 < int(told["redeliverInterval"]) <= int(told["processingTimeout"])
+    assert int(told["queueDepth"]) <= int(told["concurrency"])
+
+
+def test_kafka_is_spoken_to_as_it_still_understands() -> None:
+    told = settings_of(COMPONENTS / "kafka" / "pubsub.yaml")
+
+    assert tuple(map(int, told["version"].split("."))) >= (2, 1)  # Kafka 4's least
 
 
 def test_rabbitmqs_queue_is_replicated_where_there_are_nodes() -> None:

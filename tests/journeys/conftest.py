@@ -1,4 +1,4 @@
-"""One running system for all journeys of this folder: each leaves it as it was, running."""
+"""One running system for each broker, for all journeys of this folder: each leaves it as it was, running."""
 
 from collections.abc import AsyncIterator
 
@@ -7,12 +7,16 @@ import pytest
 
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, running
+from toolchain.run import BROKERS
 
 
-@pytest.fixture(scope="package")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealSystem]:
-    """Run the whole system on its real parts."""
-    async with running(tmp_path_factory.mktemp("system")) as real:
+@pytest.fixture(scope="package", params=BROKERS)
+async def system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RealSystem]:
+    """Run the whole system on its real parts, with the one broker and then with the next."""
+    folder = tmp_path_factory.mktemp("system")
+    async with running(folder, broker=request.param) as real:
         yield real
 
 

@@ -5,10 +5,12 @@ import re
 
 import httpx
 import pytest
+import yaml
 
 from tests.support.shop import Customer, Shop
 from tests.support.sockets import listening_at
 from tests.support.system import RealSystem
+from toolchain.runfile import ROOT
 
 pytestmark = pytest.mark.system
 
@@ -93,7 +95,9 @@ async def test_daprd_hears_the_topic_as_the_code_and_the_brokers_folder_say(
     assert subscription["type"] == "PROGRAMMATIC"
     assert subscription["rules"] == [{"path": "/events/OrderCreated"}]
     assert subscription["deadLetterTopic"] == "notification-dead-letter"
-    assert subscription["metadata"] == {"queueType": "quorum"}
+    tuning = ROOT / "components" / system.system.broker / "subscription.yaml"
+    told = yaml.safe_load(tuning.read_text())["metadata"]
+    assert (subscription.get("metadata") or {}) == told
 
 
 async def test_nothing_listens_beyond_the_loopback_interface(
@@ -110,4 +114,4 @@ async def test_nothing_listens_beyond_the_loopback_interface(
     addresses = {address for pid in pids for address in listening_at(pid)}
 
     assert addresses <= {"127.0.0.1", "::1"}
-    assert len(pids) == 6
+    assert len(pids) == 4 + len(system.own.commands)

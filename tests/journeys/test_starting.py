@@ -1,7 +1,9 @@
-"""The parts may be started in any order, however long apart."""
+"""The parts may be started in any order, however long apart, whichever the broker is."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -10,14 +12,17 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, build
+from toolchain.run import BROKERS
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture
-async def parts(tmp_path: Path) -> AsyncIterator[RealSystem]:
+@pytest.fixture(params=BROKERS)
+async def parts(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[RealSystem]:
     """Make a system of which nothing runs yet; what a test starts is stopped."""
-    real = build(tmp_path)
+    real = build(tmp_path, broker=request.param)
     yield real
     await asyncio.to_thread(real.stop)
 
@@ -61,6 +66,36 @@ async def test_the_broker_first_then_sidecars_and_services_last(
     parts.start_apps()
 
     await an_order_is_notified(parts)
+
+
+@pytest.mark.parametrize("parts", ["redis", "kafka"], indirect=True)
+async def test_a_service_that_comes_for_the_first_time_hears_of_orders_from_before_a_kill(
+    parts: RealSystem,
+) -> None:
+    """The broker alone has the event, and is killed. (RabbitMQ would not have kept it: no queue yet.)"""
+    await asyncio.to_thread(parts.start_broker)
+    parts.sidecars["order"].start()
+    parts.apps["order"].start()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        shop = Shop(parts, client)
+        early = await shop.orders("Early Bird", deadline=60)
+        await eventually(
+            lambda: _published(parts, early.id), "the broker has it", deadline=60
+        )
+        await asyncio.to_thread(parts.kill_broker)
+        await asyncio.to_thread(parts.start_broker)
+
+        parts.sidecars["notification"].start()
+        parts.apps["notification"].start()
+
+        await Customer(shop).is_notified(early, deadline=60)
+
+
+async def _published(parts: RealSystem, order_id: str) -> bool:
+    query = "SELECT count(*) FROM outbox WHERE state = 'PUBLISHED' AND event LIKE ?"
+    with closing(sqlite3.connect(parts.system.state / "order.db")) as database:
+        (count,) = database.execute(query, [f"%{order_id}%"]).fetchone()
+    return bool(count == 1)
 
 
 async def _serves(parts: RealSystem, name: str) -> None:

@@ -69,6 +69,11 @@ class Customer:
         return await eventually(sent, f"{order.customer} is notified", deadline)
 
     async def has_read(self, order: Order) -> list[str]:
-        """Give the lines about the order that the notification service has printed."""
-        written = self.shop.system.apps["notification"].said()
-        return [line for line in written.splitlines() if order.id in line]
+        """Give the lines about the order that the notification service has printed, once there are any."""
+
+        async def lines() -> list[str] | None:
+            # A notification is SENT a moment before its line is printed: the line follows the commit.
+            written = self.shop.system.apps["notification"].said().splitlines()
+            return [line for line in written if order.id in line] or None
+
+        return await eventually(lines, f"{order.customer} reads a line")

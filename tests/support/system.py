@@ -1,9 +1,9 @@
-"""The whole system on its real parts: RabbitMQ, both sidecars and both services, on free ports of its own."""
+"""The whole system on its real parts: a broker, both sidecars and both services, on free ports of its own."""
 
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,19 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import eventually
-from toolchain import descendants, rabbitmq, rabbitmq_node, runfile, server
+from toolchain import (
+    descendants,
+    kafka,
+    rabbitmq,
+    rabbitmq_node,
+    redis,
+    runfile,
+    server,
+)
+from toolchain.broker import Broker
+from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
+from toolchain.server import Server
 
 STOPS_WITHIN = 50.0
 COMMON = {
@@ -92,17 +103,18 @@ class RealSystem:
     """Every part of the system, each to be started, killed and stopped on its own."""
 
     system: System
-    node: rabbitmq_node.Node
+    own: Server
+    keeps: Callable[[str, str], bool]
     broker: server.RunningServer | None = None
     sidecars: dict[str, Part] = field(default_factory=dict)
     apps: dict[str, Part] = field(default_factory=dict)
 
     def start_broker(self) -> None:
-        """Start RabbitMQ; the data of an earlier start is there again."""
-        self.broker = server.start(self.node.server())
+        """Start the broker; the data of an earlier start is there again."""
+        self.broker = server.start(self.own)
 
     def kill_broker(self) -> None:
-        """Kill RabbitMQ as a power cut would."""
+        """Kill the broker as a power cut would."""
         assert self.broker
         server.kill(self.broker)
         self.broker = None
@@ -130,8 +142,7 @@ class RealSystem:
                 )
 
         async def keeps() -> bool:
-            asked = (self.node, "OrderCreated", "notification")
-            return await asyncio.to_thread(rabbitmq.keeps, *asked)
+            return await asyncio.to_thread(self.keeps, "OrderCreated", "notification")
 
         await eventually(
             keeps, "the broker keeps events for the notification service", deadline
@@ -165,11 +176,22 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
         raise AssertionError(f"{error}; its last answer: {last}") from None
 
 
-def build(folder: Path) -> RealSystem:
+def own_broker(
+    system: System, folder: Path
+) -> tuple[Server, Callable[[str, str], bool]]:
+    """Say how the system's broker is started, and what tells whether it keeps a topic for an app."""
+    data, port = folder / system.broker, system.port(system.broker)
+    if system.broker == "rabbitmq":
+        node = rabbitmq_node.node_in(data, port)
+        return node.server(), lambda topic, app: rabbitmq.keeps(node, topic, app)
+    make = {"redis": redis.server_in, "kafka": kafka.server_in}[system.broker]
+    return make(this_machine(), data, port), Broker("", "").keeps
+
+
+def build(folder: Path, *, broker: str = runfile.BROKER) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet."""
-    system = runfile.load(runfile.free_offset(), folder)
-    node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
-    real = RealSystem(system, node)
+    system = runfile.load(runfile.free_offset(), folder, broker=broker)
+    real = RealSystem(system, *own_broker(system, folder))
     for app in system.document["apps"]:
         name = app["appID"]
         environment = {**os.environ, **system.addresses(), "APP_ID": name}
@@ -208,9 +230,11 @@ def _value(setting: object) -> str:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[RealSystem]:
+async def running(
+    folder: Path, *, broker: str = runfile.BROKER
+) -> AsyncIterator[RealSystem]:
     """Run the whole system, ready to be used."""
-    real = build(folder)
+    real = build(folder, broker=broker)
     try:
         await asyncio.to_thread(real.start_broker)
         real.start_sidecars()

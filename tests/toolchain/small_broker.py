@@ -22,6 +22,12 @@ def hello(product: str = "RabbitMQ", version: str = "3.13.1") -> bytes:
     return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"
 
 
+def free_port() -> int:
+    """A port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 @contextmanager
 def listening(answer: bytes | None, port: int = 0) -> Iterator[int]:
     """Listen; answer each greeting so, or with silence; yield the port."""

@@ -27,7 +27,7 @@ TOOLS = (
 def bare_machine(folder: Path, **variables: str) -> Machine:
     """A machine with the clone's Go modules and nothing on the PATH that set-up could use."""
     root, tools = folder / "clone", folder / "tools"
-    for name in ("cli", "runtime"):
+    for name in ("cli", "kafka", "runtime"):
         shutil.copytree(CLONE / "toolchain" / name, root / "toolchain" / name)
     shutil.copy(CLONE / "toolchain" / "go-requirements.txt", root / "toolchain")
     (root / "requirements-dev.txt").write_text("one==1\ntwo==2\n")
@@ -93,7 +93,8 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
     arguments = [str(machine.root), str(machine.system), machine.environment["PATH"]]
     script = (
         "import signal, sys; from pathlib import Path\n"
-        "from toolchain import attempt, build, postgresql_cluster, programs, rabbitmq_node, server\n"
+        "from toolchain import attempt, build, kafka_jars, postgresql_cluster, programs\n"
+        "from toolchain import rabbitmq_node, server\n"
         "from toolchain.postgresql_cluster import Cluster\n"
         "from toolchain.machine import Machine\n"
         "root, system = map(Path, sys.argv[1:3]); folder = root.parent\n"

@@ -60,6 +60,14 @@ def test_what_the_installation_enabled_is_disabled_for_the_next_boot(
     ]
 
 
+def test_services_that_the_package_does_not_bring_stay_as_they_are(
+    tmp_path: Path,
+) -> None:
+    apt.install(debian(tmp_path), "redis-server", 1)
+
+    assert calls(tmp_path, "systemctl") == ["disable redis-server.service"]
+
+
 def test_services_of_a_package_that_was_there_before_stay_as_they_are(
     tmp_path: Path,
 ) -> None:

@@ -167,6 +167,38 @@ def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -
     assert nothing_is_left(system)
 
 
+def tree() -> str:
+    """Give what git says of the working tree."""
+    answers = (
+        subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=True)
+        for words in (["status", "--porcelain"], ["diff"])
+    )
+    return "".join(answer.stdout.decode() for answer in answers)
+
+
+@pytest.mark.parametrize("broker", ["redis", "kafka"])
+def test_another_broker_is_one_word_and_changes_no_file(
+    broker: str, system: System
+) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout to look at")
+    before = tree()
+
+    demo = subprocess.run(
+        [*make("demo", system), f"BROKER={broker}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert f"{broker.title()} " in demo.stdout
+    assert len(re.findall(r"^Notification for Order", demo.stdout, re.MULTILINE)) == 3
+    assert tree() == before
+    assert nothing_is_left(system)
+
+
 def test_the_system_by_hand(system: System) -> None:
     """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
     run_file = system.state / "run.yaml"

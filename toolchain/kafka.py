@@ -1,0 +1,188 @@
+"""Kafka for the project: the one that runs, else a broker of its own in KRaft mode, without ZooKeeper."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain import kafka_jars, kafka_wire, processes, say, server
+from toolchain.broker import Broker
+from toolchain.failure import Failure
+from toolchain.locks import remove
+from toolchain.machine import Machine
+from toolchain.server import Server
+
+DEFAULT_BROKERS = "127.0.0.1:9092"
+NAME = "Kafka"
+HERE = ("127.0.0.1", "localhost")
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    # Alone, it is every replica that there is.
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # What it has accepted is on disk. Kafka leaves that to the replicas, and there are none.
+    "log.flush.interval.messages": "1",
+    # Nothing is removed by its age: after a week, Kafka would throw away what nobody has read yet.
+    "log.retention.ms": "-1",
+    # A topic comes into being when it is first used, with so many messages under way at once in a service.
+    "auto.create.topics.enable": "true",
+    "num.partitions": "4",
+    "offsets.topic.num.partitions": "4",
+    # The first consumer of a group does not wait for others, ...
+    "group.initial.rebalance.delay.ms": "0",
+    # ... and after a kill the broker does not wait long for itself.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A Kafka's address."""
+
+    host: str
+    port: int
+
+    @property
+    def text(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
+
+def addresses_of(machine: Machine) -> list[Address]:
+    """The configured addresses: any one of them leads to all brokers of a cluster."""
+    brokers = machine.environment.get("KAFKA_BROKERS") or DEFAULT_BROKERS
+    pairs = [each.strip().rpartition(":") for each in brokers.split(",")]
+    if not all(host and port.isdecimal() for host, _, port in pairs):
+        raise Failure(
+            "KAFKA_BROKERS cannot be used",
+            "It is not of the form host:port, or several of these with commas between.",
+            f"Correct it, or unset it: then it is {DEFAULT_BROKERS}",
+        )
+    return [Address(host, int(port)) for host, _, port in pairs]
+
+
+def prepare(machine: Machine) -> None:
+    """Fetch what `provide` needs to work in seconds, and say what it will use."""
+    addresses = addresses_of(machine)
+    if running := _running(addresses):
+        say.done(NAME, f"already runs at {running.text}")
+        return
+    _refuse_what_cannot_be_started(addresses)
+    kafka_jars.java(machine)
+    kafka_jars.provide(machine)
+    say.done(NAME, f"fetched; runs as the project's own broker at {addresses[0].text}")
+
+
+@contextmanager
+def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
+    """A broker that answers at the configured address; what was started for it is stopped at the end.
+
+    One of the project's own keeps its data in `folder`.
+    """
+    addresses = addresses_of(machine)
+    if running := _running(addresses):
+        yield Broker(NAME, f"already running at {running.text}")
+        return
+    _refuse_what_cannot_be_started(addresses)
+    own = server_in(machine, folder, addresses[0].port)
+    say.busy(NAME, "the project's own broker starts: about 5 s")
+    with server.running(own) as started:
+        yield Broker(
+            NAME,
+            f"the project's own broker at {addresses[0].text}, every write on disk",
+            started,
+        )
+
+
+def server_in(machine: Machine, folder: Path, port: int) -> Server:
+    """Say how a broker with its data in that folder is started; its controller listens one port higher."""
+    folder = folder.absolute()
+    program = (
+        str(kafka_jars.java(machine)),
+        "-Djava.net.preferIPv4Stack=true",
+        "-cp",
+        f"{kafka_jars.provide(machine)}/*",
+    )
+    environment = {
+        "PATH": machine.environment.get("PATH", ""),
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+    }
+    heap = ("-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+    return Server(
+        NAME,
+        folder,
+        ((*program, *heap, "kafka.Kafka", str(folder / "server.properties")),),
+        environment,
+        lambda: kafka_wire.probe("127.0.0.1", port) == "kafka",
+        lambda: _prepare_folder(program, environment, folder, port),
+    )
+
+
+def _running(addresses: list[Address]) -> Address | None:
+    found = ((each, kafka_wire.probe(each.host, each.port)) for each in addresses)
+    return next((each for each, what in found if what == "kafka"), None)
+
+
+def _refuse_what_cannot_be_started(addresses: list[Address]) -> None:
+    address = addresses[0]
+    if kafka_wire.probe(address.host, address.port) != "nothing":
+        raise Failure(
+            f"Kafka does not answer at {address.text}",
+            "Something else listens there, or a Kafka that wants encryption or a password.",
+            "End that program, or let KAFKA_BROKERS name another port: 127.0.0.1:9192",
+        )
+    if len(addresses) > 1 or address.host not in HERE:
+        raise Failure(
+            f"Kafka does not answer at {', '.join(each.text for each in addresses)}",
+            "KAFKA_BROKERS names another machine, or several, and none is started here in their place.",
+            "Start it there, correct KAFKA_BROKERS, or unset it.",
+        )
+
+
+def _prepare_folder(
+    program: tuple[str, ...], environment: dict[str, str], folder: Path, port: int
+) -> None:
+    here, controller = f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"
+    settings = {
+        **SETTINGS,
+        "listeners": f"PLAINTEXT://{here},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{here}",
+        "controller.quorum.voters": f"1@{controller}",
+        "log.dirs": str(folder / "data"),
+    }
+    lines = [f"{name}={value}\n" for name, value in settings.items()]
+    (folder / "server.properties").write_text("".join(lines))
+    if not (folder / "data" / "meta.properties").exists():
+        _format(program, environment, folder)
+
+
+def _format(
+    program: tuple[str, ...], environment: dict[str, str], folder: Path
+) -> None:
+    # What an interrupted attempt left: nothing was ever stored in it.
+    remove(folder / "data")
+    command = (
+        *program,
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        "orders-on-dapr",
+        "-c",
+        str(folder / "server.properties"),
+    )
+    log = folder / "format.log"
+    if processes.carry_out(
+        processes.Task(command, folder, environment, log), lambda _: None
+    ):
+        raise Failure(
+            "The project's own Kafka could not be started",
+            f"Its storage could not be prepared:\n{processes.tail(log)}",
+            f"Check that {folder} can be written to.",
+        )
