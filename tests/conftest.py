@@ -10,6 +10,7 @@ from tests.support.database import on_postgresql
 from tests.support.postgresql import Databases
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.summary import summary
 
 
 @pytest.fixture
@@ -51,3 +52,12 @@ def databases() -> Iterator[Databases]:
     """Run a PostgreSQL of the session's own, from the first test that needs it to the last."""
     with postgresql.databases() as found:
         yield found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which parts the tests were run on."""
+    passed = [each.nodeid for each in terminalreporter.getreports("passed")]
+    if lines := summary(passed):
+        terminalreporter.section("run on")
+        for line in lines:
+            terminalreporter.write_line(line)

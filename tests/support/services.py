@@ -7,11 +7,13 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from chassis.database import Database
 from services.notification import app as notification
 from services.order import app as order
 from tests.support.database import url_in
+from tests.support.eventually import eventually
 from tests.support.simulated_dapr import SimulatedDapr
 
 
@@ -31,8 +33,8 @@ async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Serv
         database_url=url_in(folder, "order"),
         feed_secret_file=folder / "feed.secret",
     )
-    dapr.apps["order"] = app = order.create_app(settings, dapr.sidecar())
-    async with running(app) as service:
+    app = order.create_app(settings, dapr.sidecar())
+    async with running(app) as service, reachable(dapr, "order", app):
         yield service
 
 
@@ -46,9 +48,41 @@ async def notification_service(
         feed_secret_file=folder / "feed.secret",
     )
     app = notification.create_app(settings, dapr.sidecar())
-    dapr.apps["notification"] = app
-    async with running(app) as service:
+    async with running(app) as service, reachable(dapr, "notification", app):
         yield service
+
+
+@dataclass
+class Way:
+    """The way to an app through Dapr, and how many are on it."""
+
+    app: FastAPI
+    under_way: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        self.under_way += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    async def is_empty(self) -> bool:
+        """Tell whether nobody is on it."""
+        return self.under_way == 0
+
+
+@asynccontextmanager
+async def reachable(
+    dapr: SimulatedDapr, app_id: str, app: FastAPI
+) -> AsyncIterator[None]:
+    """Let others reach an app through Dapr; at the end it answers those who ask, and nobody after them."""
+    dapr.apps[app_id] = way = Way(app)
+    try:
+        yield
+    finally:
+        del dapr.apps[app_id]
+        await eventually(way.is_empty, f"{app_id} has answered", deadline=15)
 
 
 @asynccontextmanager
