@@ -13,7 +13,7 @@ ROWS = {
     "sidecars": ("simulated", "daprd"),
     "brokers": ("rabbitmq", "redis", "kafka"),
 }
-"""The parameters by which a test says what it is run on (tests/conftest.py, tests/conformance, tests/journeys)."""
+"""The parameters by which a test says what it is run on: of each_database, dapr, and system."""
 
 
 def summary(passed: Iterable[str]) -> list[str]:
