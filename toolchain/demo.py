@@ -13,7 +13,12 @@ from toolchain.failure import Failure
 from toolchain.machine import this_machine
 from toolchain.runfile import System
 
-CUSTOMERS = ("Jane Doe", "Ada Lovelace", "Nguyễn Thị Minh")
+ORDERS = (
+    {"customerName": "Jane Doe"},
+    {"customerName": "Ada Lovelace", "customerEmail": "ada@example.org"},
+    {"customerName": "Nguyễn Thị Minh"},
+)
+"""What is ordered: who gives an address is told by mail, which is said on the console too."""
 PATIENCE = 60.0
 """How long a notification may take before the demo says that something is wrong, in seconds."""
 
@@ -41,19 +46,17 @@ def demonstrate() -> None:
     with nullcontext() if is_up else run.running(this_machine(), system, log):
         try:
             with httpx.Client(timeout=30, trust_env=False) as client:
-                followed = [follow(client, system, name) for name in CUSTOMERS]
+                followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:
             raise _failure("The system stopped answering", str(error)) from error
         say.plainly("\n" + "\n".join(each.line for each in followed))
         say.plainly(summary(followed))
 
 
-def follow(client: httpx.Client, system: System, name: str) -> Followed:
+def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:
     """Place one order and wait until its notification is sent."""
     started = time.monotonic()
-    answer = client.post(
-        f"{system.invoke_url('order')}/api/order", json={"customerName": name}
-    )
+    answer = client.post(f"{system.invoke_url('order')}/api/order", json=order)
     # Dapr may answer 2xx for an app that is not there: only the expected status with its body counts.
     if answer.status_code != 201 or "orderId" not in answer.json():
         raise _failure(
