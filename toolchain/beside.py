@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from toolchain import mail, postgresql, runfile
 from toolchain.failure import Failure
@@ -29,16 +29,18 @@ def chosen_database() -> str:
 @contextmanager
 def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
     """Run what this system needs beside its broker; it is stopped at the end."""
-    with ExitStack() as stack:
-        started = [stack.enter_context(each) for each in _needed(machine, system)]
-        yield [each for each in started if each]
+    page = system.port("mail page")
+    mails = mail.provide(machine, system.state / "mail", page)
+    with mails as mail_server, database(machine, system) as cluster:
+        yield [each for each in (mail_server, cluster) if each]
 
 
-def _needed(
+def database(
     machine: Machine, system: System
-) -> Iterator[AbstractContextManager[RunningServer | None]]:
-    yield mail.provide(machine, system.state / "mail", system.port("mail page"))
-    if system.database == "postgresql":
-        names = [app["appID"] for app in system.document["apps"]]
-        folder, port = system.state / "postgresql", system.port("postgresql")
-        yield postgresql.provide(machine, folder, port, names)
+) -> AbstractContextManager[RunningServer | None]:
+    """Run the database of this system, where it is a server: a database for each service."""
+    if system.database != "postgresql":
+        return nullcontext()
+    names = [app["appID"] for app in system.document["apps"]]
+    folder, port = system.state / "postgresql", system.port("postgresql")
+    return postgresql.provide(machine, folder, port, names)

@@ -9,14 +9,17 @@ from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, running
 from toolchain.run import BROKERS
 
+VARIANTS = [(broker, "sqlite") for broker in BROKERS] + [("rabbitmq", "postgresql")]
 
-@pytest.fixture(scope="package", params=BROKERS)
+
+@pytest.fixture(scope="package", params=VARIANTS, ids="-".join)
 async def system(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RealSystem]:
-    """Run the whole system on its real parts, with the one broker and then with the next."""
+    """Run the whole system on its real parts, with one broker and database and then with the next."""
     folder = tmp_path_factory.mktemp("system")
-    async with running(folder, broker=request.param) as real:
+    broker, database = request.param
+    async with running(folder, broker=broker, database=database) as real:
         yield real
 
 

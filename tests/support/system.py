@@ -11,17 +11,14 @@ from typing import Any
 
 import httpx
 
+from tests.support.brokers import own_broker
 from tests.support.eventually import eventually
 from toolchain import (
+    beside,
     descendants,
-    kafka,
-    rabbitmq,
-    rabbitmq_node,
-    redis,
     runfile,
     server,
 )
-from toolchain.broker import Broker
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
 from toolchain.server import Server
@@ -176,21 +173,12 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
         raise AssertionError(f"{error}; its last answer: {last}") from None
 
 
-def own_broker(
-    system: System, folder: Path
-) -> tuple[Server, Callable[[str, str], bool]]:
-    """Say how the system's broker is started, and what tells whether it keeps a topic for an app."""
-    data, port = folder / system.broker, system.port(system.broker)
-    if system.broker == "rabbitmq":
-        node = rabbitmq_node.node_in(data, port)
-        return node.server(), lambda topic, app: rabbitmq.keeps(node, topic, app)
-    make = {"redis": redis.server_in, "kafka": kafka.server_in}[system.broker]
-    return make(this_machine(), data, port), Broker("", "").keeps
-
-
-def build(folder: Path, *, broker: str = runfile.BROKER) -> RealSystem:
+def build(
+    folder: Path, *, broker: str = runfile.BROKER, database: str = runfile.DATABASE
+) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet."""
-    system = runfile.load(runfile.free_offset(), folder, broker=broker)
+    offset = runfile.free_offset()
+    system = runfile.load(offset, folder, broker=broker, database=database)
     real = RealSystem(system, *own_broker(system, folder))
     for app in system.document["apps"]:
         name = app["appID"]
@@ -231,15 +219,23 @@ def _value(setting: object) -> str:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, broker: str = runfile.BROKER
+    folder: Path, *, broker: str = runfile.BROKER, database: str = runfile.DATABASE
 ) -> AsyncIterator[RealSystem]:
     """Run the whole system, ready to be used."""
-    real = build(folder, broker=broker)
+    real = build(folder, broker=broker, database=database)
+    # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
+    with beside.database(this_machine(), real.system):
+        async with _started(real):
+            yield real
+
+
+@asynccontextmanager
+async def _started(real: RealSystem) -> AsyncIterator[None]:
     try:
         await asyncio.to_thread(real.start_broker)
         real.start_sidecars()
         real.start_apps()
         await real.is_ready()
-        yield real
+        yield
     finally:
         await asyncio.to_thread(real.stop)
