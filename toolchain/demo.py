@@ -2,8 +2,10 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -25,12 +27,13 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Followed:
-    """An order that was followed to its notification, and how long each part took, in milliseconds."""
+    """An order that was followed until it shows its notification, and when each came, in milliseconds."""
 
     order_id: str
     line: str
     accepted: float
     notified: float
+    shown: float
 
 
 def main() -> None:
@@ -54,7 +57,7 @@ def demonstrate() -> None:
 
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:
-    """Place one order and wait until its notification is sent."""
+    """Place one order and wait until its notification is sent, and shown on the order."""
     started = time.monotonic()
     answer = client.post(f"{system.invoke_url('order')}/api/order", json=order)
     # Dapr may answer 2xx for an app that is not there: only the expected status with its body counts.
@@ -63,32 +66,34 @@ def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Follo
             "An order was not accepted",
             f"It was answered {answer.status_code}: {answer.text}",
         )
-    accepted = time.monotonic()
+    times = [started, time.monotonic()]
     order_id = answer.json()["orderId"]
-    line = _wait_until_sent(
-        client, f"{system.invoke_url('notification')}/api/notification/{order_id}"
-    )
-    return Followed(
-        order_id, line, 1000 * (accepted - started), 1000 * (time.monotonic() - started)
-    )
+    notification = f"{system.invoke_url('notification')}/api/notification/{order_id}"
+    sent = _wait_until(client, notification, lambda it: it["state"] == "SENT")
+    times.append(time.monotonic())
+    overview = f"{system.invoke_url('order')}/api/order/{order_id}"
+    _wait_until(client, overview, lambda it: it["notification"]["state"] == "SENT")
+    times.append(time.monotonic())
+    after = [1000 * (each - started) for each in times[1:]]
+    return Followed(order_id, str(sent["text"]), *after)
 
 
-def _wait_until_sent(client: httpx.Client, url: str) -> str:
+def _wait_until(
+    client: httpx.Client, url: str, is_there: Callable[[Any], bool]
+) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE
     answer = client.get(url)
     while not (
-        answer.status_code == 200
-        and answer.content
-        and answer.json()["state"] == "SENT"
+        answer.status_code == 200 and answer.content and is_there(answer.json())
     ):
         if time.monotonic() > deadline:
             raise _failure(
-                "A notification was not sent",
+                "A notification was not sent, or is not shown",
                 f"After {PATIENCE:.0f} s {url} says: {answer.text}",
             )
         time.sleep(0.005)
         answer = client.get(url)
-    return str(answer.json()["text"])
+    return dict(answer.json())
 
 
 def _failure(what: str, why: str) -> Failure:
@@ -103,9 +108,11 @@ def summary(followed: list[Followed]) -> str:
     """Say in two lines how long it took."""
     accepted = ", ".join(f"{each.accepted:.0f}" for each in followed)
     notified = ", ".join(f"{each.notified:.0f}" for each in followed)
+    shown = ", ".join(f"{each.shown:.0f}" for each in followed)
     return (
         f"\n  {len(followed)} orders accepted through Dapr after {accepted} ms"
-        f"\n  {len(followed)} customers notified            after {notified} ms"
+        f"\n  {len(followed)} customers notified            after {notified} ms; "
+        f"the orders show it after {shown} ms"
     )
 
 

@@ -92,7 +92,8 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
         )
         assert re.search(LINE, demo.stdout)
         assert re.search(
-            r"3 customers notified +after \d+, \d+, \d+ ms\n$", demo.stdout
+            r"3 customers notified +after \d+, \d+, \d+ ms; the orders show it after \d+, \d+, \d+ ms\n$",
+            demo.stdout,
         )
         terminal.shows(f"== APP - notification == {LINE}", deadline=10)
         curl = readme("curl ").replace(":3500", f":{port(system)}")
