@@ -182,7 +182,6 @@ def test_no_certificate_of_a_mail_server_is_taken_unseen() -> None:
     told = settings_of(email)
 
     assert told.get("skipTLSVerify", "false") == "false"
-    assert told["direction"] == "output"
     assert not told.keys() & {"emailTo", "emailCC", "emailBCC", "subject"}
 
 
