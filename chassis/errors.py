@@ -116,7 +116,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
             MalformedJson(f"{MalformedJson.title()[:-1]}: {faults[0]['ctx']['error']}.")
         )
     fields = [
-        {"field": _field(fault["loc"]), "detail": fault["msg"]} for fault in faults
+        {"field": _field(fault["loc"]), "detail": _detail(fault)} for fault in faults
     ]
     return problem(
         InvalidRequest(
@@ -128,6 +128,11 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 def _field(location: tuple[int | str, ...]) -> str:
     # ("body", "customerName") is customerName; ("body",) alone is the body itself.
     return ".".join(str(part) for part in location[1:]) or str(location[0])
+
+
+def _detail(fault: dict[str, Any]) -> str:
+    # What a validator of ours says, pydantic begins with "Value error, ".
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 async def _by_status(request: Request, error: Exception) -> JSONResponse:

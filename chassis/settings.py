@@ -62,8 +62,9 @@ def load(settings: type[S]) -> S:
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
+            reason = fault["msg"].removeprefix("Value error, ")
             sys.stderr.write(
-                f"The setting {name} is wrong: {fault['msg']} (it is {_shown(name, fault['input'])}).\n"
+                f"The setting {name} is wrong: {reason} (it is {_shown(name, fault['input'])}).\n"
             )
         sys.exit(EX_CONFIG)
 

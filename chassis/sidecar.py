@@ -30,7 +30,11 @@ class BindingRefused(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """What was to be sent may have been sent, or may be later: daprd goes on after its caller has left."""
+    """What was to be sent may have been sent; `pending` where it may be later: daprd goes on without us."""
+
+    def __init__(self, reason: str, *, pending: bool) -> None:
+        super().__init__(reason)
+        self.pending = pending
 
 
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -65,16 +69,21 @@ class Answer:
 
 
 class Sidecar:
-    """Dapr's HTTP API at `url` (http://127.0.0.1:3500); no call takes longer than `deadline` seconds."""
+    """Dapr's HTTP API at `url` (http://127.0.0.1:3500); no call takes longer than `deadline` seconds.
+
+    `send` alone has longer: a mail server that is slow still takes the mail, and who leaves it never knows.
+    """
 
     def __init__(
         self,
         url: str,
         *,
         deadline: float = 10.0,
+        send_deadline: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._deadline = deadline
+        self._send_deadline = send_deadline
         # Proxies of the environment are for the world outside, not for the sidecar.
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -158,11 +167,12 @@ class Sidecar:
         body = {"operation": "create", "data": data, "metadata": dict(metadata)}
         request = self._post(f"/v1.0/bindings/{binding}", json.dumps(body))
         try:
-            answer = await self._exchange(request)
+            answer = await self._exchange(request, self._send_deadline)
         except NEVER_LEFT as error:
             raise _unanswered(error) from error
         except (httpx.HTTPError, TimeoutError) as error:
-            raise OutcomeUnknown(f"no answer ({type(error).__name__})") from error
+            reason = f"no answer ({type(error).__name__})"
+            raise OutcomeUnknown(reason, pending=True) from error
         if not answer.is_success:
             raise _not_sent(binding, metadata, answer)
 
@@ -172,13 +182,15 @@ class Sidecar:
 
     async def _call(self, request: httpx.Request) -> httpx.Response:
         try:
-            return await self._exchange(request)
+            return await self._exchange(request, self._deadline)
         except (httpx.HTTPError, TimeoutError) as error:
             raise _unanswered(error) from error
 
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+    async def _exchange(
+        self, request: httpx.Request, deadline: float
+    ) -> httpx.Response:
         # The whole call's time: httpx would count the time between two bytes.
-        async with asyncio.timeout(self._deadline):
+        async with asyncio.timeout(deadline):
             return await self._http.send(request)
 
 
@@ -230,5 +242,5 @@ def _not_sent(
     message = str(_error_of(answer).get("message", ""))
     refused = refusal(binding, metadata.get("emailTo", ""), message)
     if refused is None:
-        return OutcomeUnknown(text)
+        return OutcomeUnknown(text, pending=False)
     return BindingRefused(refused.reason, permanent=refused.permanent)

@@ -72,12 +72,12 @@ def _deliverable(address: str) -> str:
     # As mail servers take it without extensions: ASCII, one address, nothing that begins another header.
     try:
         checked = validate_email(
-            address, check_deliverability=False, allow_smtputf8=False
+            address, check_deliverability=False, allow_smtputf8=False, strict=True
         )
     except EmailNotValidError as error:
         raise ValueError(f"must be an e-mail address: {error}") from error
-    return checked.ascii_email or checked.normalized
+    return str(checked.ascii_email)
 
 
 Address = Annotated[str, AfterValidator(_deliverable)]
-"""One e-mail address; whether it takes mail is not asked."""
+"""One e-mail address, its domain as DNS has it; whether it takes mail is not asked."""

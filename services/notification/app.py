@@ -7,8 +7,9 @@ from chassis import service, telemetry
 from chassis.settings import DatabaseUrl, ServiceSettings, load
 from chassis.sidecar import Sidecar
 from services.notification.channels import Console, Mail
-from services.notification.dispatcher import Dispatcher, Policy
+from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel
+from services.notification.outcomes import Policy
 from services.notification.reactions import notify_customer_on_order_created
 from services.notification.views import notification_overview
 

@@ -1,25 +1,29 @@
 """The dispatcher sends what is ready on one channel: claim, send, mark, outside the delivery of the event.
 
 A claim is committed before anything leaves. What may have left or not (a crash, a time-out) is UNKNOWN, and
-is sent again or held, as the service is told.
+is sent once more or held, as the service is told.
 """
 
 import random
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Database
 from chassis.loop import Loop
 from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from services.notification import outcomes
 from services.notification.model import Channel, Notification, State, signal_of
+from services.notification.outcomes import Policy
 
-Policy = Literal["resend", "hold"]
+LOOK_FOR_EXPIRED = 10.0
+"""Seconds between two looks at claims that nobody will answer for."""
 
 
 class Delivery(Protocol):
@@ -30,7 +34,7 @@ class Delivery(Protocol):
 
 
 class ChannelUnavailable(Exception):
-    """The channel takes nothing at the moment; what was ready stays ready."""
+    """The channel does not work at the moment; what was ready stays ready."""
 
 
 @dataclass
@@ -43,6 +47,10 @@ class Dispatcher:
     batch: int = 1
     unknown: Policy = "resend"
     owner: str = ""
+    # What was wrong last, until something goes through.
+    _trouble: str = ""
+    _delivered: list[Notification] = field(default_factory=list)
+    _looked_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         """Claim as the one process of this service at its sidecar."""
@@ -63,20 +71,35 @@ class Dispatcher:
         await self._settle(claimed)
 
     async def step(self) -> bool:
-        """Send one batch; tell whether there was any. Raises ChannelUnavailable when nothing is taken."""
-        if self.database.is_shared:
-            await self._settle(outcomes.is_expired(datetime.now(UTC)))
+        """Send one batch; tell whether there was any. Raises ChannelUnavailable in trouble."""
+        await self._mark_delivered()
+        await self._settle_expired()
         async with self.database.write() as session:
             claimed = await outcomes.claim(
                 session, self.owner, self.channel, self.batch
             )
-        sent = [each for each in claimed if await self._is_delivered(each)]
-        if sent:
-            async with self.database.write() as session:
-                mine = outcomes.fence(self.owner, sent)
-                marked = await outcomes.mark_sent(session, mine)
-            _print(marked)
+            if self._trouble and not claimed:
+                await self._wait_on(session)
+        for each in claimed:
+            if await self._is_delivered(each):
+                self._delivered.append(each)
+        await self._mark_delivered()
         return bool(claimed)
+
+    async def _wait_on(self, session: AsyncSession) -> None:
+        # Nothing was due, so nothing was tried: that is no sign that the channel works again.
+        if await outcomes.is_waiting(session, self.channel):
+            raise ChannelUnavailable(self._trouble)
+
+    async def _mark_delivered(self) -> None:
+        # They are forgotten only once they are stored: what went out would be sent again otherwise.
+        if not self._delivered:
+            return
+        async with self.database.write() as session:
+            mine = outcomes.fence(self.owner, self._delivered)
+            marked = await outcomes.mark_sent(session, mine)
+        self._delivered.clear()
+        _print(marked)
 
     async def _is_delivered(self, notification: Notification) -> bool:
         try:
@@ -84,46 +107,59 @@ class Dispatcher:
         except BindingRefused as error:
             if not error.permanent:
                 await self._give_back(notification, str(error))
-            await self._fail(notification, State.FAILED, str(error))
+            await self._refuse(notification, str(error))
         except SidecarUnavailable as error:
             await self._give_back(notification, str(error))
         except OutcomeUnknown as error:
-            await self._fail(notification, self._if_unknown(), str(error))
+            await self._leave_unknown(notification, error)
         else:
+            self._trouble = ""
             return True
         return False
-
-    def _if_unknown(self) -> State:
-        return State.UNKNOWN if self.unknown == "resend" else State.HELD
 
     async def _give_back(self, notification: Notification, reason: str) -> None:
         mine, due = outcomes.fence(self.owner, [notification]), _due(notification)
         async with self.database.write() as session:
             await outcomes.give_back(session, mine, reason, due)
+        self._pause(reason)
+
+    async def _leave_unknown(
+        self, notification: Notification, error: OutcomeUnknown
+    ) -> None:
+        mine, reason = outcomes.fence(self.owner, [notification]), str(error)
+        due = _abandoned() if error.pending else _due(notification)
+        async with self.database.write() as session:
+            await outcomes.mark_unknown(session, mine, self.unknown, reason, due)
+        self._pause(reason)
+
+    def _pause(self, reason: str) -> None:
         # This one is tried again later, and the channel as a whole pauses: a server that is away would
-        # otherwise be asked for each that waits.
+        # otherwise be asked for each that waits, and one that is slow would get more and more at once.
+        self._trouble = reason
         raise ChannelUnavailable(reason)
 
-    async def _fail(
-        self, notification: Notification, state: State, reason: str
-    ) -> None:
-        mine, due = outcomes.fence(self.owner, [notification]), _due(notification)
+    async def _refuse(self, notification: Notification, reason: str) -> None:
+        mine = outcomes.fence(self.owner, [notification])
         async with self.database.write() as session:
-            await outcomes.mark_failed(session, mine, state, reason, due)
+            await outcomes.mark_refused(session, mine, reason)
+        self._trouble = ""
+
+    async def _settle_expired(self) -> None:
+        # Replicas that are gone, and what this one claimed but could not store the outcome of.
+        if time.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
+            await self._settle(outcomes.is_expired(datetime.now(UTC)))
+            self._looked_at = time.monotonic()
 
     async def _settle(self, claimed: ColumnElement[bool]) -> None:
-        mine, now = (
-            and_(claimed, Notification.channel == self.channel),
-            datetime.now(UTC),
-        )
+        mine = and_(claimed, Notification.channel == self.channel)
+        reason = "the service ended, or stood still, while it was being sent"
         async with self.database.write() as session:
             if self.channel is Channel.CONSOLE:
                 # Nothing is seen on the console before SENT: it is simply ready again.
-                await outcomes.give_back(session, mine, None, now)
+                await outcomes.give_back(session, mine, None, datetime.now(UTC))
             else:
-                reason = "the service ended, or stood still, while it was being sent"
-                await outcomes.mark_failed(
-                    session, mine, self._if_unknown(), reason, now
+                await outcomes.mark_unknown(
+                    session, mine, self.unknown, reason, _abandoned()
                 )
 
 
@@ -132,6 +168,10 @@ def _due(notification: Notification) -> datetime:
     longest = timedelta(seconds=2 ** min(notification.attempt - 1, 20))
     wait = min(outcomes.LONGEST_WAIT, longest) * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
     return datetime.now(UTC) + wait
+
+
+def _abandoned() -> datetime:
+    return datetime.now(UTC) + outcomes.ABANDONED_WAIT
 
 
 def _print(sent: Sequence[Notification]) -> None:

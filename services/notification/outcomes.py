@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
@@ -13,8 +14,12 @@ from contracts.notification_failed import NotificationFailed
 from contracts.notification_sent import NotificationSent
 from services.notification.model import Channel, Notification, State
 
+Policy = Literal["resend", "hold"]
+
 LONGEST_WAIT = timedelta(minutes=5)
 """How long a notification waits at most before it is tried again."""
+ABANDONED_WAIT = timedelta(minutes=2)
+"""How long the sidecar has for a mail that it may still be at, before the mail is sent again."""
 LEASE = timedelta(seconds=60)
 """How long a claim holds, well above the deadline of a call; after it nobody knows what became of it."""
 LONGEST_REASON = 500
@@ -46,6 +51,13 @@ async def claim(
     return (await session.scalars(statement)).all()
 
 
+async def is_waiting(session: AsyncSession, channel: Channel) -> bool:
+    """Tell whether anything is still to be sent on this channel, now or later."""
+    waiting = Notification.state.in_([State.READY, State.UNKNOWN])
+    any_of_it = select(Notification.id).where(Notification.channel == channel, waiting)
+    return await session.scalar(any_of_it.limit(1)) is not None
+
+
 def _is_due(now: datetime) -> ColumnElement[bool]:
     # A time further ahead than it can be was written before the clock was set back: it counts as past.
     due = Notification.due_at
@@ -66,7 +78,7 @@ def is_expired(now: datetime) -> ColumnElement[bool]:
 def fence(owner: str, claimed: Sequence[Notification]) -> ColumnElement[bool]:
     """Name what this owner claimed, while nobody has claimed it again.
 
-    What has become UNKNOWN meanwhile counts too: whoever sent it knows better.
+    What has become UNKNOWN or HELD meanwhile counts too: whoever sent it knows better.
     """
     mine = or_(
         *(
@@ -74,7 +86,7 @@ def fence(owner: str, claimed: Sequence[Notification]) -> ColumnElement[bool]:
             for each in claimed
         )
     )
-    held = Notification.state.in_([State.SENDING, State.UNKNOWN])
+    held = Notification.state.in_([State.SENDING, State.UNKNOWN, State.HELD])
     return and_(held, Notification.owner == owner, mine)
 
 
@@ -82,7 +94,7 @@ async def give_back(
     session: AsyncSession, which: ColumnElement[bool], reason: str | None, due: datetime
 ) -> None:
     """Make ready again what certainly was not sent."""
-    ready = {"state": State.READY, "owner": None, "reason": _short(reason)}
+    ready = {"state": State.READY, "owner": None, "reason": _line(reason)}
     statement = update(Notification).where(which).values(**ready, due_at=due)
     await session.execute(statement)
 
@@ -91,35 +103,48 @@ async def mark_sent(
     session: AsyncSession, which: ColumnElement[bool]
 ) -> Sequence[Notification]:
     """Mark as SENT, and tell of it; give what was marked."""
-    sent = {"state": State.SENT, "sent_at": datetime.now(UTC), "reason": None}
-    return await _mark(session, which, sent)
+    now = datetime.now(UTC)
+    return await _mark(session, which, State.SENT, sent_at=now)
 
 
-async def mark_failed(
+async def mark_refused(
+    session: AsyncSession, which: ColumnElement[bool], reason: str
+) -> None:
+    """Mark as FAILED, and tell of it: it is never tried again."""
+    await _mark(session, which, State.FAILED, reason=_line(reason))
+
+
+async def mark_unknown(
     session: AsyncSession,
     which: ColumnElement[bool],
-    state: State,
+    policy: Policy,
     reason: str,
     due: datetime,
 ) -> None:
-    """Mark as FAILED, UNKNOWN or HELD, and tell of it; what is UNKNOWN is sent again when it is due."""
-    await _mark(
-        session, which, {"state": state, "reason": _short(reason), "due_at": due}
-    )
+    """Mark as UNKNOWN, to be sent again when due, or as HELD, and tell of it.
+
+    It is sent again once: a server that takes each mail and never says so would get it for ever. Whatever
+    was said of a notification that is not at its end was that it is unknown.
+    """
+    was_unknown = true() if policy == "hold" else Notification.version > 0
+    sending, why = and_(which, Notification.state == State.SENDING), _line(reason)
+    await _mark(session, and_(sending, was_unknown), State.HELD, reason=why)
+    await _mark(session, sending, State.UNKNOWN, reason=why, due_at=due)
 
 
 async def _mark(
-    session: AsyncSession, which: ColumnElement[bool], values: dict[str, object]
+    session: AsyncSession, which: ColumnElement[bool], state: State, **values: object
 ) -> Sequence[Notification]:
+    marked = {"reason": None, "due_at": None, **values, "state": state}
     statement = (
         update(Notification)
         .where(which)
-        .values(**values, version=Notification.version + 1)
+        .values(**marked, version=Notification.version + 1)
         .returning(Notification)
     )
-    marked = (await session.scalars(statement)).all()
-    await outbox.put(session, [_letter(session, each) for each in marked])
-    return marked
+    found = (await session.scalars(statement)).all()
+    await outbox.put(session, [_letter(session, each) for each in found])
+    return found
 
 
 def _letter(
@@ -148,5 +173,7 @@ def _event(notification: Notification) -> Event:
     )
 
 
-def _short(reason: str | None) -> str | None:
-    return reason[:LONGEST_REASON] if reason else reason
+def _line(reason: str | None) -> str | None:
+    # It is a mail server's text: what cannot be printed might not be stored either.
+    printable = (each if each.isprintable() else " " for each in reason or "")
+    return "".join(printable)[:LONGEST_REASON] or None

@@ -155,8 +155,18 @@ async def real(folder: Path) -> AsyncIterator[RealStage]:
     system = runfile.load(runfile.free_offset(), folder)
     wire = Overheard(httpx.AsyncHTTPTransport())
     async with (
-        Sidecar(_url(system, ORDER), deadline=DEADLINE, transport=wire) as sidecar,
-        Sidecar(_url(system, NOTIFICATION), deadline=DEADLINE, transport=wire) as other,
+        Sidecar(
+            _url(system, ORDER),
+            deadline=DEADLINE,
+            send_deadline=DEADLINE,
+            transport=wire,
+        ) as sidecar,
+        Sidecar(
+            _url(system, NOTIFICATION),
+            deadline=DEADLINE,
+            send_deadline=DEADLINE,
+            transport=wire,
+        ) as other,
     ):
         stage = _stage(system, folder, wire, sidecar, other)
         bystander = Server(lambda: served(_healthy(), _port(system, NOTIFICATION)))

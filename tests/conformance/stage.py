@@ -168,7 +168,9 @@ async def simulated() -> AsyncIterator[Stage]:
     dapr, probe = SimulatedDapr(), Probe()
     dapr.apps[ORDER] = probe.app
     wire = Overheard(Wire(dapr))
-    async with Sidecar("http://sidecar", deadline=DEADLINE, transport=wire) as sidecar:
+    async with Sidecar(
+        "http://sidecar", deadline=DEADLINE, send_deadline=DEADLINE, transport=wire
+    ) as sidecar:
         stage = SimulatedStage(
             wire=wire,
             sidecar=sidecar,

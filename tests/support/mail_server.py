@@ -53,6 +53,12 @@ class Mailbox:
     acts: dict[str, Act] = field(default_factory=dict)
     connections: int = 0
     open: set[asyncio.BaseTransport] = field(default_factory=set)
+    most_open: int = 0
+
+    def opens(self, transport: asyncio.BaseTransport) -> None:
+        """Count a connection, and how many there are at once."""
+        self.open.add(transport)
+        self.most_open = max(self.most_open, len(self.open))
 
     def to(self, recipient: str) -> list[Mail]:
         """Give the mails that were taken for a recipient."""
@@ -74,7 +80,7 @@ class _Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._mailbox.open.add(transport)
+        self._mailbox.opens(transport)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -6,6 +6,8 @@ The mail server is a mailbox with acts, like the one of tests/support/mail_serve
 import asyncio
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,10 +34,21 @@ async def create(
     if mailbox is None:
         return _failure(name, f"couldn't find output binding {name}")
     mail = _mail(json.loads(body))
-    error = await _dial(mailbox, is_away=is_away) or await _transfer(mailbox, mail)
+    with _connection(mailbox):
+        error = await _dial(mailbox, is_away=is_away) or await _transfer(mailbox, mail)
     if error:
         return _failure(name, f"error from smtp binding, sending email failed: {error}")
     return Response(status_code=204)
+
+
+@contextmanager
+def _connection(mailbox: Mailbox) -> Iterator[None]:
+    connection = asyncio.BaseTransport()
+    mailbox.opens(connection)
+    try:
+        yield
+    finally:
+        mailbox.open.discard(connection)
 
 
 def _mail(said: dict[str, object]) -> Mail:

@@ -63,9 +63,10 @@ class SimulatedDapr:
         ]
         self.app = Starlette(routes=routes)
 
-    def sidecar(self) -> Sidecar:
+    def sidecar(self, send_deadline: float = 30.0) -> Sidecar:
         """Make a service's own way to this Dapr."""
-        return Sidecar("http://sidecar", transport=Wire(self))
+        wire = Wire(self)
+        return Sidecar("http://sidecar", send_deadline=send_deadline, transport=wire)
 
     async def deliver_to(self, app: FastAPI) -> list[str]:
         """Deliver what is in the queue to an app, once each; give what it answered."""
