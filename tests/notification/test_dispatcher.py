@@ -1,93 +1,203 @@
-"""The dispatcher: what is ready is sent, and its line is printed once, after that is committed."""
+"""The dispatcher: claimed before it leaves, marked by who sent it, printed once, after that is committed."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
-from chassis.cloud_event import Cause, envelop
-from chassis.database import Database
-from contracts.order_created import OrderCreated
-from services.notification.channels import Console
-from services.notification.dispatcher import Dispatcher
-from services.notification.model import Channel, Notification, State
-from services.notification.outcomes import claim, fence, mark_sent
-from services.notification.reactions.notify_customer_on_order_created import (
-    notify_customer_on_order_created,
+from services.notification.model import Channel, State
+from services.notification.outcomes import (
+    LEASE,
+    LONGEST_WAIT,
+    claim,
+    fence,
+    mark_sent,
 )
-from tests.support.database import migrated
+from tests.notification.mail_room import JANE, MailRoom, tries
+from tests.support.eventually import eventually
+from tests.support.mail_server import HANG
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
-TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
-
-pytestmark = pytest.mark.usefixtures("each_database")
-
-
-async def with_one_ready(folder: Path) -> Database:
-    """Make a database with one notification that is ready."""
-    database = migrated("notification", folder)
-    data = {
-        "orderId": ORDER,
-        "customerName": "Jane Doe",
-        "createdAt": "2026-01-31T09:15:30.123+01:00",
-    }
-    async with database.write() as session:
-        event = OrderCreated.model_validate(data)
-        envelope = envelop(event, service="order", subject=ORDER, cause=Cause(TRACE))
-        await notify_customer_on_order_created(event, envelope, session)
-    return database
+BOTH = pytest.mark.parametrize("email", [None, JANE])
 
 
-async def stored(database: Database) -> Sequence[Notification]:
-    """Give all notifications."""
-    async with database.read() as session:
-        return (await session.scalars(select(Notification))).all()
-
-
+@BOTH
 async def test_a_notification_is_sent_and_its_line_is_printed_once(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    room: MailRoom, capfd: pytest.CaptureFixture[str], email: str | None
 ) -> None:
-    database = await with_one_ready(tmp_path)
-    dispatcher = Dispatcher(database, Channel.CONSOLE, Console(), batch=100)
+    await room.is_asked(email, order=ORDER)
+    sending = room.mailing() if email else room.printing()
 
-    assert [await dispatcher.step() for _ in range(3)] == [True, False, False]
+    assert [await sending.step() for _ in range(3)] == [True, False, False]
 
-    (notification,) = await stored(database)
+    notification = await room.of(ORDER)
     assert notification.state == State.SENT
     assert notification.sent_at
+    assert len(room.mailbox.mails) == (1 if email else 0)
     assert capfd.readouterr().out == LINE
-    await database.close()
 
 
-async def test_a_notification_is_committed_as_sending_before_anything_leaves(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@BOTH
+async def test_nothing_is_printed_before_sent_is_committed(
+    room: MailRoom, capfd: pytest.CaptureFixture[str], email: str | None
 ) -> None:
-    database = await with_one_ready(tmp_path)
+    await room.is_asked(email, order=ORDER)
+    sending = room.mailing() if email else room.printing()
 
-    async with database.write() as session:
-        await claim(session, "a dispatcher", Channel.CONSOLE, 1)
+    async with room.without_events():
+        with pytest.raises(IntegrityError):
+            await sending.step()
+        assert capfd.readouterr().out == ""
+        assert (await room.of(ORDER)).state == State.SENDING
 
-    (notification,) = await stored(database)
-    assert (notification.state, notification.owner) == (State.SENDING, "a dispatcher")
-    assert capfd.readouterr().out == ""
-    await database.close()
-
-
-async def test_what_a_dead_process_was_sending_is_sent_by_the_next(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    database = await with_one_ready(tmp_path)
-    async with database.write() as session:
-        lost = await claim(session, database.owner, Channel.CONSOLE, 1)
-    dispatcher = Dispatcher(database, Channel.CONSOLE, Console(), batch=100)
-
-    await dispatcher.reclaim()
-    assert await dispatcher.step()
-
-    async with database.write() as session:
-        assert await mark_sent(session, fence(database.owner, lost)) == []
+    await sending.step()
     assert capfd.readouterr().out == LINE
-    await database.close()
+    assert await room.said(ORDER) == [("SENT", 1)]
+    assert len(room.mailbox.mails) == (1 if email else 0)
+
+
+async def test_a_notification_is_committed_as_sending_before_it_leaves(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = await room.is_asked()
+    room.dapr.answering.clear()
+    leaving = asyncio.create_task(room.mailing().step())
+
+    async def is_sending() -> bool:
+        return (await room.of(order)).state == State.SENDING
+
+    await eventually(is_sending, "it is SENDING")
+    assert room.mailbox.mails == []
+    room.dapr.answering.set()
+    assert await leaving
+    assert len(capfd.readouterr().out.splitlines()) == 1
+
+
+@BOTH
+async def test_what_a_dead_process_was_sending_is_settled_by_the_next(
+    room: MailRoom, email: str | None
+) -> None:
+    order = await room.is_asked(email)
+    channel = Channel.EMAIL if email else Channel.CONSOLE
+    async with room.database.write() as session:
+        await claim(session, "killed in the middle", channel, 1)
+    after = room.mailing() if email else room.printing()
+
+    await after.reclaim()
+
+    # Nothing was seen on a console before SENT; of a mail nobody knows.
+    state, said = (State.UNKNOWN, [("UNKNOWN", 1)]) if email else (State.READY, [])
+    assert (await room.of(order)).state == state
+    assert await room.said(order) == said
+    await room.time_passes()
+    await after.step()
+    assert await room.said(order) == [*said, ("SENT", len(said) + 1)]
+
+
+async def test_a_late_answer_counts_until_it_is_tried_again(room: MailRoom) -> None:
+    order = await room.is_asked()
+    async with room.database.write() as session:
+        claimed = await claim(session, room.database.owner, Channel.EMAIL, 1)
+    await room.mailing().reclaim()
+
+    async with room.database.write() as session:
+        late = await mark_sent(session, fence(room.database.owner, claimed))
+
+    assert [each.order_id for each in late] == [order]
+    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    await room.time_passes()
+    await room.mailing().step()
+    assert room.mailbox.mails == []
+
+
+@pytest.mark.parametrize("owner", ["the first", "the second"])
+async def test_a_late_answer_does_not_count_when_it_is_being_tried_again(
+    room: MailRoom, owner: str
+) -> None:
+    order = await room.is_asked()
+    async with room.database.write() as session:
+        first = await claim(session, "the first", Channel.EMAIL, 1)
+    await room.set(state=State.UNKNOWN)
+    async with room.database.write() as session:
+        second = await claim(session, owner, Channel.EMAIL, 1)
+        assert await mark_sent(session, fence("the first", first)) == []
+        assert len(await mark_sent(session, fence(owner, second))) == 1
+
+    assert await room.said(order) == [("SENT", 1)]
+
+
+async def test_the_answer_of_another_owner_does_not_count(room: MailRoom) -> None:
+    await room.is_asked()
+
+    async with room.database.write() as session:
+        claimed = await claim(session, "the owner", Channel.EMAIL, 1)
+        assert await mark_sent(session, fence("another", claimed)) == []
+
+
+async def test_what_is_not_due_waits_and_the_others_do_not(room: MailRoom) -> None:
+    waits = await room.is_asked()
+    await room.set(due_at=datetime.now(UTC) + LONGEST_WAIT - timedelta(seconds=30))
+    goes = await room.is_asked("ann@example.org")
+    mailing = room.mailing()
+
+    assert [await mailing.step(), await mailing.step()] == [True, False]
+
+    assert (await room.of(waits)).state == State.READY
+    assert (await room.of(goes)).state == State.SENT
+
+
+async def test_what_is_due_when_the_clock_was_ahead_is_due_now(room: MailRoom) -> None:
+    order = await room.is_asked()
+    await room.set(due_at=datetime.now(UTC) + timedelta(days=365))
+
+    await room.mailing().step()
+
+    assert (await room.of(order)).state == State.SENT
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        pytest.param(timedelta(seconds=-1), id="has ended"),
+        pytest.param(timedelta(days=365), id="was made when the clock was ahead"),
+    ],
+)
+async def test_a_claim_that_nobody_answers_for_is_settled(
+    room: MailRoom, until: timedelta
+) -> None:
+    order = await room.is_asked()
+    await room.set(state=State.SENDING, sending_until=datetime.now(UTC) + until)
+
+    await room.mailing(owner="another").step()
+
+    assert await room.said(order) == [("UNKNOWN", 1)]
+
+
+async def test_a_claim_that_still_holds_is_left_alone(room: MailRoom) -> None:
+    order = await room.is_asked()
+    await room.set(state=State.SENDING, sending_until=datetime.now(UTC) + LEASE / 2)
+
+    assert not await room.mailing(owner="another").step()
+
+    assert (await room.of(order)).state == State.SENDING
+    assert await room.said(order) == []
+
+
+async def test_a_slow_mail_server_does_not_hold_up_the_console(room: MailRoom) -> None:
+    await room.is_asked()
+    order = await room.is_asked(None)
+    room.mailbox.acts["DOT"] = HANG
+    mailing = asyncio.create_task(tries(room.mailing()))
+
+    async def is_taken() -> bool:
+        return len(room.mailbox.mails) == 1
+
+    await eventually(is_taken, "the mail server has the mail")
+    await room.printing().step()
+
+    assert (await room.of(order)).state == State.SENT
+    assert not mailing.done()
+    await mailing

@@ -11,6 +11,52 @@ from services.order.model import Order
 from tests.support.services import Service
 
 JSON = {"content-type": "application/json"}
+# fmt: off
+NO_ADDRESSES = {
+    "empty": "",
+    "blank": " ",
+    "number": 42,
+    "list": ["jane@example.org"],
+    "no domain": "jane",
+    "empty domain": "jane@",
+    "no local part": "@example.org",
+    "no top-level domain": "jane@localhost",
+    "reserved domain": "jane@example.test",
+    "a number for a domain": "jane@192.0.2.1",
+    "domain literal": "jane@[192.0.2.1]",
+    "no host name": "jane@ex_ample.org",
+    "hyphen first": "jane@-example.org",
+    "two dots in the domain": "jane@example..org",
+    "two dots": "jane..doe@example.org",
+    "dot first": ".jane@example.org",
+    "dot last": "jane.@example.org",
+    "space before": " jane@example.org",
+    "space after": "jane@example.org ",
+    "space within": "jane doe@example.org",
+    "two with a semicolon": "jane@example.org;ann@example.org",
+    "two with a comma": "jane@example.org,ann@example.org",
+    "semicolon": "jane;ann@example.org",
+    "two at-signs": "jane@ann@example.org",
+    "another header": "jane@example.org\r\nBcc: ann@example.org",
+    "line feed": "jane\n@example.org",
+    "carriage return": "jane@example.org\r",
+    "nul": "jane@example.org\x00",
+    "display name": "Jane <jane@example.org>",
+    "angle brackets": "<jane@example.org>",
+    "comment": "jane(doe)@example.org",
+    "quoted local part": '"jane doe"@example.org',
+    "quoted without need": '"jane"@example.org',
+    "backslash": "jane\\@example.org",
+    "local part not ASCII": "zo\u00eb@example.org",
+    "invisible character": "ja\u200bne@example.org",
+    "at-sign not ASCII": "jane\uff20example.org",
+    "bidirectional control": "jane@exam\u202eple.org",
+    "local part over 64": f"{'j' * 65}@example.org",
+    "label over 63": f"jane@{'e' * 64}.org",
+    "over 254": "jane@" + ("e" * 62 + ".") * 4 + "org",
+    "over 254 as DNS has it": "jane@" + "\u00fc" * 30 + ("." + "\u00fc" * 30) * 5 + ".org",
+}
+# fmt: on
 
 
 async def is_refused(
@@ -69,6 +115,20 @@ async def test_a_field_that_is_not_valid_is_named(
     document = await is_refused(order, answer, 422, "invalid-request")
     assert field in {error["field"] for error in document["errors"]}
     assert field in document["detail"]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES.values(), ids=NO_ADDRESSES)
+async def test_an_address_that_mail_servers_do_not_take_is_named(
+    order: Service, address: object
+) -> None:
+    body = {"customerName": "Jane", "customerEmail": address}
+    answer = await order.http.post("/api/order", json=body)
+
+    document = await is_refused(order, answer, 422, "invalid-request")
+    (error,) = document["errors"]
+    assert error["field"] == "customerEmail"
+    assert not error["detail"].startswith("Value error")
+    assert document["detail"] == f"customerEmail: {error['detail']}"
 
 
 async def test_half_a_surrogate_pair_is_no_name(order: Service) -> None:

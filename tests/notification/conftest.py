@@ -1,0 +1,16 @@
+"""Fixtures of the notification service's tests."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.notification.mail_room import MailRoom, mail_room
+from tests.support.simulated_dapr import SimulatedDapr
+
+
+@pytest.fixture
+async def room(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[MailRoom]:
+    """Open a mail room."""
+    async with mail_room(tmp_path, dapr) as opened:
+        yield opened

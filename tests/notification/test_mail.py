@@ -1,0 +1,209 @@
+"""Mail: what a server says, or does not say, becomes of the notification, and what is told of it."""
+
+import asyncio
+import inspect
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chassis.sidecar import Sidecar
+from services.notification.model import Channel, State
+from services.notification.outcomes import LEASE, claim, fence, mark_refused
+from tests.notification.mail_room import JANE, MailRoom, ahead, tries
+from tests.support.eventually import eventually
+from tests.support.mail_server import DROP, Act
+from tests.support.services import notification_service
+from tests.support.simulated_dapr import SimulatedDapr
+
+ANN = "ann@example.org"
+
+
+def test_a_claim_outlasts_the_call_and_what_is_asked_before_it() -> None:
+    said = inspect.signature(Sidecar).parameters
+    longest = said["deadline"].default + said["send_deadline"].default
+
+    assert said["send_deadline"].default == 30
+    assert longest < LEASE.total_seconds() / 1.4
+
+
+async def test_a_mail_goes_to_its_customer_about_their_order(room: MailRoom) -> None:
+    order = await room.is_asked(JANE, "Jane Doe")
+
+    await room.mailing().step()
+
+    (mail,) = room.mailbox.mails
+    assert mail.recipients == (JANE,)
+    assert mail.subject == f"Your order {order}"
+    assert "Dear Jane Doe," in mail.text
+    assert str(order) in mail.text
+    (event,) = await room.events()
+    assert (event["type"], event["data"]["channel"]) == ("NotificationSent", "email")
+
+
+async def test_a_mail_that_is_refused_for_good_has_failed(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts["RCPT"] = Act("550 no such user")
+
+    assert await tries(room.mailing()) == ""
+
+    notification = await room.of(order)
+    assert notification.state == State.FAILED
+    assert notification.due_at is None
+    assert notification.reason
+    assert '550 "no such user"' in notification.reason
+    (event,) = await room.events()
+    assert event["type"] == "NotificationFailed"
+    assert event["data"]["reason"] == notification.reason
+    assert await room.said(order) == [("FAILED", 1)]
+    await room.time_passes()
+    assert not await room.mailing().step()
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("act", [Act("550 no"), DROP], ids=["failed", "unknown"])
+async def test_what_went_wrong_and_the_event_are_one_transaction(
+    room: MailRoom, act: Act
+) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts["DOT"] = act
+
+    async with room.without_events():
+        with pytest.raises(Exception, match="the disk is full"):
+            await room.mailing().step()
+        assert (await room.of(order)).state == State.SENDING
+
+
+async def test_a_mail_that_is_refused_for_now_waits_longer_each_time(
+    room: MailRoom,
+) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts[f"RCPT {JANE}"] = Act("450 busy")
+    mailing, waits = room.mailing(), []
+
+    for _ in range(4):
+        await room.time_passes()
+        now = datetime.now(UTC)
+        assert "450" in await tries(mailing)
+        notification = await room.of(order)
+        assert notification.state == State.READY
+        waits.append(ahead(notification.due_at, now) / timedelta(seconds=1))
+
+    for longest, wait in zip((1, 2, 4, 8), waits, strict=True):
+        assert longest / 2 <= wait <= longest + 1
+    assert await room.said(order) == []
+
+
+async def test_the_channel_pauses_and_then_the_others_go_on(room: MailRoom) -> None:
+    busy, other = await room.is_asked(), await room.is_asked(ANN)
+    room.mailbox.acts[f"RCPT {JANE}"] = Act("450 busy")
+    mailing = room.mailing()
+
+    assert "450" in await tries(mailing)
+    assert len(room.mailbox.mails) == 0
+    assert await tries(mailing) == ""
+
+    assert (await room.of(busy)).state == State.READY
+    assert (await room.of(other)).state == State.SENT
+
+
+async def test_while_the_server_is_away_all_wait_and_it_is_logged_once(
+    room: MailRoom, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    orders = [await room.is_asked(f"{number}@example.org") for number in range(3)]
+    room.dapr.away.add("email")
+    loop = room.mailing().loop()
+    loop.first_pause = loop.longest_pause = 0.01
+    running = asyncio.create_task(loop.run())
+
+    async def were_tried_again() -> bool:
+        return min(each.attempt for each in await room.all()) >= 2
+
+    await eventually(were_tried_again, "each was tried again")
+    assert {each.state for each in await room.all()} <= {State.READY, State.SENDING}
+    room.dapr.away.clear()
+    await room.time_passes()
+
+    async def are_sent() -> bool:
+        return {each.state for each in await room.all()} == {State.SENT}
+
+    await eventually(are_sent, "all are sent")
+    await loop.stop(running)
+    assert len(room.mailbox.mails) == 3
+    assert [await room.said(each) for each in orders] == [[("SENT", 1)]] * 3
+    began, ended = (
+        each.message for each in caplog.records if "dispatcher" in each.message
+    )
+    assert "connection refused" in began
+    assert "works again" in ended
+
+
+async def test_why_a_mail_was_not_sent_is_shown(
+    room: MailRoom, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    order = await room.is_asked()
+    dapr.away.add("email")
+
+    async with notification_service(tmp_path, dapr) as service:
+
+        async def is_explained() -> dict[str, str] | None:
+            shown = (await service.http.get(f"/api/notification/{order}")).json()
+            return shown if shown["reason"] else None
+
+        shown = await eventually(is_explained, "the reason is shown")
+
+    assert "connection refused" in shown["reason"]
+    assert shown["dueAt"].endswith("Z")
+
+
+async def test_a_reason_is_kept_short_and_printable(room: MailRoom) -> None:
+    order = await room.is_asked()
+    said = "550 \x00\x1b[31m\u202e" + "no " * 400
+
+    async with room.database.write() as session:
+        claimed = await claim(session, "me", Channel.EMAIL, 1)
+        await mark_refused(session, fence("me", claimed), said)
+
+    reason = (await room.of(order)).reason
+    assert reason
+    assert len(reason) == 500
+    assert reason.isprintable()
+
+
+async def test_without_its_sidecar_a_mail_is_not_sent_and_waits(room: MailRoom) -> None:
+    order = await room.is_asked()
+    room.dapr.running = False
+    mailing = room.mailing()
+
+    assert "does not answer" in await tries(mailing)
+
+    assert (await room.of(order)).state == State.READY
+    room.dapr.running = True
+    await room.time_passes()
+    await mailing.step()
+    assert len(room.mailbox.mails) == 1
+    assert await room.said(order) == [("SENT", 1)]
+
+
+async def test_one_mail_is_under_way_at_a_time_and_each_is_its_customers_own(
+    room: MailRoom, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    addresses = [f"{number}@example.org" for number in range(8)]
+    orders = {each: await room.is_asked(each) for each in addresses}
+    room.mailbox.acts["DOT"] = Act(delay=0.02)
+
+    async with notification_service(tmp_path, dapr):
+
+        async def are_sent() -> bool:
+            return {each.state for each in await room.all()} == {State.SENT}
+
+        await eventually(are_sent, "all are sent")
+
+    assert room.mailbox.most_open == 1
+    for address, order in orders.items():
+        (mail,) = room.mailbox.to(address)
+        assert (str(order) in mail.text, str(order) in mail.subject) == (True, True)

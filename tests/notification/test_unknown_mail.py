@@ -1,0 +1,117 @@
+"""Mails of which nobody knows: sent once more, later, or held; and never two at once."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from chassis.sidecar import OutcomeUnknown, Sidecar
+from services.notification.channels import Mail
+from services.notification.model import State
+from services.notification.outcomes import ABANDONED_WAIT
+from tests.notification.mail_room import MailRoom, ahead, tries
+from tests.support.mail_server import DROP, HANG, Act
+
+ALL_OF_A_MOMENT = timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("act", "shortest", "longest"),
+    [
+        pytest.param(
+            HANG, ABANDONED_WAIT - ALL_OF_A_MOMENT, ABANDONED_WAIT, id="time-out"
+        ),
+        pytest.param(DROP, timedelta(0), ALL_OF_A_MOMENT, id="lost connection"),
+    ],
+)
+async def test_a_mail_of_which_nobody_knows_is_sent_once_more_and_not_at_once(
+    room: MailRoom, act: Act, shortest: timedelta, longest: timedelta
+) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts["DOT"] = act
+    mailing, now = room.mailing(), datetime.now(UTC)
+
+    assert await tries(mailing)
+
+    notification = await room.of(order)
+    assert notification.state == State.UNKNOWN
+    assert shortest <= ahead(notification.due_at, now) <= longest + ALL_OF_A_MOMENT
+    assert await tries(mailing)
+    assert len(room.mailbox.mails) == 1
+    room.mailbox.acts.clear()
+    await room.time_passes()
+    await mailing.step()
+    assert len(room.mailbox.mails) == 2
+    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+
+
+async def test_a_mail_that_is_unknown_again_is_held(room: MailRoom) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts["DOT"] = DROP
+    mailing = room.mailing()
+
+    for _ in range(4):
+        await tries(mailing)
+        await room.time_passes()
+
+    assert (await room.of(order)).state == State.HELD
+    assert len(room.mailbox.mails) == 2
+    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert await tries(mailing) == ""
+
+
+async def test_a_mail_that_is_refused_between_may_still_be_unknown_once(
+    room: MailRoom,
+) -> None:
+    order = await room.is_asked()
+    mailing = room.mailing()
+
+    for act in (Act("450 busy"), DROP, Act("450 busy"), DROP):
+        room.mailbox.acts["DOT"] = act
+        await tries(mailing)
+        await room.time_passes()
+
+    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+
+
+@pytest.mark.parametrize("act", [HANG, DROP], ids=["time-out", "lost connection"])
+async def test_where_mails_are_held_one_of_which_nobody_knows_is_never_sent_again(
+    room: MailRoom, act: Act
+) -> None:
+    order = await room.is_asked()
+    room.mailbox.acts["DOT"] = act
+    mailing = room.mailing("hold")
+
+    await tries(mailing)
+
+    room.mailbox.acts.clear()
+    await room.time_passes()
+    assert not await mailing.step()
+    assert (await room.of(order)).state == State.HELD
+    assert len(room.mailbox.mails) == 1
+    assert await room.said(order) == [("HELD", 1)]
+
+
+async def test_after_an_unknown_outcome_the_sidecar_is_asked_first(
+    room: MailRoom,
+) -> None:
+    await room.is_asked()
+    (notification,) = await room.all()
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.removeprefix("/v1.0/"))
+        if len(asked) == 3:
+            raise httpx.ReadTimeout("no answer", request=request)
+        return httpx.Response(200, json={})
+
+    async with Sidecar("http://dapr", transport=httpx.MockTransport(answer)) as sidecar:
+        mail = Mail(sidecar, "email")
+        await mail.deliver(notification)
+        with pytest.raises(OutcomeUnknown):
+            await mail.deliver(notification)
+        await mail.deliver(notification)
+        await mail.deliver(notification)
+
+    sent = "bindings/email"
+    assert asked == ["metadata", sent, sent, "metadata", sent, sent]
