@@ -1,6 +1,7 @@
 """How a notification goes out on each channel: the console shows it, a mail is sent through Dapr."""
 
 import html
+from datetime import UTC
 from pathlib import Path
 from string import Template
 
@@ -19,7 +20,7 @@ def subject(notification: Notification) -> str:
 
 def body(notification: Notification) -> str:
     """Give the body of a mail, in HTML: what the customer wrote is text in it, whatever it contains."""
-    created_at = notification.order_created_at
+    created_at = notification.order_created_at.astimezone(UTC)
     return _TEMPLATE.substitute(
         subject=html.escape(subject(notification)),
         customer_name=html.escape(notification.customer_name),

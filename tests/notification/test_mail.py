@@ -36,7 +36,7 @@ async def test_a_mail_goes_to_its_customer_about_their_order(room: MailRoom) -> 
     (mail,) = room.mailbox.mails
     assert mail.recipients == (JANE,)
     assert mail.subject == f"Your order {order}"
-    assert "Dear Jane Doe," in mail.text
+    assert "Jane Doe" in mail.text
     assert str(order) in mail.text
     (event,) = await room.events()
     assert (event["type"], event["data"]["channel"]) == ("NotificationSent", "email")
