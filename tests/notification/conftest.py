@@ -10,7 +10,9 @@ from tests.support.simulated_dapr import SimulatedDapr
 
 
 @pytest.fixture
-async def room(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[MailRoom]:
+async def room(
+    each_database: None, tmp_path: Path, dapr: SimulatedDapr
+) -> AsyncIterator[MailRoom]:
     """Open a mail room."""
     async with mail_room(tmp_path, dapr) as opened:
         yield opened
