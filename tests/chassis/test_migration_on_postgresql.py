@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -16,6 +17,10 @@ from tests.support.postgresql import Databases
 
 ROOT = Path(__file__).parents[2]
 BOTH = pytest.mark.parametrize("service", ["order", "notification"])
+SENT = """
+INSERT INTO notification (id, order_id, customer_name, order_created_at, channel, state, attempt, sent_at)
+VALUES (:id, :order, 'Jane', now(), 'console', 'SENT', 1, '2026-01-31T09:15:30.123+01:00')
+"""
 UPGRADE = """
 import sys
 from chassis import migration
@@ -90,6 +95,21 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     assert ended != 0
     assert await ask(url, "SELECT version_num FROM alembic_version") == ["0002"]
     assert "invoice" not in await tables(url)
+
+
+async def test_an_upgrade_tells_what_was_sent_before(url: str) -> None:
+    config = migration.configuration("notification", url)
+    await asyncio.to_thread(command.upgrade, config, "0001")
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(SENT), {"id": uuid4(), "order": uuid4()})
+    await engine.dispose()
+
+    await upgraded("notification", url)
+
+    (event,) = await ask(url, "SELECT event FROM outbox")
+    assert '"sentAt": "2026-01-31T08:15:30.123Z"' in str(event)
+    assert await ask(url, "SELECT version FROM notification") == [1]
 
 
 async def test_replicas_that_start_together_take_turns(url: str) -> None:

@@ -113,6 +113,7 @@ async def test_nobody_knows_what_became_of_a_mail(dapr: Stage, case: str) -> Non
         await send(dapr, to)
 
     assert unknown.says in str(raised.value)
+    assert not raised.value.pending
     assert len(dapr.mailbox.to(to)) == (1 if case in TAKEN else 0)
 
 
@@ -124,10 +125,11 @@ async def test_nobody_knows_what_a_server_did_that_does_not_answer(
 
     with (
         acting(dapr.mailbox, stage, HANG),
-        pytest.raises(OutcomeUnknown, match="TimeoutError"),
+        pytest.raises(OutcomeUnknown, match="TimeoutError") as raised,
     ):
         await send(dapr, to)
 
+    assert raised.value.pending
     assert len(dapr.mailbox.to(to)) == (1 if stage in {"DOT", "QUIT"} else 0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from tests.conformance.real_stage import RealStage
 from tests.conformance.sending import a_recipient, acting, send
-from tests.conformance.stage import EMAIL, Stage
+from tests.conformance.stage import DEADLINE, EMAIL, Stage
 from tests.support.eventually import eventually
 from tests.support.mail_server import DROP, HANG, Act, Mail
 
@@ -125,6 +125,26 @@ async def test_daprd_sends_a_mail_that_its_caller_has_given_up(
             await send(real_stage, to)
 
     await _is_taken(real_stage, to)
+
+
+@pytest.mark.system
+async def test_a_mail_that_was_given_up_does_not_mix_with_the_next(
+    real_stage: RealStage,
+) -> None:
+    """What daprd mixes up it has read before it dials: a sidecar that answers has begun with the first."""
+    first, second = a_recipient(), a_recipient()
+    with (
+        acting(real_stage.mailbox, "GREETING", Act(delay=DEADLINE + 1)),
+        pytest.raises(OutcomeUnknown),
+    ):
+        await send(real_stage, first, "to the first", "The first")
+
+    await send(real_stage, second, "to the second", "The second")
+
+    await _is_taken(real_stage, first)
+    for to, name in ((first, "first"), (second, "second")):
+        (mail,) = real_stage.mailbox.to(to)
+        assert mail == Mail((to,), SENDER, f"The {name}", f"to the {name}")
 
 
 @pytest.mark.system

@@ -23,13 +23,16 @@ class Shop:
     system: RealSystem
     http: httpx.AsyncClient
 
-    async def orders(self, customer: str, deadline: float = 30.0) -> Order:
+    async def orders(
+        self, customer: str, deadline: float = 30.0, email: str | None = None
+    ) -> Order:
         """Let a customer order through Dapr, and try again while the shop cannot be reached."""
         url = f"{self.system.system.invoke_url('order')}/api/order"
+        body = {"customerName": customer, "customerEmail": email}
 
         async def accepted() -> str | None:
             try:
-                answer = await self.http.post(url, json={"customerName": customer})
+                answer = await self.http.post(url, json=body)
             except httpx.HTTPError:
                 return None
             # daprd may answer 2xx for an app that is not there: only the order's id counts.
@@ -77,3 +80,23 @@ class Customer:
             return [line for line in written if order.id in line] or None
 
         return await eventually(lines, f"{order.customer} reads a line")
+
+    async def sees(self, order: Order, state: str) -> dict[str, str]:
+        """Wait until the order shows its notification in this state; give what it shows of it."""
+        url = f"{self.shop.system.system.invoke_url('order')}/api/order/{order.id}"
+
+        async def shown() -> dict[str, str] | None:
+            notification = (await self.shop.http.get(url)).json()["notification"]
+            return notification if notification["state"] == state else None
+
+        return await eventually(shown, f"{order.customer} sees {state}")
+
+    async def is_told_why(self, order: Order) -> str:
+        """Wait until the notification shows why it was not sent yet; give the reason."""
+        url = f"{self.shop.system.system.invoke_url('notification')}/api/notification/{order.id}"
+
+        async def reason() -> str | None:
+            answer = await self.shop.http.get(url)
+            return answer.json()["reason"] if answer.status_code == 200 else None
+
+        return await eventually(reason, f"{order.customer} is told why")

@@ -1,5 +1,8 @@
 """the way back, the feed and mail."""
 
+import json
+from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -114,6 +117,63 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')"),
         postgresql_where=sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')"),
     )
+    _tell_what_was_sent()
+
+
+def _tell_what_was_sent() -> None:
+    # Before this version nobody was told: without these events their orders would wait for ever.
+    notification = sa.table(
+        "notification",
+        sa.column("order_id", sa.Uuid()),
+        sa.column("channel", sa.String()),
+        sa.column("state", sa.String()),
+        sa.column("sent_at", sa.DateTime(timezone=True)),
+        sa.column("version", sa.Integer()),
+    )
+    columns = ("event_id", "topic", "event", "state", "attempt", "refusals")
+    outbox = sa.table("outbox", *(sa.column(each) for each in columns))
+    is_sent = notification.c.state == "SENT"
+    sent = op.get_bind().execute(sa.select(notification).where(is_sent))
+    op.bulk_insert(outbox, [_letter(row) for row in sent])
+    op.execute(notification.update().where(is_sent).values(version=1))
+
+
+def _letter(row: Any) -> dict[str, object]:  # noqa: ANN401 - a row as it is in this version
+    order, event_id = str(row.order_id), str(uuid4())
+    event = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "/notification",
+        "type": "NotificationSent",
+        "subject": order,
+        "time": _rfc3339(datetime.now(UTC)),
+        "datacontenttype": "application/json",
+        "dataschema": "urn:contract:NotificationSent:1",
+        "traceid": "",
+        "traceparent": "",
+        "correlationid": order,
+        "causationid": "",
+        "aggregateversion": 1,
+        "data": {
+            "orderId": order,
+            "channel": row.channel,
+            "sentAt": _rfc3339(row.sent_at),
+        },
+    }
+    return {
+        "event_id": event_id,
+        "topic": "NotificationSent",
+        "event": json.dumps(event),
+        "state": "PULLED",
+        "attempt": 0,
+        "refusals": 0,
+    }
+
+
+def _rfc3339(moment: datetime) -> str:
+    # SQLite keeps no time zone: what is stored is in UTC.
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{aware.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def downgrade() -> None:
