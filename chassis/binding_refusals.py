@@ -24,6 +24,8 @@ _REFUSALS = {
     re.compile("couldn't find output binding "): False,
     re.compile("smtp binding error: emailFrom "): False,  # it is configured, not sent
     re.compile("smtp binding error: "): True,
+    # A mail server that wants a login speaks of the client, whenever it says so, and not of this mail.
+    re.compile(rf"{_MAILED}53\d "): False,
     # A mail server's reply to the mail.
     re.compile(rf"{_MAILED}5\d\d "): True,
     re.compile(rf"{_MAILED}4\d\d "): False,

@@ -13,7 +13,8 @@ Not taken, and said so:
 | a server that closes instead of greeting | EOF | no |
 | STARTTLS with a bad certificate | tls: failed to verify certificate: x509: ... | no |
 | a login that is refused | 535 "5.7.8 ..." | no |
-| 530 or 421 after MAIL | gomail: could not send email 1: 530 "auth first" | 5xx |
+| 530 after MAIL, or any 53x | gomail: could not send email 1: 530 "auth first" | no |
+| 550 or 421 after MAIL | gomail: could not send email 1: 550 "no such sender" | 5xx |
 | 550 or 450 after RCPT | gomail: could not send email 1: 550 "no such user" | 5xx |
 | 554 or 451 after DATA, or after the mail | gomail: could not send email 1: 554 "spam" | 5xx |
 | a recipient that is no address | gomail: could not send email 1: gomail: invalid address "jane": ... | yes |
@@ -64,7 +65,8 @@ REFUSED = {
     "greeted with 554": Refusal("GREETING", Act("554 go away"), f"{FAILED}554 ", permanent=False),
     "greeted with 421": Refusal("GREETING", Act("421 busy"), f"{FAILED}421 ", permanent=False),
     "not greeted": Refusal("GREETING", DROP, f"{FAILED}EOF", permanent=False),
-    "530 after MAIL": Refusal("MAIL", Act("530 auth first"), f"{MAILED}530 ", permanent=True),
+    "530 after MAIL": Refusal("MAIL", Act("530 auth first"), f"{MAILED}530 ", permanent=False),
+    "550 after MAIL": Refusal("MAIL", Act("550 no such sender"), f"{MAILED}550 ", permanent=True),
     "421 after MAIL": Refusal("MAIL", Act("421 bye"), f"{MAILED}421 ", permanent=False),
     "550 after RCPT": Refusal("RCPT", Act("550 no such user"), f"{MAILED}550 ", permanent=True),
     "450 after RCPT": Refusal("RCPT", Act("450 busy"), f"{MAILED}450 ", permanent=False),
