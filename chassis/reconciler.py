@@ -178,17 +178,15 @@ def _read(answer: Answer, source: str, known: str | None) -> Page:
 
 
 def _check(page: Page, known: str | None) -> None:
-    # A cursor that leads back, or nowhere, would be kept, and what comes after it never asked for.
-    written = [each for each in (known, page.next, page.end) if each]
-    places = {each: Cursor.read(each) for each in written}
-    if len({each.feed for each in places.values()}) > 1:
+    read, onward, end = (
+        Cursor.read(each) if each is not None else None
+        for each in (known, page.next, page.end)
+    )
+    if len({each.feed for each in (read, onward, end) if each}) > 1:
         raise ValueError("it is of two feeds")
-    if page.next is None:
-        stays, leads_on = known is None, False
-    else:
-        stays = page.next == known
-        leads_on = known is None or places[page.next].place > places[known].place
-    if not (leads_on or (stays and not page.events)):
+    # A cursor that led back, or nowhere, would be kept, and what comes after it never asked for.
+    leads_on = onward is not None and (read is None or onward.place > read.place)
+    if not leads_on and (onward != read or page.events):
         raise ValueError("it does not lead on")
 
 

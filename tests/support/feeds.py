@@ -1,19 +1,20 @@
 """Feeds and those who pull from them, without a service around them: tests take each step themselves."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.util import await_only
 
 from chassis import errors, feed
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from chassis.database import Database
 from chassis.outbox import State, outbox, put, transaction_id
+from chassis.outbox import feed as feed_table
 from contracts.event import Event
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
@@ -78,23 +79,39 @@ class Feed:
         async with self.database.write() as session:
             await session.execute(statement, rows)
 
+    async def becomes_another(self) -> None:
+        """Become the feed of another database, with the same events in it."""
+        async with self.database.write() as session:
+            await session.execute(update(feed_table).values(id=uuid4()))
+
+    async def forgets(self, position: int) -> None:
+        """Forget an event, as a backup does that is older."""
+        async with self.database.write() as session:
+            await session.execute(delete(outbox).where(outbox.c.position == position))
+
     async def stored(self) -> Sequence[Any]:
         """Give the outbox's rows, oldest first."""
         async with self.database.read() as session:
             rows = select(outbox).order_by(outbox.c.position)
             return (await session.execute(rows)).all()
 
-    async def change(self, position: int, **values: object) -> None:
+    async def change(self, at: int, **values: object) -> None:
         """Change the row at this position."""
         async with self.database.write() as session:
-            mine = outbox.c.position == position
+            mine = outbox.c.position == at
             await session.execute(update(outbox).where(mine).values(**values))
 
     async def asked(self, **query: str | int) -> httpx.Response:
         """Ask for a page as another service does; give the answer as it is."""
+        return await self.asked_with(f"Bearer {SECRET}", query)
+
+    async def asked_with(
+        self, authorization: str, query: Mapping[str, str | int]
+    ) -> httpx.Response:
+        """Ask with this authorization."""
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         params = {"topic": "OrderCreated", **query}
-        headers = {"authorization": f"Bearer {SECRET}"}
+        headers = [(b"authorization", authorization.encode("latin-1"))]
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
         ) as http:
