@@ -39,7 +39,7 @@ class CloudEvent(BaseModel):
     traceparent: StrictStr
     correlationid: StrictStr
     causationid: StrictStr
-    aggregateversion: int
+    aggregateversion: int = Field(le=2**31 - 1)
     data: dict[str, Any]
 
 
