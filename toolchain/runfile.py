@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
 PORTS = {"rabbitmq": 5672, "rabbitmq page": 15672}
 """Where the servers of a system listen, those that it may start."""
+APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
 
@@ -97,7 +98,7 @@ def _swap_broker(common: dict[str, Any], broker: str) -> None:
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
     # 50001 lies where the kernel takes ports for outgoing connections: one may be taken at any moment.
-    ports = {name: app[name] + offset for name in ("appPort", "daprHTTPPort")}
+    ports = {name: app[name] + offset for name in APP_PORTS}
     return {**ports, "daprGRPCPort": ports["daprHTTPPort"] + 50}
 
 

@@ -1,6 +1,8 @@
 """The parts may be started in any order, however long apart."""
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -50,6 +52,7 @@ async def test_the_broker_first_then_sidecars_and_services_last(
     parts: RealSystem,
 ) -> None:
     await asyncio.to_thread(parts.start_broker)
+    keep_busy(parts.system.state / "names.db", 3.0)
     parts.start_sidecars()
 
     async def waits() -> bool:
@@ -61,6 +64,14 @@ async def test_the_broker_first_then_sidecars_and_services_last(
     parts.start_apps()
 
     await an_order_is_notified(parts)
+
+
+def keep_busy(file: Path, seconds: float) -> None:
+    """Let nobody else write to this database for a while, as a slow disk does."""
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN EXCLUSIVE")
+    threading.Timer(seconds, connection.close).start()
 
 
 async def _serves(parts: RealSystem, name: str) -> None:

@@ -60,6 +60,16 @@ class Part:
 
         await eventually(is_gone, f"{self.log.stem} is gone")
 
+    def kill_for_good(self) -> None:
+        """Kill the part and its keeper with SIGKILL: nobody starts it again."""
+        pids = self.pids()
+        if self.keeper:
+            self.keeper.kill()
+            self.keeper.wait()
+        for pid in pids:
+            with suppress(ProcessLookupError):  # the keeper's end has reached it
+                os.kill(pid, 9)
+
     def pids(self) -> set[int]:
         """Give the process id of the part, if it runs."""
         return descendants.children(self.keeper.pid) if self.keeper else set()
@@ -165,8 +175,11 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
         raise AssertionError(f"{error}; its last answer: {last}") from None
 
 
-def build(folder: Path) -> RealSystem:
-    """Make a system with all that it keeps in this folder; nothing of it runs yet."""
+def build(folder: Path, *, pulls: bool = True) -> RealSystem:
+    """Make a system with all that it keeps in this folder; nothing of it runs yet.
+
+    Without the pull, the feeds refuse whoever asks: the services do not share a secret.
+    """
     system = runfile.load(runfile.free_offset(), folder)
     node = rabbitmq_node.node_in(folder / "rabbitmq", system.port("rabbitmq"))
     real = RealSystem(system, node)
@@ -180,6 +193,7 @@ def build(folder: Path) -> RealSystem:
             **system.document["common"]["env"],
             **app["env"],
             "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
+            "FEED_SECRET_FILE": str(folder / f"{'feed' if pulls else name}.secret"),
         }
         real.apps[name] = Part(
             list(app["command"]), {**environment, **settings}, folder / f"{name}.log"
@@ -197,6 +211,7 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
         "--app-port": app["appPort"],
         "--dapr-http-port": app["daprHTTPPort"],
         "--dapr-grpc-port": app["daprGRPCPort"],
+        "--dapr-internal-grpc-port": app["daprInternalGRPCPort"],
         "--metrics-port": app["daprGRPCPort"] + 10,
     }
     pairs = [str(each) for pair in own.items() for each in pair]
