@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
 from chassis.ids import uuid7
 from contracts.event import Event, Timestamp
+
+
+def _keepable(text: str) -> str:
+    # The inbox keeps it, and PostgreSQL has no such character.
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
 
 
 class CloudEvent(BaseModel):
@@ -17,7 +24,9 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"] = "1.0"
-    id: StrictStr = Field(min_length=1, max_length=200)
+    id: Annotated[StrictStr, AfterValidator(_keepable)] = Field(
+        min_length=1, max_length=200
+    )
     source: StrictStr
     type: StrictStr
     subject: StrictStr
@@ -30,7 +39,7 @@ class CloudEvent(BaseModel):
     traceparent: StrictStr
     correlationid: StrictStr
     causationid: StrictStr
-    aggregateversion: int
+    aggregateversion: int = Field(le=2**31 - 1)
     data: dict[str, Any]
 
 

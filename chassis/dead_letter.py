@@ -56,6 +56,7 @@ async def bury(
 ) -> None:
     """Keep what a reaction cannot take in; `event_id` where this letter holds its key in the inbox."""
     cut = len(body) > LARGEST
+    reason = reason.replace("\0", "\\0")  # PostgreSQL has no such character
     row = {
         "reaction": reaction,
         "reason": f"{reason} (cut off: it has {len(body)} bytes)" if cut else reason,

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -23,7 +24,10 @@ from chassis.security import knows_the_secret
 MOST = 1000
 """Events in one page: at two and a half kilobytes each, well below the 4 MiB that daprd carries."""
 
-_CURSOR = re.compile(r"([0-9a-f-]{36})\.(\d{1,19})\.(\d{1,19})\.([^.]{1,200})")
+_CURSOR = re.compile(
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,19})\.([0-9]{1,19})\.([^.]{1,200})"
+)
+_LARGEST = 2**63 - 1
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(knows_the_secret)])
 
@@ -53,9 +57,14 @@ class Cursor:
     def read(cls, written: str) -> Self:
         """Read what `str` writes; raises MalformedCursor."""
         found = _CURSOR.fullmatch(written)
-        if not found:
+        if not found or max(int(found[2]), int(found[3])) > _LARGEST:
             raise MalformedCursor(f"{written!r} is no cursor of a feed.")
         return cls(UUID(found[1]), int(found[2]), int(found[3]), found[4])
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What orders the cursors of one feed."""
+        return self.transaction, self.position
 
     def __str__(self) -> str:
         """Write it as it travels."""
@@ -82,19 +91,20 @@ class Page:
 
 
 async def read(session: AsyncSession, stretch: Stretch) -> Page:
-    """Read a page of the feed; raises FeedChanged where `after` is of another one."""
+    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one."""
     (feed_id,) = (await session.scalars(select(feed.c.id))).all()
-    await _check(session, feed_id, stretch.after)
+    for cursor in set(filter(None, (stretch.after, stretch.until))):
+        await _check(session, feed_id, cursor)
     # The end comes first: what is committed while the rows are read belongs to the next page.
     newest = select(*_PLACE).where(_is_settled(session)).order_by(*_NEWEST).limit(1)
     found = (await session.execute(newest)).first()
     end = Cursor(feed_id, *found) if found else None
-    until = min(filter(None, (stretch.until, end)), key=_place, default=None)
+    until = min(filter(None, (stretch.until, end)), key=_by_place, default=None)
     rows = (await session.execute(_select(stretch, until))).all() if until else []
     if rows and len(rows) == stretch.limit:
         until = Cursor(feed_id, *rows[-1][:3])
     reached = (stretch.after, until) if stretch.limit else (stretch.after,)
-    onward = max(filter(None, reached), key=_place, default=None)
+    onward = max(filter(None, reached), key=_by_place, default=None)
     return Page([row.event for row in rows], onward, end)
 
 
@@ -102,21 +112,18 @@ _PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
 _NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
 
 
-def _place(cursor: Cursor) -> tuple[int, int]:
-    return cursor.transaction, cursor.position
+_by_place = attrgetter("place")
 
 
 def _select(stretch: Stretch, until: Cursor) -> Select[Any]:
     place = tuple_(outbox.c.transaction, outbox.c.position)
     statement = (
         select(*_PLACE, outbox.c.event)
-        .where(outbox.c.topic == stretch.topic, place <= _place(until))
+        .where(outbox.c.topic == stretch.topic, place <= until.place)
         .order_by(outbox.c.transaction, outbox.c.position)
         .limit(stretch.limit)
     )
-    return (
-        statement.where(place > _place(stretch.after)) if stretch.after else statement
-    )
+    return statement.where(place > stretch.after.place) if stretch.after else statement
 
 
 def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
@@ -127,21 +134,19 @@ def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
     return outbox.c.transaction < oldest_open
 
 
-async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor | None) -> None:
-    if cursor is None:
-        return
-    same_place = tuple_(outbox.c.transaction, outbox.c.position) == _place(cursor)
+async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor) -> None:
+    same_place = tuple_(outbox.c.transaction, outbox.c.position) == cursor.place
     there = await session.scalar(select(outbox.c.event_id).where(same_place))
     if cursor.feed != feed_id or there != cursor.event_id:
         raise FeedChanged(
-            f"This feed is {feed_id}, with {there or 'no event'} at {_place(cursor)}."
+            f"This feed is {feed_id}, with {there or 'no event'} at {cursor.place}."
         )
 
 
 @router.get("/events")
 async def get_events(
     session: ReadSession,
-    topic: str,
+    topic: Annotated[str, Query(pattern=r"^\w{1,200}$")],
     after: str = "",
     until: str = "",
     limit: Annotated[int, Query(ge=0, le=MOST)] = MOST,

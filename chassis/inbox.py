@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
@@ -104,9 +104,25 @@ async def keep(database: Database, where: str, body: bytes, reason: str) -> Stat
 async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) -> bool:
     """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
     envelope, event = parse(reaction.event, body)
-    if is_new := await claim(session, reaction.name, envelope):
-        await reaction.act(event, envelope, session)
+    try:
+        if is_new := await claim(session, reaction.name, envelope):
+            await reaction.act(event, envelope, session)
+            await session.flush()
+    except StatementError as error:
+        if _is_about_a_value(error):
+            raise Unprocessable(
+                f"no database holds what it says: {error.orig}"
+            ) from error
+        raise
     return is_new
+
+
+def _is_about_a_value(error: StatementError) -> bool:
+    # A character or a length that PostgreSQL does not take (its driver tells by the SQLSTATE alone), or a
+    # value that could not even be sent: of every database the same event says the same again.
+    if isinstance(error, DBAPIError):
+        return str(getattr(error.orig, "sqlstate", None)).startswith("22")
+    return isinstance(error.orig, ArithmeticError | ValueError)
 
 
 async def refuse(

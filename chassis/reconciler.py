@@ -12,14 +12,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, MetaData, String, Table, delete, select, update
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    MetaData,
+    String,
+    Table,
+    and_,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import Database
+from chassis.feed import Cursor, MalformedCursor
 from chassis.inbox import PERMANENT, AnyReaction, act_once, inbox, refuse
 from chassis.loop import Loop
-from chassis.sidecar import Sidecar, SidecarUnavailable
+from chassis.sidecar import Answer, Sidecar, SidecarUnavailable
 from contracts.event import Way
 
 _log = logging.getLogger(__name__)
@@ -38,6 +50,16 @@ feed_cursor = Table(
 )
 
 
+class Page(BaseModel):
+    """A page of a feed, as it is answered."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    events: list[dict[str, Any]]
+    next: str | None
+    end: str | None
+
+
 class Overtaken(Exception):
     """Another process has read the feed meanwhile, and taken its events in."""
 
@@ -52,7 +74,9 @@ class Reconciler:
     secret: str
     clock: Callable[[], float] = time.monotonic
     settle: float | None = None
+    batch: int = BATCH
     _ends: deque[tuple[float, str]] = field(default_factory=deque)
+    _until: str | None = None
 
     def __post_init__(self) -> None:
         """Wait for what is pushed, and for nothing else."""
@@ -78,32 +102,29 @@ class Reconciler:
         page = await self._ask(known, until)
         if page is None:
             return True
-        if page["end"] and self.settle:
-            self._ends.append((self.clock(), page["end"]))
-        if page["next"] in (None, known):
+        if page.end and self.settle:
+            self._ends.append((self.clock(), page.end))
+        if page.next in (None, known):
             return False
         try:
             async with self.database.write() as session:
-                await _move(session, self.reaction, known, page["next"])
-                lost = await _take_in(session, self.reaction, page["events"])
+                await _move(session, self.reaction, known, page.next)
+                lost = await _take_in(session, self.reaction, page.events)
         except Overtaken:
             return False
         self._report(lost)
-        return len(page["events"]) == BATCH
+        return len(page.events) == self.batch
 
     def _settled(self) -> str | None:
         """Give the newest end that was reported so long ago that what is before it should be here."""
-        settled = None
-        if not self.settle:
-            return None
-        while self._ends and self.clock() - self._ends[0][0] >= self.settle:
-            settled = self._ends.popleft()[1]
-        return settled
+        while self._ends and self.clock() - self._ends[0][0] >= (self.settle or 0):
+            self._until = self._ends.popleft()[1]
+        return self._until
 
-    async def _ask(self, known: str | None, until: str | None) -> dict[str, Any] | None:
+    async def _ask(self, known: str | None, until: str | None) -> Page | None:
         event = self.reaction.event
         # Without a settled end yet, only the newest one is asked for.
-        limit = BATCH if until or not self.settle else 0
+        limit = self.batch if until or not self.settle else 0
         query = {
             "topic": event.topic(),
             "after": known or "",
@@ -121,7 +142,7 @@ class Reconciler:
             raise SidecarUnavailable(
                 f"the feed of {event.source} was answered {answer.status}"
             )
-        return _read(answer.body, event.source)
+        return _read(answer, event.source, known)
 
     async def _begin_anew(self, known: str | None) -> None:
         # Another database is behind the feed, or an older state of it. The inbox knows what it has: what
@@ -132,9 +153,9 @@ class Reconciler:
             known,
         )
         self._ends.clear()
+        self._until = None
         async with self.database.write() as session:
-            mine = feed_cursor.c.reaction == self.reaction.name
-            await session.execute(delete(feed_cursor).where(mine))
+            await session.execute(delete(feed_cursor).where(_at(self.reaction, known)))
 
     def _report(self, lost: Sequence[str]) -> None:
         if lost and self.reaction.event.way is Way.PUSHED:
@@ -146,16 +167,28 @@ class Reconciler:
             )
 
 
-def _read(body: bytes, source: str) -> dict[str, Any]:
+def _read(answer: Answer, source: str, known: str | None) -> Page:
     try:
-        page = json.loads(body)
-        if all(isinstance(each, dict) for each in page["events"]):
-            return {name: page[name] for name in ("events", "next", "end")}
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise SidecarUnavailable(
-        f"the feed of {source} was answered with no page of events"
+        page = Page.model_validate(answer.json())
+        _check(page, known)
+    except (ValueError, MalformedCursor) as error:
+        raise SidecarUnavailable(
+            f"the feed of {source} was answered with no page of events ({type(error).__name__})"
+        ) from error
+    return page
+
+
+def _check(page: Page, known: str | None) -> None:
+    read, onward, end = (
+        Cursor.read(each) if each is not None else None
+        for each in (known, page.next, page.end)
     )
+    if len({each.feed for each in (read, onward, end) if each}) > 1:
+        raise ValueError("it is of two feeds")
+    # A cursor that led back, or nowhere, would be kept, and what comes after it never asked for.
+    leads_on = onward is not None and (read is None or onward.place > read.place)
+    if not leads_on and (onward != read or page.events):
+        raise ValueError("it does not lead on")
 
 
 async def _cursor(session: AsyncSession, reaction: AnyReaction) -> str | None:
@@ -163,14 +196,18 @@ async def _cursor(session: AsyncSession, reaction: AnyReaction) -> str | None:
     return await session.scalar(select(feed_cursor.c.cursor).where(mine))
 
 
+def _at(reaction: AnyReaction, cursor: str | None) -> ColumnElement[bool]:
+    mine = feed_cursor.c.reaction == reaction.name
+    return and_(mine, feed_cursor.c.cursor == cursor)
+
+
 async def _move(
     session: AsyncSession, reaction: AnyReaction, old: str | None, new: str
 ) -> None:
     # Whoever finds the cursor elsewhere than where it read from has been overtaken.
     row = {"reaction": reaction.name, "cursor": new}
-    mine = (feed_cursor.c.reaction == reaction.name, feed_cursor.c.cursor == old)
     first = insert(feed_cursor).values(row).on_conflict_do_nothing()
-    later = update(feed_cursor).where(*mine).values(cursor=new)
+    later = update(feed_cursor).where(_at(reaction, old)).values(cursor=new)
     moved = (first if old is None else later).returning(feed_cursor.c.reaction)
     if (await session.execute(moved)).first() is None:
         raise Overtaken
@@ -180,15 +217,21 @@ async def _take_in(
     session: AsyncSession, reaction: AnyReaction, events: Sequence[dict[str, Any]]
 ) -> list[str]:
     """Take in what the inbox lacks, in order; give the ids."""
-    ids = [str(event.get("id")) for event in events]
+    ids = [_id_of(event) for event in events]
     here = select(inbox.c.event_id).where(
         inbox.c.reaction == reaction.name, inbox.c.event_id.in_(ids)
     )
     known = set(await session.scalars(here))
-    for event in events:
-        if event.get("id") not in known:
+    for event_id, event in zip(ids, events, strict=True):
+        if event_id not in known:
             await _act(session, reaction, json.dumps(event).encode())
     return [each for each in ids if each not in known]
+
+
+def _id_of(event: dict[str, Any]) -> str:
+    # What is no id, or none that a database takes, is in no inbox: the event becomes a dead letter.
+    given = event.get("id")
+    return given if isinstance(given, str) and given.isprintable() else ""
 
 
 async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> None:

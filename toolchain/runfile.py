@@ -29,6 +29,7 @@ VARIABLES = {
     "kafka": "KAFKA_BROKERS",
 }
 """The variable of the sidecars' environment that says where each broker is."""
+APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
 
@@ -138,7 +139,7 @@ def _use_postgresql(system: System) -> None:
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
     # 50001 lies where the kernel takes ports for outgoing connections: one may be taken at any moment.
-    ports = {name: app[name] + offset for name in ("appPort", "daprHTTPPort")}
+    ports = {name: app[name] + offset for name in APP_PORTS}
     return {**ports, "daprGRPCPort": ports["daprHTTPPort"] + 50}
 
 

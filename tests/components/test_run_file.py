@@ -127,7 +127,7 @@ def test_a_probe_ends_before_the_next_one() -> None:
 
 
 def test_all_ports_are_distinct() -> None:
-    names = ("appPort", "daprHTTPPort", "daprGRPCPort")
+    names = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
     ports = [app[name] for app in APPS for name in names]
     ports += runfile.PORTS.values()
 

@@ -16,7 +16,8 @@ from tests.conformance.probe import TOPIC, Probe, served
 from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
 from tests.support.eventually import eventually
 from tests.support.mail_server import HOST, Mailbox, serving
-from tests.support.system import Part, sidecar_command
+from tests.support.part import Part
+from tests.support.system import sidecar_command
 from toolchain import rabbitmq, rabbitmq_node, runfile, server
 from toolchain.runfile import System
 

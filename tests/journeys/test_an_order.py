@@ -114,4 +114,4 @@ async def test_nothing_listens_beyond_the_loopback_interface(
     addresses = {address for pid in pids for address in listening_at(pid)}
 
     assert addresses <= {"127.0.0.1", "::1"}
-    assert len(pids) == 4 + len(system.own.commands)
+    assert len(pids) == 4 + len(system.own.server.commands)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -55,6 +56,7 @@ async def test_the_broker_first_then_sidecars_and_services_last(
     parts: RealSystem,
 ) -> None:
     await asyncio.to_thread(parts.start_broker)
+    keep_busy(parts.system.state / "names.db", 3.0)
     parts.start_sidecars()
 
     async def waits() -> bool:
@@ -96,6 +98,14 @@ async def _published(parts: RealSystem, order_id: str) -> bool:
     with closing(sqlite3.connect(parts.system.state / "order.db")) as database:
         (count,) = database.execute(query, [f"%{order_id}%"]).fetchone()
     return bool(count == 1)
+
+
+def keep_busy(file: Path, seconds: float) -> None:
+    """Let nobody else write to this database for a while, as a slow disk does."""
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN EXCLUSIVE")
+    threading.Timer(seconds, connection.close).start()
 
 
 async def _serves(parts: RealSystem, name: str) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +10,17 @@ from typing import Any
 
 import httpx
 
-from tests.support.brokers import own_broker
+from tests.support.brokers import OwnBroker, own_broker
 from tests.support.eventually import eventually
+from tests.support.part import Part
 from toolchain import (
     beside,
-    descendants,
     runfile,
     server,
 )
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
-from toolchain.server import Server
 
-STOPS_WITHIN = 50.0
 COMMON = {
     "enableAppHealthCheck": "enable-app-health-check",
     "appHealthCheckPath": "app-health-check-path",
@@ -39,76 +36,18 @@ COMMON = {
 
 
 @dataclass
-class Part:
-    """A sidecar or a service, kept running by the project's own keeper."""
-
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    keeper: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it with its keeper."""
-        with self.log.open("ab") as log:
-            self.keeper = subprocess.Popen(
-                self.command,
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    async def kill(self) -> None:
-        """Kill the part itself with SIGKILL, not its keeper, and wait until it is gone."""
-        (pid,) = self.pids()
-        os.kill(pid, 9)
-
-        async def is_gone() -> bool:
-            return pid not in self.pids()
-
-        await eventually(is_gone, f"{self.log.stem} is gone")
-
-    def pids(self) -> set[int]:
-        """Give the process id of the part, if it runs."""
-        return descendants.children(self.keeper.pid) if self.keeper else set()
-
-    def said(self) -> str:
-        """Give all that it has written so far."""
-        return self.log.read_text() if self.log.exists() else ""
-
-    def ask_to_stop(self) -> None:
-        """Ask it to stop in good order."""
-        if self.keeper:
-            self.keeper.terminate()
-
-    def stop(self) -> None:
-        """Stop it in good order."""
-        self.ask_to_stop()
-        self.has_stopped()
-
-    def has_stopped(self) -> None:
-        """Wait until it has stopped, and end it by force if that takes too long."""
-        if self.keeper:
-            with suppress(subprocess.TimeoutExpired):
-                self.keeper.wait(STOPS_WITHIN)
-            self.keeper.kill()
-            self.keeper.wait()
-
-
-@dataclass
 class RealSystem:
     """Every part of the system, each to be started, killed and stopped on its own."""
 
     system: System
-    own: Server
-    keeps: Callable[[str, str], bool]
+    own: OwnBroker
     broker: server.RunningServer | None = None
     sidecars: dict[str, Part] = field(default_factory=dict)
     apps: dict[str, Part] = field(default_factory=dict)
 
     def start_broker(self) -> None:
         """Start the broker; the data of an earlier start is there again."""
-        self.broker = server.start(self.own)
+        self.broker = server.start(self.own.server)
 
     def kill_broker(self) -> None:
         """Kill the broker as a power cut would."""
@@ -139,7 +78,9 @@ class RealSystem:
                 )
 
         async def keeps() -> bool:
-            return await asyncio.to_thread(self.keeps, "OrderCreated", "notification")
+            return await asyncio.to_thread(
+                self.own.keeps, "OrderCreated", "notification"
+            )
 
         await eventually(
             keeps, "the broker keeps events for the notification service", deadline
@@ -174,12 +115,19 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
 
 
 def build(
-    folder: Path, *, broker: str = runfile.BROKER, database: str = runfile.DATABASE
+    folder: Path,
+    *,
+    broker: str = runfile.BROKER,
+    database: str = runfile.DATABASE,
+    pulls: bool = True,
 ) -> RealSystem:
-    """Make a system with all that it keeps in this folder; nothing of it runs yet."""
+    """Make a system with all that it keeps in this folder; nothing of it runs yet.
+
+    Without the pull, the feeds refuse whoever asks: the services do not share a secret.
+    """
     offset = runfile.free_offset()
     system = runfile.load(offset, folder, broker=broker, database=database)
-    real = RealSystem(system, *own_broker(system, folder))
+    real = RealSystem(system, own_broker(system, folder))
     for app in system.document["apps"]:
         name = app["appID"]
         environment = {**os.environ, **system.addresses(), "APP_ID": name}
@@ -190,6 +138,7 @@ def build(
             **system.document["common"]["env"],
             **app["env"],
             "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
+            "FEED_SECRET_FILE": str(folder / f"{'feed' if pulls else name}.secret"),
         }
         real.apps[name] = Part(
             list(app["command"]), {**environment, **settings}, folder / f"{name}.log"
@@ -207,6 +156,7 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
         "--app-port": app["appPort"],
         "--dapr-http-port": app["daprHTTPPort"],
         "--dapr-grpc-port": app["daprGRPCPort"],
+        "--dapr-internal-grpc-port": app["daprInternalGRPCPort"],
         "--metrics-port": app["daprGRPCPort"] + 10,
     }
     pairs = [str(each) for pair in own.items() for each in pair]

@@ -1,0 +1,107 @@
+"""The feed on PostgreSQL, where transactions overlap: what commits late is not behind what was read."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from chassis import migration
+from chassis.database import Database
+from chassis.outbox import put
+from tests.support.feeds import Feed, ids, meanwhile, order_created
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make a database on the session's PostgreSQL."""
+    try:
+        databases = request.getfixturevalue("databases")
+    except pytest.FixtureLookupError:
+        pytest.skip("there is no PostgreSQL for tests")
+    template = databases.template("order", partial(migration.upgrade, "order"))
+    with databases.fresh(template) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def feed(url: str) -> AsyncIterator[Feed]:
+    """Make a feed that is empty."""
+    database = Database(url, "order")
+    yield Feed(database)
+    await database.close()
+
+
+async def test_what_took_its_place_first_and_commits_last_is_not_passed(
+    feed: Feed,
+) -> None:
+    late, early = order_created(), order_created()
+    before = await feed.says_orders(1)
+
+    async with feed.database.write() as session:
+        await put(session, [late])
+        await feed.says(early)
+        meantime = await feed.page()
+    rest = await feed.page(after=meantime["next"])
+
+    assert ids(meantime) == before
+    assert meantime["end"] == meantime["next"]
+    assert ids(rest) == [late[1].id, early[1].id]
+
+
+async def test_what_is_taken_back_is_not_waited_for(feed: Feed) -> None:
+    later = "none"
+    with suppress(ZeroDivisionError):
+        async with feed.database.write() as session:
+            await put(session, [order_created()])
+            (later,) = await feed.says_orders(1)
+            assert ids(await feed.page()) == []
+            raise ZeroDivisionError
+
+    assert ids(await feed.page()) == [later]
+
+
+async def test_a_later_transaction_may_take_an_earlier_position(feed: Feed) -> None:
+    """The order is that of the transactions; the positions in it may go back."""
+    async with feed.database.write() as first, feed.database.write() as second:
+        await first.execute(text("SELECT pg_current_xact_id()"))
+        await put(second, [order_created("second")])
+        await put(first, [order_created("first")])
+
+    page = await feed.page(limit=1)
+    rest = await feed.page(after=page["next"])
+
+    names = [each["data"]["customerName"] for each in page["events"] + rest["events"]]
+    assert names == ["first", "second"]
+
+
+async def test_what_is_committed_while_a_page_is_read_belongs_to_the_next(
+    feed: Feed,
+) -> None:
+    said = await feed.says_orders(1)
+
+    with meanwhile(feed, "outbox.topic =", feed.says_orders):
+        page = await feed.page()
+
+    assert ids(page) == said
+    assert page["next"] == page["end"]
+    assert len(ids(await feed.page(after=page["next"]))) == 1
+
+
+async def test_a_transaction_that_only_reads_holds_nothing_up(feed: Feed) -> None:
+    async with feed.database.read() as session:
+        await session.execute(text("SELECT * FROM outbox"))
+        said = await feed.says_orders(1)
+
+        assert ids(await feed.page()) == said
+
+
+async def test_a_feed_is_read_page_by_page_to_its_end(feed: Feed) -> None:
+    said = [*await feed.says_orders(3), *await feed.says_orders(2)]
+
+    pages = [await feed.page(limit=2)]
+    while pages[-1]["next"] != pages[-1]["end"]:
+        pages.append(await feed.page(limit=2, after=pages[-1]["next"]))
+
+    assert [ids(page) for page in pages] == [said[:2], said[2:4], said[4:]]

@@ -1,0 +1,177 @@
+"""Four ways in which the road to a customer loses an order, and what of it arrives nevertheless.
+
+As a program it counts what each of them loses without the pull: python -m tests.support.losses 3 [case ...]
+"""
+
+import asyncio
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.eventually import eventually
+from tests.support.shop import Customer, Order, Shop
+from tests.support.system import RealSystem, build
+
+QUEUE = "/api/queues/%2F/notification-OrderCreated/contents"
+GUEST = ("guest", "guest")
+STRAGGLERS = 20.0
+"""Seconds that an event which is still on its way has, where nobody pulls it."""
+
+Case = Callable[[RealSystem, Shop], Awaitable[list[Order]]]
+
+
+@asynccontextmanager
+async def open_shop(system: RealSystem) -> AsyncIterator[Shop]:
+    """Open the shop of a system."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield Shop(system, client)
+
+
+async def the_consumer_comes_late(system: RealSystem, shop: Shop) -> list[Order]:
+    """Let the notification service start for the first time when all has been published."""
+    await asyncio.to_thread(system.start_broker)
+    system.sidecars["order"].start()
+    system.apps["order"].start()
+    orders = await place(shop, 20)
+    await are_published(system, orders)
+    system.sidecars["notification"].start()
+    system.apps["notification"].start()
+    return orders
+
+
+async def the_broker_is_late(system: RealSystem, shop: Shop) -> list[Order]:
+    """Let the broker start when all has been ordered."""
+    system.start_apps()
+    system.start_sidecars()
+    orders = await place(shop, 20)
+    await asyncio.to_thread(system.start_broker)
+    return orders
+
+
+async def the_queue_is_purged(system: RealSystem, shop: Shop) -> list[Order]:
+    """Let the broker forget what it keeps for the notification service."""
+    sidecar = system.sidecars["notification"]
+    await asyncio.to_thread(sidecar.stop)
+    orders = await place(shop, 20)
+    await are_published(system, orders)
+    purged = await shop.http.delete(f"{system.own.page}{QUEUE}", auth=GUEST)
+    assert purged.status_code == 204
+    sidecar.start()
+    return orders
+
+
+async def the_app_is_dead(system: RealSystem, shop: Shop) -> list[Order]:
+    """Let four customers order for a quarter of a minute while the notification service is dead."""
+    app = system.apps["notification"]
+    app.kill_for_good()
+    orders = await place(shop, 200, at_once=4, pause=0.3)
+    await are_published(system, orders)
+    app.start()
+    return orders
+
+
+LATE: dict[str, Case] = {
+    case.__name__: case for case in (the_consumer_comes_late, the_broker_is_late)
+}
+"""Cases that start the system themselves."""
+RUNNING: dict[str, Case] = {
+    case.__name__: case for case in (the_queue_is_purged, the_app_is_dead)
+}
+"""Cases that a running system meets."""
+
+
+async def place(
+    shop: Shop, number: int, *, at_once: int = 4, pause: float = 0.0
+) -> list[Order]:
+    """Place so many orders, by so many customers at once who rest between two orders."""
+
+    async def one_customer(first: int) -> list[Order]:
+        placed = []
+        for each in range(first, number, at_once):
+            placed.append(await shop.orders(f"Customer {each}", deadline=60))
+            await asyncio.sleep(pause)
+        return placed
+
+    found = await asyncio.gather(*(one_customer(first) for first in range(at_once)))
+    return [order for placed in found for order in placed]
+
+
+async def are_published(system: RealSystem, orders: Sequence[Order]) -> None:
+    """Wait until the broker has said of each order that it has it."""
+    file = system.system.state / "order.db"
+    statement = "SELECT count(*) FROM outbox WHERE state <> 'PUBLISHED'"
+
+    async def published() -> bool:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute(statement).fetchone() == (0,))
+
+    await eventually(published, f"{len(orders)} orders are published", 60)
+
+
+async def shown(shop: Shop, service: str) -> dict[str, dict[str, Any]]:
+    """Give all that a service lists, by order."""
+    url = f"{shop.system.system.invoke_url(service)}/api/{service}"
+    found: dict[str, dict[str, Any]] = {}
+    cursor: dict[str, str] | None = {}
+    while cursor is not None:
+        answer = await shop.http.get(url, params={"limit": "200", **cursor})
+        page = answer.json() if answer.status_code == 200 and answer.content else {}
+        found |= {each["orderId"]: each for each in page.get("items", [])}
+        cursor = {"cursor": page["next"]} if page.get("next") else None
+    return found
+
+
+async def are_all_notified(shop: Shop, orders: Sequence[Order]) -> None:
+    """Wait until each order shows that its customer was told; see that each was told once."""
+
+    async def all_sent() -> bool:
+        there = await shown(shop, "order")
+        states = [there.get(order.id, {}).get("notification", {}) for order in orders]
+        return all(state.get("state") == "SENT" for state in states)
+
+    await eventually(all_sent, f"{len(orders)} orders show that they are SENT", 60)
+    assert set(lines(shop, orders).values()) == {1}
+    rows = await shown(shop, "notification")
+    assert {rows[order.id]["state"] for order in orders} == {"SENT"}
+
+
+def lines(shop: Shop, orders: Sequence[Order]) -> Counter[str]:
+    """Count the lines that were printed about each order."""
+    said = shop.system.apps["notification"].said()
+    return Counter({order.id: said.count(order.id) for order in orders})
+
+
+async def count_losses(case: str) -> str:
+    """Run a case without the pull; say what was lost."""
+    with tempfile.TemporaryDirectory() as folder:
+        system = build(Path(folder), pulls=False)
+        try:
+            async with open_shop(system) as shop:
+                if case in RUNNING:
+                    await asyncio.to_thread(system.start_broker)
+                    system.start_sidecars()
+                    system.start_apps()
+                    await system.is_ready()
+                orders = await (LATE | RUNNING)[case](system, shop)
+                await system.is_ready()
+                await Customer(shop).is_notified(await shop.orders("Last"), 60)
+                await asyncio.sleep(STRAGGLERS)
+                told = lines(shop, orders)
+        finally:
+            await asyncio.to_thread(system.stop)
+    lost = sum(not count for count in told.values())
+    return f"{case}: {lost} of {len(orders)} lost, {sum(told.values())} lines"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:] or LATE | RUNNING:
+        for _ in range(int(sys.argv[1])):
+            sys.stdout.write(f"{asyncio.run(count_losses(name))}\n")
+            sys.stdout.flush()
