@@ -5,7 +5,14 @@ from typing import Annotated, Generic, TypeVar
 
 from email_validator import EmailNotValidError, validate_email
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -79,5 +86,9 @@ def _deliverable(address: str) -> str:
     return str(checked.ascii_email)
 
 
-Address = Annotated[str, AfterValidator(_deliverable)]
+Address = Annotated[
+    str,
+    AfterValidator(_deliverable),
+    WithJsonSchema({"type": "string", "format": "email"}),
+]
 """One e-mail address, its domain as DNS has it; whether it takes mail is not asked."""

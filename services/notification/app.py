@@ -20,7 +20,7 @@ class Settings(ServiceSettings):
     database_url: DatabaseUrl = "sqlite+aiosqlite:///.local/notification.db"
     # The output binding that sends mail: components/email.yaml.
     email_name: str = Field("email", min_length=1)
-    # A mail of which nobody knows whether it was sent: send it again, or hold it for an operator.
+    # A mail of which nobody knows whether it was sent: send it once more, or hold it for an operator.
     unknown_mail: Policy = "resend"
 
 

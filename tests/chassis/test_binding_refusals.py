@@ -38,6 +38,7 @@ def test_what_may_have_been_sent_is_not_refused(message: str) -> None:
         # As Go 1.26 writes a reply, and as older ones did.
         (f'{MAILED}550 "no such user"', True),
         (f"{MAILED}550 no such user", True),
+        (f'{MAILED}530 "5.7.0 Authentication required"', False),
         (f"{MAILED}451 try later; the user 550 is away", False),
         (f"{FAILED}dial tcp: lookup mail.invalid: no such host", False),
         (f"{FAILED}dial tcp 127.0.0.1:1: i/o timeout", False),

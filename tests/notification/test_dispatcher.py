@@ -11,6 +11,7 @@ from services.notification.model import Channel, State
 from services.notification.outcomes import (
     LEASE,
     LONGEST_WAIT,
+    Policy,
     claim,
     fence,
     mark_sent,
@@ -97,17 +98,22 @@ async def test_what_a_dead_process_was_sending_is_settled_by_the_next(
     assert await room.said(order) == [*said, ("SENT", len(said) + 1)]
 
 
-async def test_a_late_answer_counts_until_it_is_tried_again(room: MailRoom) -> None:
+@pytest.mark.parametrize(
+    ("policy", "settled"), [("resend", "UNKNOWN"), ("hold", "HELD")]
+)
+async def test_a_late_answer_counts_until_it_is_tried_again(
+    room: MailRoom, policy: Policy, settled: str
+) -> None:
     order = await room.is_asked()
     async with room.database.write() as session:
         claimed = await claim(session, room.database.owner, Channel.EMAIL, 1)
-    await room.mailing().reclaim()
+    await room.mailing(policy).reclaim()
 
     async with room.database.write() as session:
         late = await mark_sent(session, fence(room.database.owner, claimed))
 
     assert [each.order_id for each in late] == [order]
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.said(order) == [(settled, 1), ("SENT", 2)]
     await room.time_passes()
     await room.mailing().step()
     assert room.mailbox.mails == []

@@ -185,11 +185,15 @@ def serving(mailbox: Mailbox, port: int) -> Iterator[None]:
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(_hang_up(mailbox), controller.loop).result()
+        hang_up = _hang_up(mailbox, controller.server)
+        asyncio.run_coroutine_threadsafe(hang_up, controller.loop).result()
         controller.stop()
 
 
-async def _hang_up(mailbox: Mailbox) -> None:
+async def _hang_up(mailbox: Mailbox, server: asyncio.AbstractServer | None) -> None:
+    assert server
+    server.close()
+    await asyncio.sleep(0.01)  # whoever was let in is there after a turn or two
     while mailbox.open:
         for transport in [*mailbox.open]:
             cast("asyncio.Transport", transport).abort()

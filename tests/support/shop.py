@@ -86,7 +86,10 @@ class Customer:
         url = f"{self.shop.system.system.invoke_url('order')}/api/order/{order.id}"
 
         async def shown() -> dict[str, str] | None:
-            notification = (await self.shop.http.get(url)).json()["notification"]
+            answer = await self.shop.http.get(url)
+            if answer.status_code != 200 or not answer.content:
+                return None
+            notification: dict[str, str] = answer.json()["notification"]
             return notification if notification["state"] == state else None
 
         return await eventually(shown, f"{order.customer} sees {state}")
@@ -97,6 +100,7 @@ class Customer:
 
         async def reason() -> str | None:
             answer = await self.shop.http.get(url)
-            return answer.json()["reason"] if answer.status_code == 200 else None
+            is_there = answer.status_code == 200 and answer.content
+            return answer.json()["reason"] if is_there else None
 
         return await eventually(reason, f"{order.customer} is told why")
