@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from chassis.ids import uuid7
 from contracts.event import Event, Timestamp
+
+# As long, and as large, as the columns are in which they are kept.
+Word = Annotated[StrictStr, Field(max_length=200)]
+Count = Annotated[StrictInt, Field(ge=0, lt=2**31)]
 
 
 class CloudEvent(BaseModel):
@@ -17,21 +28,36 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"] = "1.0"
-    id: StrictStr = Field(min_length=1, max_length=200)
-    source: StrictStr
-    type: StrictStr
-    subject: StrictStr
+    id: Word = Field(min_length=1)
+    source: Word
+    type: Word
+    subject: Word
     time: Timestamp
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: StrictStr
+    dataschema: Word
     # Dapr makes new ones for each publish where `traceid` is absent, and daprd before 1.18.3 crashes
     # where it is not a string: so both are there, and both are strings.
-    traceid: StrictStr
-    traceparent: StrictStr
-    correlationid: StrictStr
-    causationid: StrictStr
-    aggregateversion: int
+    traceid: Word
+    traceparent: Word
+    correlationid: Word
+    causationid: Word
+    aggregateversion: Count
     data: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        # PostgreSQL has no room for this one character in any text.
+        if _has_nul(self.model_dump()):
+            raise ValueError("it contains a NUL character")
+        return self
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return _has_nul([*value, *value.values()])
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 @dataclass(frozen=True)

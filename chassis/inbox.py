@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
 from chassis.database import Database, Utc
-from chassis.dead_letter import LARGEST, bury
+from chassis.dead_letter import LARGEST, bury, in_one_line
 from chassis.errors import Rejected
 from contracts.event import Event
 
@@ -53,6 +53,9 @@ class Unprocessable(Exception):
 
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What will be no other at the next attempt; everything else is tried again."""
+
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE of values that do not fit where they are to go."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ async def keep(database: Database, where: str, body: bytes, reason: str) -> Stat
     except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
         _log.exception("a dead letter of %s could not be kept", where)
         return Status.RETRY
-    _log.error("%s: a dead letter is kept: %s", where, reason)
+    _log.error("%s: a dead letter is kept: %s", where, in_one_line(reason))
     return Status.SUCCESS
 
 
@@ -105,8 +108,22 @@ async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) ->
     """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
     envelope, event = parse(reaction.event, body)
     if is_new := await claim(session, reaction.name, envelope):
-        await reaction.act(event, envelope, session)
+        await react(session, reaction, envelope, event)
     return is_new
+
+
+async def react(
+    session: AsyncSession, reaction: Reaction[E], envelope: CloudEvent, event: E
+) -> None:
+    """Let the reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
+    try:
+        await reaction.act(event, envelope, session)
+        await session.flush()
+    except DBAPIError as error:
+        # What PostgreSQL says of values that it cannot keep, SQLAlchemy does not call a DataError.
+        if str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+            raise DataError(None, None, error.orig or error) from error
+        raise
 
 
 async def refuse(
@@ -130,7 +147,7 @@ async def refuse(
     _log.error(
         "%s cannot take an event in; it is kept as a dead letter: %s",
         reaction.name,
-        error,
+        in_one_line(str(error)),
     )
 
 
