@@ -169,10 +169,10 @@ def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
     what, where = expected.dataschema(), f"/{expected.source}"
     if (envelope.type, envelope.dataschema) != (expected.topic(), what):
         raise Unprocessable(
-            f"{envelope.dataschema} was delivered where {what} is expected"
+            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
         )
     if envelope.source != where:
-        raise Unprocessable(f"it comes from {envelope.source}, and not from {where}")
+        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
 
 
 def _envelope(body: bytes) -> CloudEvent | None:
