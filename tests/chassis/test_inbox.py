@@ -155,7 +155,7 @@ async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_
     assert sorted(taken) == sorted([(first["id"],), ("another",)])
 
 
-class Refusing(Exception):  # noqa: N818 - what a driver raises
+class Refusing(Exception):
     """What PostgreSQL answers, as its driver says it."""
 
     def __init__(self, sqlstate: str) -> None:
