@@ -1,6 +1,5 @@
 """Who may call what is not for customers: the sidecar its own routes, and the other services the feed."""
 
-import os
 import re
 import secrets
 import sys
@@ -14,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import Rejected, problem
+from chassis.settings import EX_CONFIG
 
 _A_SECRET = re.compile(r"[!-~]+")
 """What can be sent in a header as it is: ASCII, without spaces."""
@@ -102,4 +102,4 @@ def _make(file: Path) -> None:
 
 def _give_up(file: Path, why: str) -> NoReturn:
     sys.stderr.write(f"The setting FEED_SECRET_FILE is wrong: {why} (it is {file}).\n")
-    sys.exit(os.EX_CONFIG)
+    sys.exit(EX_CONFIG)

@@ -129,15 +129,9 @@ async def test_dead_letters_of_one_state_are_listed_alone(
     opened, (tried, _) = await kept(notification, b"-"), await kept_event(notification)
     await replay(notification, tried)
 
-    states = {
-        state: [
-            each["id"]
-            for each in (await listed(notification, f"?state={state}"))["items"]
-        ]
-        for state in (OPEN, REPLAYED)
-    }
-
-    assert states == {OPEN: [opened], REPLAYED: [tried]}
+    for state, letter in ((OPEN, opened), (REPLAYED, tried)):
+        (shown,) = (await listed(notification, f"?state={state}"))["items"]
+        assert shown["id"] == letter
 
 
 @pytest.mark.parametrize(
