@@ -142,7 +142,7 @@ async def test_what_is_forged_does_not_take_the_place_of_what_is_genuine(
 
 
 async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key(
-    notification: Service,
+    notification: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = order_created()
     second = {**first, "id": "another"}
@@ -150,6 +150,8 @@ async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_
     for each in (first, second, second):
         assert await deliver(notification, each) == "SUCCESS"
 
+    (said,) = [each for each in caplog.messages if "dead letter" in each]
+    assert said.isprintable()
     assert await rows(notification, dead_letter.c.event_id) == [("another",)]
     taken = await rows(notification, inbox.c.event_id)
     assert sorted(taken) == sorted([(first["id"],), ("another",)])
