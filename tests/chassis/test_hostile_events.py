@@ -124,7 +124,8 @@ async def test_what_can_never_be_taken_in_is_one_dead_letter_and_stops_nothing(
     assert await rows(notification, inbox.c.event_id) == []
     columns = (dead_letter.c.body, dead_letter.c.reason, dead_letter.c.event_id)
     letters = await rows(notification, *columns)
-    assert [body for body, _, _ in letters] == [kept(each) for each in REFUSED.values()]
+    bodies = sorted(body for body, _, _ in letters)
+    assert bodies == sorted(kept(each) for each in REFUSED.values())
     assert all(reason.isprintable() and not held for _, reason, held in letters)
     assert await deliver(notification, order_created(), route) == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1
