@@ -2,20 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from chassis.ids import uuid7
 from contracts.event import Event, Timestamp
 
-
-def _keepable(text: str) -> str:
-    # The inbox keeps it, and PostgreSQL has no such character.
-    if "\0" in text:
-        raise ValueError("must not contain the character NUL")
-    return text
+# As long, and as large, as the columns are in which they are kept.
+Word = Annotated[StrictStr, Field(max_length=200)]
+Count = Annotated[StrictInt, Field(ge=0, lt=2**31)]
 
 
 class CloudEvent(BaseModel):
@@ -24,23 +28,36 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"] = "1.0"
-    id: Annotated[StrictStr, AfterValidator(_keepable)] = Field(
-        min_length=1, max_length=200
-    )
-    source: StrictStr
-    type: StrictStr
-    subject: StrictStr
+    id: Word = Field(min_length=1)
+    source: Word
+    type: Word
+    subject: Word
     time: Timestamp
     datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: StrictStr
+    dataschema: Word
     # Dapr makes new ones for each publish where `traceid` is absent, and daprd before 1.18.3 crashes
     # where it is not a string: so both are there, and both are strings.
-    traceid: StrictStr
-    traceparent: StrictStr
-    correlationid: StrictStr
-    causationid: StrictStr
-    aggregateversion: int = Field(le=2**31 - 1)
+    traceid: Word
+    traceparent: Word
+    correlationid: Word
+    causationid: Word
+    aggregateversion: Count
     data: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        # PostgreSQL has no room for this one character in any text.
+        if _has_nul(self.model_dump()):
+            raise ValueError("it contains a NUL character")
+        return self
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return _has_nul([*value, *value.values()])
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,11 @@ def announce(session: AsyncSession, name: str) -> None:
     session.info["announced"].add(name)
 
 
+def keep_quiet(session: AsyncSession) -> None:
+    """Wake nobody when this session's transaction is committed: what was announced was taken back."""
+    session.info["announced"].clear()
+
+
 async def _write(request: Request) -> AsyncIterator[AsyncSession]:
     async with request.app.state.database.write() as session:
         yield session

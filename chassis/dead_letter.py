@@ -29,6 +29,9 @@ class State(StrEnum):
 LARGEST = 64 * 1024
 """Bytes of a body that are kept: ours are a fiftieth of it, and a table is no place for a flood."""
 
+LONGEST_REASON = 1000
+"""Characters of a reason that are kept: what was sent may be quoted in it."""
+
 metadata = MetaData()
 dead_letter = Table(
     "dead_letter",
@@ -47,6 +50,15 @@ dead_letter = Table(
 )
 
 
+def in_one_line(text: str) -> str:
+    """Write a text so that every log and every database takes it: printable, in one line, and not long."""
+    shown = (
+        c if c.isprintable() else " " if c.isspace() else f"\\x{ord(c):02x}"
+        for c in text
+    )
+    return " ".join("".join(shown).split())[:LONGEST_REASON]
+
+
 async def bury(
     session: AsyncSession,
     reaction: str,
@@ -55,8 +67,7 @@ async def bury(
     event_id: str | None = None,
 ) -> None:
     """Keep what a reaction cannot take in; `event_id` where this letter holds its key in the inbox."""
-    cut = len(body) > LARGEST
-    reason = reason.replace("\0", "\\0")  # PostgreSQL has no such character
+    cut, reason = len(body) > LARGEST, in_one_line(reason)
     row = {
         "reaction": reaction,
         "reason": f"{reason} (cut off: it has {len(body)} bytes)" if cut else reason,

@@ -3,18 +3,21 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import ReadSession, WriteSession
+from chassis.database import ReadSession, WriteSession, keep_quiet
 from chassis.dead_letter import State, dead_letter
 from chassis.errors import Rejected
-from chassis.inbox import PERMANENT, AnyReaction, claim, parse
+from chassis.inbox import PERMANENT, AnyReaction, claim, parse, react
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
+
+LAST = 2**63 - 1
+"""The largest number that the databases can be asked for."""
 
 Outcome = Literal["taken in", "was taken in before"]
 
@@ -103,6 +106,7 @@ async def replay(
         raise StillFails(str(error)) from error
     if dry_run:
         await attempt.rollback()
+        keep_quiet(session)
     else:
         await _close(session, letter_id)
     outcome: Outcome = "taken in" if is_new else "was taken in before"
@@ -115,15 +119,14 @@ async def _act(session: AsyncSession, reaction: AnyReaction, letter: Row[Any]) -
     holds = letter.event_id == envelope.id
     is_new = holds or await claim(session, reaction.name, envelope)
     if is_new:
-        await reaction.act(event, envelope, session)
-        await session.flush()
+        await react(session, reaction, envelope, event)
     return is_new
 
 
 async def _open_letter(session: AsyncSession, letter_id: int) -> Row[Any]:
     # Locked: two who try one again at the same time take turns, and the second finds it closed.
     mine = select(dead_letter).where(dead_letter.c.id == letter_id).with_for_update()
-    letter = (await session.execute(mine)).first()
+    letter = (await session.execute(mine)).first() if 0 < letter_id <= LAST else None
     if letter is None:
         raise DeadLetterNotFound(f"There is no dead letter {letter_id}.")
     if letter.state != State.OPEN:
@@ -143,7 +146,7 @@ async def get_dead_letters(
     state: State | None = None,
     limit: Limit = 50,
     cursor: Annotated[
-        int | None, Query(description="`next` of the page before")
+        int | None, Query(ge=0, le=LAST, description="`next` of the page before")
     ] = None,
 ) -> Page[DeadLetter]:
     """List dead letters, newest first.
@@ -158,7 +161,7 @@ async def get_dead_letters(
     responses=refusals(DeadLetterNotFound, NotReplayable, StillFails),
 )
 async def post_replay(
-    id: Annotated[int, Path(le=2**63 - 1)],  # noqa: A002 - its name on the wire
+    id: int,  # noqa: A002 - its name on the wire
     request: Request,
     session: WriteSession,
     dryRun: bool = False,  # noqa: FBT001, FBT002, N803

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
 from chassis.database import Database, Utc
-from chassis.dead_letter import LARGEST, bury
+from chassis.dead_letter import LARGEST, bury, in_one_line
 from chassis.errors import Rejected
 from contracts.event import Event
 
@@ -53,6 +53,9 @@ class Unprocessable(Exception):
 
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What will be no other at the next attempt; everything else is tried again."""
+
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE of values that do not fit where they are to go."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +100,37 @@ async def keep(database: Database, where: str, body: bytes, reason: str) -> Stat
     except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
         _log.exception("a dead letter of %s could not be kept", where)
         return Status.RETRY
-    _log.error("%s: a dead letter is kept: %s", where, reason)
+    _log.error("%s: a dead letter is kept: %s", where, in_one_line(reason))
     return Status.SUCCESS
 
 
 async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) -> bool:
     """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
     envelope, event = parse(reaction.event, body)
-    try:
-        if is_new := await claim(session, reaction.name, envelope):
-            await reaction.act(event, envelope, session)
-            await session.flush()
-    except StatementError as error:
-        if _is_about_a_value(error):
-            raise Unprocessable(
-                f"no database holds what it says: {error.orig}"
-            ) from error
-        raise
+    if is_new := await claim(session, reaction.name, envelope):
+        await react(session, reaction, envelope, event)
     return is_new
 
 
+async def react(
+    session: AsyncSession, reaction: Reaction[E], envelope: CloudEvent, event: E
+) -> None:
+    """Let the reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
+    try:
+        await reaction.act(event, envelope, session)
+        await session.flush()
+    except StatementError as error:
+        if _is_about_a_value(error):
+            raise DataError(None, None, error.orig or error) from error
+        raise
+
+
 def _is_about_a_value(error: StatementError) -> bool:
-    # A character or a length that PostgreSQL does not take (its driver tells by the SQLSTATE alone), or a
-    # value that could not even be sent: of every database the same event says the same again.
+    # What PostgreSQL says of values that it cannot keep, SQLAlchemy does not call a DataError; and some
+    # cannot even be sent. Of every database the same event says the same again.
     if isinstance(error, DBAPIError):
-        return str(getattr(error.orig, "sqlstate", None)).startswith("22")
+        state = str(getattr(error.orig, "sqlstate", ""))
+        return state.startswith(DATA_EXCEPTION)
     return isinstance(error.orig, ArithmeticError | ValueError)
 
 
@@ -146,7 +155,7 @@ async def refuse(
     _log.error(
         "%s cannot take an event in; it is kept as a dead letter: %s",
         reaction.name,
-        error,
+        in_one_line(str(error)),
     )
 
 
@@ -168,10 +177,10 @@ def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
     what, where = expected.dataschema(), f"/{expected.source}"
     if (envelope.type, envelope.dataschema) != (expected.topic(), what):
         raise Unprocessable(
-            f"{envelope.dataschema} was delivered where {what} is expected"
+            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
         )
     if envelope.source != where:
-        raise Unprocessable(f"it comes from {envelope.source}, and not from {where}")
+        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
 
 
 def _envelope(body: bytes) -> CloudEvent | None:

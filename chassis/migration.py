@@ -4,6 +4,7 @@ To write a migration after a change of a model: python -m chassis.migration orde
 """
 
 import asyncio
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def upgrade(service: str, url: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{file}.migration.lock").open("ab") as lock:
         _wait_for(lock)
+        # Opened here first: where that fails, aiosqlite's thread would outlive its loop, and complain.
+        sqlite3.connect(file).close()
         command.upgrade(configuration(service, url), "head")
 
 

@@ -1,16 +1,22 @@
 """Who may call what is not for customers: the sidecar its own routes, and the other services the feed."""
 
-import os
+import re
 import secrets
+import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from tempfile import NamedTemporaryFile
+from typing import Annotated, NoReturn
 
 from fastapi import Header, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import Rejected, problem
+from chassis.settings import EX_CONFIG
+
+_A_SECRET = re.compile(r"[!-~]+")
+"""What can be sent in a header as it is: ASCII, without spaces."""
 
 
 class NotTheSidecar(Rejected):
@@ -68,14 +74,32 @@ def _is_same(given: str, expected: str) -> bool:
 
 
 def shared_secret(file: Path) -> str:
-    """Give the secret in this file; where there is no such file, whoever comes first makes one."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(32))
+    """Give the secret in this file; where there is no such file, whoever comes first makes one.
+
+    Ends the process with a sentence where the file cannot be used.
+    """
+    try:
+        if not file.exists():
+            _make(file)
+        secret = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        _give_up(file, f"{type(error).__name__}, {getattr(error, 'strerror', '')}")
+    if not _A_SECRET.fullmatch(secret):
+        _give_up(file, "there is no secret in it; remove it, and a new one is made")
+    return secret
+
+
+def _make(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Its mode is 0600 from the beginning.
+    with NamedTemporaryFile("w", dir=file.parent, prefix=f"{file.name}.") as draft:
+        draft.write(secrets.token_urlsafe(32))
+        draft.flush()
         # A link is made whole or not at all, and not where another service has made one meanwhile.
         with suppress(FileExistsError):
-            file.hardlink_to(draft)
-        draft.unlink()
-    return file.read_text().strip()
+            file.hardlink_to(draft.name)
+
+
+def _give_up(file: Path, why: str) -> NoReturn:
+    sys.stderr.write(f"The setting FEED_SECRET_FILE is wrong: {why} (it is {file}).\n")
+    sys.exit(EX_CONFIG)

@@ -1,8 +1,6 @@
 """What every service is made of: an app with its database, its sidecar, its doors and its manners."""
 
 import asyncio
-import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +14,6 @@ from chassis import (
     errors,
     feed,
     health,
-    migration,
     openapi,
 )
 from chassis.database import Database
@@ -28,9 +25,8 @@ from chassis.request_guard import RequestGuard
 from chassis.security import SidecarGuard, shared_secret
 from chassis.settings import ServiceSettings
 from chassis.sidecar import Sidecar
+from chassis.start import Start, migrate
 from chassis.subscriptions import Subscriptions, read_tuning
-
-_log = logging.getLogger(__name__)
 
 HOW_TO_CALL = (
     "Through Dapr, each path has `/v1.0/invoke/{name}/method` before it. Whatever is wrong with a request is "
@@ -92,7 +88,7 @@ def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await _migrate(parts)
+        await migrate(parts.name, parts.database.url)
         try:
             async with parts.sidecar, _running(loops) as app.state.tasks:
                 yield
@@ -111,19 +107,11 @@ def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:
     app.state.needs = frozenset()
     app.add_middleware(RequestGuard)
     app.add_middleware(SidecarGuard, token=parts.settings.token)
+    app.add_middleware(Start)
     errors.install(app)
     openapi.install(app)
     documentation.install(app)
     return app
-
-
-async def _migrate(parts: Parts) -> None:
-    try:
-        await asyncio.to_thread(migration.upgrade, parts.name, parts.database.url)
-    except errors.DATABASE_AWAY as error:
-        # Whoever keeps this process running starts it again; until then there is nothing to serve.
-        _log.error("the database cannot be used: %s", str(error).split("\n")[0])
-        raise SystemExit(os.EX_TEMPFAIL) from error
 
 
 @asynccontextmanager

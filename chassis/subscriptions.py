@@ -1,7 +1,6 @@
 """Which reaction hears which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it."""
 
 import base64
-import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -90,14 +89,14 @@ def _unwrapped(body: bytes) -> bytes:
     # With rawPayload, daprd puts the bytes as they were into an envelope of its own.
     try:
         return base64.b64decode(json.loads(body)["data_base64"], validate=True)
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return body
 
 
 def _type_of(body: bytes) -> object:
     try:
         event = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event.get("type") if isinstance(event, dict) else None
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -21,6 +22,13 @@ def rfc3339(moment: datetime) -> str:
     )
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is before the year 1 or after 9999 in UTC") from error
+
+
 _JSON_SCHEMA = {
     "type": "string",
     "format": "date-time",
@@ -29,6 +37,7 @@ _JSON_SCHEMA = {
 
 Timestamp = Annotated[
     AwareDatetime,
+    AfterValidator(_in_utc),
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema(_JSON_SCHEMA, mode="serialization"),
 ]

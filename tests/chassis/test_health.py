@@ -22,6 +22,7 @@ from chassis.sidecar import Sidecar
 from services.notification import app as notification_app
 from services.order import app as order_app
 from tests.support.services import Service, running
+from tests.support.sockets import closed_port
 
 PUBSUB = {"name": "pubsub", "type": "pubsub.rabbitmq", "version": "v1"}
 SUBSCRIPTIONS = [
@@ -96,13 +97,6 @@ async def is_ready(asked: Service) -> None:
     answer = await asked.http.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
-
-
-def closed_port() -> int:
-    """Give a port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_service_that_has_all_it_needs_is_ready(order: Service) -> None:

@@ -2,51 +2,19 @@
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from chassis.cloud_event import Cause, envelop
 from chassis.dead_letter import dead_letter
-from chassis.inbox import inbox
+from chassis.inbox import Reaction, inbox, take_in
+from contracts.notification_failed import NotificationFailed
+from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
+from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
-
-CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-    """Make an OrderCreated as it arrives, with these attributes changed."""
-    order_id = uuid4()
-    data = {
-        "orderId": str(order_id),
-        "customerName": "Jane Doe",
-        "createdAt": "2026-01-31T08:15:30.123Z",
-    }
-    event = OrderCreated.model_validate(data)
-    envelope = envelop(
-        event, service="order", subject=order_id, cause=Cause(CAUSE)
-    ).model_dump(mode="json")
-    return {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
-
-
-async def deliver(service: Service, body: dict[str, Any] | bytes) -> str:
-    """Deliver as Dapr does; give the status that the app answers."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/cloudevents+json"}
-    answer = await service.http.post(
-        "/events/OrderCreated", content=content, headers=headers
-    )
-    assert answer.status_code == 200
-    return str(answer.json()["status"])
-
-
-async def rows(service: Service, *columns: Any) -> list[Any]:  # noqa: ANN401 - any columns
-    """Select these columns."""
-    async with service.database.read() as session:
-        return list((await session.execute(select(*columns))).all())
 
 
 async def test_an_event_makes_a_notification(notification: Service) -> None:
@@ -88,6 +56,15 @@ async def test_an_event_that_is_delivered_twice_makes_one_notification(
             order_created(type="OrderShipped", dataschema="urn:x"),
             "urn:x",
             id="another event",
+        ),
+        pytest.param(
+            order_created(source="/notification"),
+            "'/notification'",
+            id="another sender",
+        ),
+        pytest.param(order_created(source="Order"), "'Order'", id="no sender of ours"),
+        pytest.param(
+            order_created(type="OrderShipped"), "OrderShipped", id="another type"
         ),
         pytest.param(
             order_created(dataschema="urn:contract:OrderCreated:2"),
@@ -142,6 +119,83 @@ async def test_trouble_with_the_database_brings_the_event_back(
         await session.execute(text("ALTER TABLE away RENAME TO inbox"))
     assert await deliver(notification, event) == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1
+
+
+async def test_what_is_forged_does_not_take_the_place_of_what_is_genuine(
+    notification: Service,
+) -> None:
+    """Anybody who reaches the broker may send an event with the id of one that is still to come."""
+    genuine = order_created()
+    forged = [
+        {**genuine, "data": {}},
+        {**genuine, "source": "/forger"},
+        {**genuine, "type": "OrderShipped"},
+        {**genuine, "traceparent": "a\0b"},
+    ]
+
+    for each in (*forged, genuine):
+        assert await deliver(notification, each) == "SUCCESS"
+
+    assert await rows(notification, Notification.caused_by) == [(genuine["id"],)]
+    held = await rows(notification, dead_letter.c.event_id)
+    assert held == [(None,)] * len(forged)
+
+
+async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key(
+    notification: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = order_created()
+    second = {**first, "id": "another"}
+
+    for each in (first, second, second):
+        assert await deliver(notification, each) == "SUCCESS"
+
+    (said,) = [each for each in caplog.messages if "dead letter" in each]
+    assert said.isprintable()
+    assert await rows(notification, dead_letter.c.event_id) == [("another",)]
+    taken = await rows(notification, inbox.c.event_id)
+    assert sorted(taken) == sorted([(first["id"],), ("another",)])
+
+
+class Refusing(Exception):
+    """What PostgreSQL answers, as its driver says it."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("refused")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "status", "kept"),
+    [
+        pytest.param("22001", "SUCCESS", 1, id="a text that is too long"),
+        pytest.param("22021", "SUCCESS", 1, id="a character that is none"),
+        pytest.param("40001", "RETRY", 0, id="transactions that collide"),
+        pytest.param("57P03", "RETRY", 0, id="a server that is starting"),
+    ],
+)
+async def test_postgresqls_answer_tells_whether_an_event_may_be_taken_in_later(
+    notification: Service, sqlstate: str, status: str, kept: int
+) -> None:
+    async def react(*_: object) -> None:
+        raise DBAPIError("INSERT", None, Refusing(sqlstate))
+
+    body = json.dumps(order_created()).encode()
+    told = await take_in(notification.database, Reaction(OrderCreated, react), body)
+
+    assert told == status
+    assert len(await rows(notification, dead_letter.c.id)) == kept
+
+
+async def test_the_names_of_the_order_services_reactions_are_kept(
+    order: Service,
+) -> None:
+    """A reaction's name is data here too; what they hear is pulled, and nothing is subscribed to."""
+    assert {name: each.event for name, each in order.app.state.reactions.items()} == {
+        "show_notification_on_notification_sent": NotificationSent,
+        "show_notification_on_notification_failed": NotificationFailed,
+    }
+    assert (await order.http.get("/dapr/subscribe")).json() == []
 
 
 async def test_the_names_of_the_reactions_are_kept(notification: Service) -> None:

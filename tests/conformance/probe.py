@@ -1,5 +1,6 @@
 """The app behind the sidecar in this suite: it records what is delivered, and answers what it is told to."""
 
+import base64
 import json
 import socket
 import threading
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 from tests.conformance import asked
 
 PUBSUB, TOPIC, ROUTE = "pubsub", "Probed", "/events/Probed"
+WATCHED, DEAD = "Watched", "probe-dead-letter"
+"""A topic with a dead-letter topic, and that one, which is read raw."""
 TUNING = {"queueType": "quorum"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -30,9 +33,22 @@ class Delivery:
     content_type: str
 
 
+@dataclass(frozen=True)
+class Watched:
+    """One delivery of whatever the broker had: its topic, its bytes, and their declared type."""
+
+    topic: str
+    body: bytes
+    content_type: str
+
+
 @dataclass
 class Probe:
-    """An app with one subscription; `answers` are an event's next ones, and after them it is SUCCESS."""
+    """An app with three subscriptions; `answers` are an event's next ones, and after them it is SUCCESS.
+
+    `watched` is what came on the topic with a dead-letter topic and on that one, in its order, and `told` are
+    the next answers by topic and bytes.
+    """
 
     app: FastAPI = field(default_factory=FastAPI)
     deliveries: dict[str, list[Delivery]] = field(
@@ -41,11 +57,24 @@ class Probe:
     answers: dict[str, deque[Response]] = field(
         default_factory=lambda: defaultdict(deque)
     )
+    watched: list[Watched] = field(default_factory=list)
+    told: dict[tuple[str, bytes], deque[Response]] = field(
+        default_factory=lambda: defaultdict(deque)
+    )
 
     def __post_init__(self) -> None:
         """Subscribe as chassis/subscriptions.py does."""
         subscribe = DaprApp(self.app).subscribe
         subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._take)
+        subscribe(
+            PUBSUB,
+            WATCHED,
+            metadata=TUNING,
+            route=f"/events/{WATCHED}",
+            dead_letter_topic=DEAD,
+        )(self._watch)
+        raw = {**TUNING, "rawPayload": "true"}
+        subscribe(PUBSUB, DEAD, metadata=raw, route=f"/events/{DEAD}")(self._watch)
         self.app.add_api_route("/healthz", self._is_alive)
         asked.add_routes(self.app)
 
@@ -57,8 +86,19 @@ class Probe:
         self.deliveries[event["id"]].append(delivery)
         return answer
 
+    async def _watch(self, request: Request) -> Response:
+        topic, body = request.url.path.removeprefix("/events/"), await request.body()
+        told = self.told[topic, unwrapped(body) if topic == DEAD else body]
+        self.watched.append(Watched(topic, body, request.headers["content-type"]))
+        return told.popleft() if told else saying("SUCCESS")
+
     async def _is_alive(self) -> dict[str, str]:
         return {"status": "alive"}
+
+
+def unwrapped(body: bytes) -> bytes:
+    """Give the bytes that daprd has put into an envelope of its own."""
+    return base64.b64decode(json.loads(body)["data_base64"], validate=True)
 
 
 def saying(status: str) -> Response:

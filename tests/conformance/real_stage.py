@@ -1,6 +1,7 @@
 """The real kind of stage: daprd, RabbitMQ and a mail server, on free ports."""
 
 import asyncio
+import base64
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from chassis.sidecar import Sidecar, SidecarUnavailable
-from tests.conformance.probe import TOPIC, Probe, served
+from tests.conformance.probe import DEAD, TOPIC, WATCHED, Probe, served
 from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
 from tests.support.eventually import eventually
 from tests.support.mail_server import HOST, Mailbox, serving
@@ -22,6 +23,8 @@ from toolchain import rabbitmq, rabbitmq_node, runfile, server
 from toolchain.runfile import System
 
 SMTP = 1025
+TOPICS = (TOPIC, WATCHED, DEAD)
+LOGIN = ("guest", "guest")
 
 
 @dataclass
@@ -59,6 +62,19 @@ class RealStage(Stage):
     app: Server
     mail_server: Server
     broker: server.RunningServer | None = None
+
+    async def put(self, topic: str, body: bytes) -> None:
+        """Publish through the node's own page."""
+        message = {
+            "properties": {"delivery_mode": 2},
+            "routing_key": "",
+            "payload": base64.b64encode(body).decode(),
+            "payload_encoding": "base64",
+        }
+        url = f"{self.node.page}/api/exchanges/%2F/{topic}/publish"
+        async with httpx.AsyncClient(auth=LOGIN, trust_env=False) as client:
+            answer = await client.post(url, json=message)
+        assert answer.json() == {"routed": True}
 
     async def turn(self) -> None:
         """Leave it to daprd."""
@@ -143,9 +159,11 @@ class RealStage(Stage):
         """Wait until what is published reaches the probe, and will after a restart of the broker too."""
 
         async def keeps() -> bool:
-            return await asyncio.to_thread(rabbitmq.keeps, self.node, TOPIC, "order")
+            return await asyncio.to_thread(
+                lambda: all(rabbitmq.keeps(self.node, each, ORDER) for each in TOPICS)
+            )
 
-        await eventually(keeps, f"{TOPIC} is kept; see {self.daprd.log}")
+        await eventually(keeps, f"the topics are kept; see {self.daprd.log}")
         await self.has_nothing_left()
         await self.hear_each_other()
 

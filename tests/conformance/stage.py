@@ -14,6 +14,7 @@ from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying
 from tests.support.eventually import eventually
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
+from tests.support.simulated_delivery import Message
 
 DEADLINE = 4.0
 """Seconds that a call to a sidecar may take in this suite; daprd refuses after two, without its broker."""
@@ -92,6 +93,10 @@ class Stage(ABC):
         return len(self.probe.deliveries[event["id"]])
 
     @abstractmethod
+    async def put(self, topic: str, body: bytes) -> None:
+        """Give the broker these bytes, past the sidecar."""
+
+    @abstractmethod
     async def turn(self) -> None:
         """Let what is due be delivered."""
 
@@ -121,6 +126,10 @@ class SimulatedStage(Stage):
     """The simulated sidecar, which delivers when it is told to."""
 
     dapr: SimulatedDapr
+
+    async def put(self, topic: str, body: bytes) -> None:
+        """Put a message into the queue."""
+        self.dapr.queue.append(Message(topic, body))
 
     async def turn(self) -> None:
         """Deliver once what is in the queue."""

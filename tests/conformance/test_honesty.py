@@ -9,6 +9,7 @@ from tests.conformance.probe import PUBSUB, ROUTE, TOPIC, an_event
 from tests.conformance.stage import simulated
 from tests.support.mail_server import DROP
 from tests.support.simulated_dapr import SimulatedDapr, Wire
+from tests.support.simulated_delivery import Message
 
 
 async def test_an_event_that_makes_daprd_die_is_not_taken() -> None:
@@ -25,11 +26,28 @@ async def test_an_event_that_a_broker_would_drop_is_not_passed_over() -> None:
             await dapr.turn()
 
 
+@pytest.mark.parametrize("body", [b"no JSON", b"[]", b""])
+async def test_what_daprd_reads_without_end_is_not_passed_over(body: bytes) -> None:
+    async with simulated() as dapr:
+        await dapr.put(TOPIC, body)
+
+        with pytest.raises(NotImplementedError, match="without end"):
+            await dapr.turn()
+
+
+async def test_a_message_that_makes_daprd_die_is_not_delivered() -> None:
+    async with simulated() as dapr:
+        await dapr.put(TOPIC, b'{"traceid": 7}')
+
+        with pytest.raises(NotImplementedError, match="dies"):
+            await dapr.turn()
+
+
 async def test_a_subscription_that_asks_for_more_is_not_served_like_any_other() -> None:
     dapr, app = SimulatedDapr(), FastAPI()
     subscribe = DaprApp(app).subscribe
-    subscribe(PUBSUB, TOPIC, route=ROUTE, metadata={"rawPayload": "true"})(lambda: None)
-    dapr.queue.append(an_event(topic=TOPIC))
+    subscribe(PUBSUB, TOPIC, route=ROUTE, metadata={"rawPayload": "yes"})(lambda: None)
+    dapr.queue.append(Message(TOPIC, b"{}"))
 
     with pytest.raises(NotImplementedError, match="rawPayload"):
         await dapr.deliver_to(app)

@@ -2,13 +2,13 @@
 
 tests/conformance holds it against the real daprd: what it does, daprd does. Where it cannot do as daprd
 does, it raises NotImplementedError. (`refused` alone is held against nothing: RabbitMQ refuses no one event.)
-Service invocation and bindings are in modules of their own beside this one.
+Deliveries, service invocation and bindings are in modules of their own beside this one.
 """
 
 import asyncio
 import json
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,11 +22,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.sidecar import Sidecar
-from tests.support import simulated_bindings, simulated_invocation
+from tests.support import simulated_bindings, simulated_delivery, simulated_invocation
 from tests.support.mail_server import Mailbox
+from tests.support.simulated_delivery import CLOUD_EVENT, Message
 
 ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-CLOUD_EVENT = "application/cloudevents+json"
 LARGEST = simulated_bindings.LARGEST
 """Bytes that daprd reads of a request; what is longer ends for it in the middle of the JSON."""
 
@@ -43,7 +43,7 @@ class SimulatedDapr:
     refused: set[str] = field(default_factory=set)
     published: list[dict[str, Any]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    queue: deque[dict[str, Any]] = field(default_factory=deque)
+    queue: deque[Message] = field(default_factory=deque)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = True
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -82,14 +82,17 @@ class SimulatedDapr:
     async def _deliver(
         self, client: httpx.AsyncClient, heard: dict[str, dict[str, Any]]
     ) -> str:
-        event = self.queue.popleft()
-        answer = await client.post(
-            _route(heard, event),
-            content=json.dumps(event, ensure_ascii=False),
-            headers={"content-type": CLOUD_EVENT},
-        )
-        if (verdict := _verdict(answer)) == "RETRY":
-            self.queue.append(event)
+        message = self.queue.popleft()
+        if message.topic not in heard:
+            raise NotImplementedError(
+                "a broker drops what nobody hears; this one keeps it"
+            )
+        subscription = heard[message.topic]
+        verdict = await simulated_delivery.deliver(client, subscription, message)
+        if verdict == "RETRY":
+            self.queue.append(message)
+        elif verdict == "DROP" and (dead := subscription.get("deadLetterTopic")):
+            self.queue.append(replace(message, topic=dead))
         return verdict
 
     async def _publish(self, request: Request) -> Response:
@@ -110,7 +113,11 @@ class SimulatedDapr:
         self.batches.append(len(events))
         failed = {each: why for each in events if (why := self._refusal(events[each]))}
         self.published += [events[each] for each in events if each not in failed]
-        self.queue += [envelopes[each] for each in events if each not in failed]
+        self.queue += [
+            Message(topic, json.dumps(envelopes[each], ensure_ascii=False).encode())
+            for each in events
+            if each not in failed
+        ]
         return _failure(failed) if failed else Response(status_code=204)
 
     def _refusal(self, event: dict[str, Any]) -> str | None:
@@ -176,8 +183,7 @@ def _as_go_reads(digits: str) -> int:
 
 
 def _envelope(event: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(event.get("traceparent") or event.get("traceid") or "", str):
-        raise NotImplementedError("daprd 1.18.2 dies when it delivers such a trace id")
+    simulated_delivery.must_be_deliverable(event)
     traces = {} if "traceid" in event else {"traceid": "", "traceparent": ""}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     completed = {"time": now, "tracestate": "", **event, **traces}
@@ -195,30 +201,5 @@ def _failure(failed: dict[str, str]) -> Response:
 def _listed(subscription: dict[str, Any]) -> dict[str, Any]:
     said = {name: subscription[name] for name in ("pubsubname", "topic", "metadata")}
     rules = [{"path": subscription["route"]}]
-    return said | {"rules": rules, "deadLetterTopic": "", "type": "PROGRAMMATIC"}
-
-
-def _route(heard: dict[str, dict[str, Any]], event: dict[str, Any]) -> str:
-    if event["topic"] not in heard:
-        raise NotImplementedError("a broker drops what nobody hears; this one keeps it")
-    subscription = heard[event["topic"]]
-    known = {"pubsubname", "topic", "route", "metadata", "deadLetterTopic"}
-    beyond = subscription.keys() - known
-    if beyond or "rawPayload" in subscription["metadata"]:
-        raise NotImplementedError(f"subscriptions with {beyond or 'rawPayload'}")
-    return str(subscription["route"])
-
-
-def _verdict(answer: httpx.Response) -> str:
-    if answer.status_code == 404:
-        return "DROP"
-    if not answer.is_success:
-        return "RETRY"
-    try:
-        said, _ = json.JSONDecoder().raw_decode(answer.text.lstrip())
-        status = {key.lower(): value for key, value in said.items()}.get("status")
-    except (ValueError, AttributeError):
-        return "SUCCESS"
-    if not status or not isinstance(status, str):
-        return "SUCCESS"
-    return status if status in {"SUCCESS", "DROP"} else "RETRY"
+    dead = {"deadLetterTopic": subscription.get("deadLetterTopic", "")}
+    return said | {"rules": rules, **dead, "type": "PROGRAMMATIC"}

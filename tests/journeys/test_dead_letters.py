@@ -1,0 +1,96 @@
+"""What comes by the broker and is no order is kept, once each, and holds nobody up."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.delivering import order_created
+from tests.support.eventually import eventually
+from tests.support.shop import Customer, Shop
+
+pytestmark = pytest.mark.system
+
+REASONS = {
+    "bytes that are no JSON": "it is no event that is heard here",
+    "an array": "it is no event that is heard here",
+    "JSON that is no event": "it is no CloudEvent as it should be",
+    "an event of 300 KB": "are the most (cut off: it has",
+    "an event from elsewhere": "it comes from '/elsewhere', and not from /order",
+}
+
+
+def strange() -> dict[str, bytes]:
+    """Make one of each, unlike any other."""
+    mark = str(uuid4())
+    large = {**order_created(), "mark": mark, "more": "x" * 300_000}
+    return {
+        "bytes that are no JSON": b"\xff\xfe" + mark.encode(),
+        "an array": json.dumps([mark]).encode(),
+        "JSON that is no event": json.dumps({"mark": mark}).encode(),
+        "an event of 300 KB": json.dumps(large).encode(),
+        "an event from elsewhere": json.dumps(
+            order_created(source="/elsewhere", correlationid=mark)
+        ).encode(),
+    }
+
+
+async def published_raw(shop: Shop, body: bytes) -> None:
+    """Give the broker these bytes and no others, whichever broker it is."""
+    port = shop.system.system.app("order")["daprHTTPPort"]
+    url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated"
+    answer = await shop.http.post(
+        url,
+        params={"metadata.rawPayload": "true"},
+        content=body,
+        headers={"content-type": "application/octet-stream"},
+    )
+    assert answer.status_code == 204, answer.text
+
+
+async def letters(shop: Shop) -> list[dict[str, Any]]:
+    """Give the newest dead letters of the notification service."""
+    port = shop.system.system.app("notification")["appPort"]
+    answer = await shop.http.get(f"http://127.0.0.1:{port}/api/dead-letter?limit=200")
+    return list(answer.json()["items"])
+
+
+async def test_what_is_no_order_is_one_dead_letter_and_the_next_order_is_notified(
+    shop: Shop, customer: Customer
+) -> None:
+    before = {each["id"] for each in await letters(shop)}
+    bodies = strange()
+    for body in bodies.values():
+        await published_raw(shop, body)
+
+    async def kept() -> list[dict[str, Any]] | None:
+        new = [each for each in await letters(shop) if each["id"] not in before]
+        return new if len(new) >= len(bodies) else None
+
+    found = await eventually(kept, "each is kept")
+    for _ in range(3):
+        await customer.is_notified(await shop.orders("Jane Doe"))
+
+    assert await kept() == found
+    for name, body in bodies.items():
+        shown = body[: 64 * 1024].decode(errors="backslashreplace")
+        (letter,) = [each for each in found if each["body"] == shown]
+        assert REASONS[name] in letter["reason"]
+
+
+async def test_what_looks_like_an_order_is_notified(
+    shop: Shop, customer: Customer
+) -> None:
+    """As `published_raw` is the way to the inbox, what it brings is refused for what it is alone."""
+    event = order_created()
+
+    await published_raw(shop, json.dumps(event).encode())
+
+    url = f"{shop.system.system.invoke_url('notification')}/api/notification/{event['subject']}"
+
+    async def sent() -> bool:
+        answer = await shop.http.get(url)
+        return answer.status_code == 200 and answer.json()["state"] == "SENT"
+
+    await eventually(sent, "its customer is notified")
