@@ -172,7 +172,7 @@ async def test_two_on_one_database_take_nothing_in_twice(pull: Pull) -> None:
     assert await pull.step() is False
 
 
-async def test_one_that_is_overtaken_later_changes_nothing(pull: Pull) -> None:
+async def test_one_that_is_overtaken_later_leads_nobody_back(pull: Pull) -> None:
     await pull.feed.says_orders(1)
     await pull.catches_up()
     await pull.feed.says_orders(2)
@@ -181,10 +181,16 @@ async def test_one_that_is_overtaken_later_changes_nothing(pull: Pull) -> None:
         await each.step()
     pull.now += SETTLE
 
-    pull.before_it_is_heard = [other.step]
+    async def overtakes() -> None:
+        await pull.feed.says_orders(1)
+        await other.step()
+        pull.now += SETTLE
+        await other.step()
+
+    pull.before_it_is_heard = [overtakes]
     assert await pull.step() is False
 
-    assert len(await pull.taken()) == 3
+    assert len(await pull.taken()) == 4
     assert await pull.cursor() == (await pull.feed.page())["end"]
 
 

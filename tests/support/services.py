@@ -1,5 +1,6 @@
 """Both services in this process, on SQLite files of their own, behind the simulated sidecar."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from chassis.database import Database
 from services.notification import app as notification
@@ -30,8 +32,8 @@ async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Serv
         database_url=f"sqlite+aiosqlite:///{folder}/order.db",
         feed_secret_file=folder / "feed.secret",
     )
-    dapr.apps["order"] = app = order.create_app(settings, dapr.sidecar())
-    async with running(app) as service:
+    app = order.create_app(settings, dapr.sidecar())
+    async with running(app) as service, _reached(app, "order", dapr):
         yield service
 
 
@@ -45,9 +47,34 @@ async def notification_service(
         feed_secret_file=folder / "feed.secret",
     )
     app = notification.create_app(settings, dapr.sidecar())
-    dapr.apps["notification"] = app
-    async with running(app) as service:
+    async with running(app) as service, _reached(app, "notification", dapr):
         yield service
+
+
+@asynccontextmanager
+async def _reached(app: FastAPI, name: str, dapr: SimulatedDapr) -> AsyncIterator[None]:
+    # As a server does that stops: no other request is taken, and those in flight are finished.
+    in_flight = 0
+    idle = asyncio.Event()
+    idle.set()
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal in_flight
+        in_flight += 1
+        idle.clear()
+        try:
+            await app(scope, receive, send)
+        finally:
+            in_flight -= 1
+            if not in_flight:
+                idle.set()
+
+    dapr.apps[name] = serve
+    try:
+        yield
+    finally:
+        del dapr.apps[name]
+        await idle.wait()
 
 
 @asynccontextmanager
