@@ -156,23 +156,28 @@ async def test_whoever_starts_again_goes_on_where_it_was(
         assert after.asked[0]["after"] == place
 
 
-async def test_two_on_one_database_take_nothing_in_twice(pull: Pull) -> None:
+async def test_two_that_begin_at_once_take_nothing_in_twice(pull: Pull) -> None:
     said = await pull.feed.says_orders(3)
     other = pull.another()
     for each in (pull.reconciler, other):
         await each.step()
     pull.now += SETTLE
 
-    pull.before_it_is_heard = [other.step]
+    async def overtakes() -> None:
+        said.extend(await pull.feed.says_orders(1))
+        await other.step()
+        pull.now += SETTLE
+        await other.step()
+
+    pull.before_it_is_heard = [overtakes]
     assert await pull.step() is False
 
     assert await pull.taken() == said
     assert await pull.dead() == []
     assert await pull.cursor() == (await pull.feed.page())["end"]
-    assert await pull.step() is False
 
 
-async def test_one_that_is_overtaken_later_changes_nothing(pull: Pull) -> None:
+async def test_one_that_is_overtaken_later_leads_nobody_back(pull: Pull) -> None:
     await pull.feed.says_orders(1)
     await pull.catches_up()
     await pull.feed.says_orders(2)
@@ -181,10 +186,16 @@ async def test_one_that_is_overtaken_later_changes_nothing(pull: Pull) -> None:
         await each.step()
     pull.now += SETTLE
 
-    pull.before_it_is_heard = [other.step]
+    async def overtakes() -> None:
+        await pull.feed.says_orders(1)
+        await other.step()
+        pull.now += SETTLE
+        await other.step()
+
+    pull.before_it_is_heard = [overtakes]
     assert await pull.step() is False
 
-    assert len(await pull.taken()) == 3
+    assert len(await pull.taken()) == 4
     assert await pull.cursor() == (await pull.feed.page())["end"]
 
 
