@@ -7,9 +7,7 @@ import pytest
 
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, running
-from toolchain.run import BROKERS
-
-VARIANTS = [(broker, "sqlite") for broker in BROKERS] + [("rabbitmq", "postgresql")]
+from tests.support.variants import VARIANTS
 
 
 @pytest.fixture(scope="package", params=VARIANTS, ids="-".join)

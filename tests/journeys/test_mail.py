@@ -10,8 +10,9 @@ from tests.support.eventually import eventually
 from tests.support.mail_server import DROP, Act, Mailbox, serving
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem
+from tests.support.variants import ONE
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, ONE]
 
 
 @pytest.fixture

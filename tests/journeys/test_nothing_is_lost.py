@@ -15,6 +15,7 @@ from tests.support.losses import (
 )
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, build
+from tests.support.variants import ONE
 
 pytestmark = pytest.mark.system
 
@@ -45,6 +46,7 @@ async def test_what_is_ordered_before_the_rest_is_there_is_notified(
         await are_all_notified(shop, orders)
 
 
+@ONE
 @pytest.mark.parametrize("case", RUNNING)
 async def test_what_is_lost_on_the_way_is_notified(
     system: RealSystem, shop: Shop, case: str

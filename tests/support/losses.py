@@ -68,10 +68,10 @@ async def the_queue_is_purged(system: RealSystem, shop: Shop) -> list[Order]:
 
 
 async def the_app_is_dead(system: RealSystem, shop: Shop) -> list[Order]:
-    """Let four customers order for a quarter of a minute while the notification service is dead."""
+    """Let four customers order for half a minute while the notification service is dead."""
     app = system.apps["notification"]
     app.kill_for_good()
-    orders = await place(shop, 200, at_once=4, pause=0.3)
+    orders = await place(shop, 200, at_once=4, pause=0.6)
     await are_published(system, orders)
     app.start()
     return orders
