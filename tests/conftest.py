@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,27 @@ from tests.support.postgresql import Databases
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.summary import summary
+from toolchain import runfile
+
+
+def pytest_configure() -> None:
+    """Let processes that run tests at the same time choose ports of their own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    setattr(runfile, "OFFSETS", runfile.OFFSETS[worker::workers])  # noqa: B010 - a constant for all others
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those that share a running system run in one process, one after the other."""
+    for item in items:
+        shared = {"real_stage", "system"} & {*getattr(item, "fixturenames", [])}
+        variant = item.nodeid.partition("[")[2]
+        if item.path.parent.name == "conformance" and "daprd" in variant:
+            item.add_marker(pytest.mark.xdist_group("conformance"))
+        elif item.path.parent.name == "journeys" and shared:
+            callspec = getattr(item, "callspec", None)
+            of_system = callspec.params["system"] if callspec else "the only one"
+            item.add_marker(pytest.mark.xdist_group(f"journeys {of_system}"))
 
 
 @pytest.fixture

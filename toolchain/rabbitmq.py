@@ -14,7 +14,7 @@ from toolchain.failure import Failure
 from toolchain.machine import Machine
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672"
-PAGE_PORT = 15672
+PAGE_PORT, PAGE_ABOVE = 15672, 10000
 NAME = "RabbitMQ"
 HERE = ("127.0.0.1", "localhost")
 Way = Literal["running", "node", "package", "container"]
@@ -153,7 +153,8 @@ def keeps(node: rabbitmq_node.Node, topic: str, app_id: str) -> bool:
 
 @contextmanager
 def _own_node(address: Address, folder: Path) -> Iterator[Broker]:
-    node = rabbitmq_node.node_in(folder, address.port, PAGE_PORT)
+    # As far from the usual page as the broker is from the usual broker: two may start at once.
+    node = rabbitmq_node.node_in(folder, address.port, address.port + PAGE_ABOVE)
     say.busy("RabbitMQ", "the project's own node starts: about 8 s")
     with server.running(node.server()) as started:
         how = f"the project's own node, page {node.page} (guest/guest)"

@@ -32,6 +32,8 @@ VARIABLES = {
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE = "rabbitmq", "sqlite"
 """What dapr.yaml, as it is, runs on."""
+OFFSETS = range(1100, 15000, 100)
+"""How much higher the ports of another system may be."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def free_offset() -> int:
     """Find an offset at which every port of a system is free; at random, as others may look too."""
     return next(
         offset
-        for offset in random.sample(range(1100, 15000, 100), 139)
+        for offset in random.sample(OFFSETS, len(OFFSETS))
         if ports_are_free(offset)
     )
 

@@ -16,8 +16,8 @@ from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
 from tests.support.simulated_delivery import Message
 
-DEADLINE = 4.0
-"""Seconds that a call to a sidecar may take in this suite; daprd refuses after two, without its broker."""
+DEADLINE, SHORT = 4.0, 2.0
+"""Seconds that a call to daprd, and to the simulated one, may take; daprd refuses after two, without broker."""
 ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
@@ -178,7 +178,7 @@ async def simulated() -> AsyncIterator[Stage]:
     dapr.apps[ORDER] = probe.app
     wire = Overheard(Wire(dapr))
     async with Sidecar(
-        "http://sidecar", deadline=DEADLINE, send_deadline=DEADLINE, transport=wire
+        "http://sidecar", deadline=SHORT, send_deadline=SHORT, transport=wire
     ) as sidecar:
         stage = SimulatedStage(
             wire=wire,

@@ -200,6 +200,7 @@ def test_another_broker_is_one_word_and_changes_no_file(
     assert nothing_is_left(system)
 
 
+@pytest.mark.alone  # `dapr invoke` takes any app on the machine that is called `order`
 def test_the_system_by_hand(system: System) -> None:
     """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
     run_file = system.state / "run.yaml"
