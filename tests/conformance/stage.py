@@ -17,7 +17,7 @@ from tests.support.simulated_dapr import SimulatedDapr, Wire
 from tests.support.simulated_delivery import Message
 
 DEADLINE, SHORT = 4.0, 2.0
-"""Seconds that a call to daprd, and to the simulated one, may take; daprd refuses after two, without broker."""
+"""Seconds that a call to daprd may take (without a broker it refuses after two), and to the simulated one."""
 ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
