@@ -31,7 +31,7 @@ demo: ready ## Place three orders and follow each to its notification
 
 test: FOR = --for-tests
 test: check ## Run every test, on real sidecars and brokers of its own
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup -m "not alone"
+	@.venv/bin/python -m pytest -n 3 --dist loadgroup -m "not alone"
 	@.venv/bin/python -m pytest -m alone
 
 check: ready ## Check format, lint, types and architecture (under 30 s)
