@@ -5,21 +5,33 @@ secret that the services share.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import ColumnElement, Select, select, text, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    func,
+    select,
+    text,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import ReadSession
+from chassis.database import Database, ReadSession
 from chassis.errors import Rejected
 from chassis.outbox import feed, outbox
 from chassis.security import knows_the_secret
+
+_log = logging.getLogger(__name__)
 
 MOST = 1000
 """Events in one page: at two and a half kilobytes each, well below the 4 MiB that daprd carries."""
@@ -106,6 +118,23 @@ async def read(session: AsyncSession, stretch: Stretch) -> Page:
     reached = (stretch.after, until) if stretch.limit else (stretch.after,)
     onward = max(filter(None, reached), key=_by_place, default=None)
     return Page([row.event for row in rows], onward, end)
+
+
+async def adopt(database: Database) -> None:
+    """Begin the feed anew, under another id, where this database was restored into another cluster.
+
+    There the numbers of transactions begin anew, too: what was written before would hide, and what is
+    written now would lie before every cursor. Consumers notice the other id, and compare what there is
+    with their inboxes from the oldest event on.
+    """
+    if not database.is_shared:
+        return
+    next_one = text("pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    async with database.write() as session:
+        if await session.scalar(select(func.max(outbox.c.transaction) >= next_one)):
+            await session.execute(update(outbox).values(transaction=0))
+            await session.execute(update(feed).values(id=uuid4()))
+            _log.error("this database was restored: its feed of events begins anew")
 
 
 _PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)

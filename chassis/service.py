@@ -89,6 +89,7 @@ def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await migrate(parts.name, parts.database.url)
+        await feed.adopt(parts.database)
         try:
             async with parts.sidecar, _running(loops) as app.state.tasks:
                 yield

@@ -5,11 +5,12 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from chassis import migration
 from chassis.database import Database
-from chassis.outbox import put
+from chassis.feed import adopt
+from chassis.outbox import outbox, put
 from tests.support.feeds import Feed, ids, meanwhile, order_created
 
 
@@ -105,3 +106,30 @@ async def test_a_feed_is_read_page_by_page_to_its_end(feed: Feed) -> None:
         pages.append(await feed.page(limit=2, after=pages[-1]["next"]))
 
     assert [ids(page) for page in pages] == [said[:2], said[2:4], said[4:]]
+
+
+async def test_a_feed_that_was_restored_into_another_cluster_begins_anew(
+    feed: Feed,
+) -> None:
+    """There the numbers of transactions begin anew, far below those that were restored."""
+    before = await feed.says_orders(2)
+    cursor = (await feed.page())["next"]
+    async with feed.database.write() as session:
+        await session.execute(update(outbox).values(transaction=2**40))
+    assert ids(await feed.page()) == []
+
+    await adopt(feed.database)
+
+    later = await feed.says_orders(1)
+    assert ids(await feed.page()) == [*before, *later]
+    assert (await feed.asked(after=cursor)).status_code == 409
+
+
+async def test_a_feed_that_is_where_it_was_goes_on(feed: Feed) -> None:
+    await feed.says_orders(2)
+    cursor = (await feed.page())["next"]
+
+    await adopt(feed.database)
+
+    later = await feed.says_orders(1)
+    assert ids(await feed.page(after=cursor)) == later
