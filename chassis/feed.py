@@ -40,6 +40,9 @@ _CURSOR = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,19})\.([0-9]{1,19})\.([^.]{1,200})"
 )
 _LARGEST = 2**63 - 1
+_PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
+_NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
+_by_place = attrgetter("place")
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(knows_the_secret)])
 
@@ -135,13 +138,6 @@ async def adopt(database: Database) -> None:
             await session.execute(update(outbox).values(transaction=0))
             await session.execute(update(feed).values(id=uuid4()))
             _log.error("this database was restored: its feed of events begins anew")
-
-
-_PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
-_NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
-
-
-_by_place = attrgetter("place")
 
 
 def _select(stretch: Stretch, until: Cursor) -> Select[Any]:

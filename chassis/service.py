@@ -61,9 +61,8 @@ def create(
     """Make a service's app: it migrates its database, then serves, with its loops beside it.
 
     `routers` are its own table of contents: what it can be asked and told. Each of the reactions hears its
-    event through both doors: pushed by the broker, where the event is pushed at all, and pulled from its
-    sender. `needs` names the sidecar's components, besides pub/sub,
-    without which the service is not ready.
+    event in both ways: pushed by the broker, where the event is pushed at all, and pulled from its sender.
+    `needs` names the sidecar's components, besides pub/sub, without which the service is not ready.
     """
     settings, database = parts.settings, parts.database
     secret = shared_secret(settings.feed_secret_file)

@@ -12,15 +12,12 @@ from chassis.database import Database
 from chassis.feed import adopt
 from chassis.outbox import outbox, put
 from tests.support.feeds import Feed, ids, meanwhile, order_created
+from tests.support.postgresql import Databases
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(databases: Databases) -> Iterator[str]:
     """Make a database on the session's PostgreSQL."""
-    try:
-        databases = request.getfixturevalue("databases")
-    except pytest.FixtureLookupError:
-        pytest.skip("there is no PostgreSQL for tests")
     template = databases.template("order", partial(migration.upgrade, "order"))
     with databases.fresh(template) as fresh:
         yield fresh

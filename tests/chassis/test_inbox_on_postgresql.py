@@ -15,15 +15,12 @@ from chassis.inbox import Status, take_in
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.feeds import order_created
+from tests.support.postgresql import Databases
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(databases: Databases) -> Iterator[str]:
     """Make a database on the session's PostgreSQL."""
-    try:
-        databases = request.getfixturevalue("databases")
-    except pytest.FixtureLookupError:
-        pytest.skip("there is no PostgreSQL for tests")
     template = databases.template(
         "notification", partial(migration.upgrade, "notification")
     )

@@ -16,6 +16,15 @@ depends_on = None
 
 def upgrade() -> None:
     """Go to this version."""
+    _make_the_feed()
+    _make_the_outbox()
+    _make_the_cursors()
+    _let_dead_letters_be_tried_again()
+    _let_notifications_be_mailed()
+    _tell_what_was_sent()
+
+
+def _make_the_feed() -> None:
     op.create_table(
         "feed",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -23,6 +32,9 @@ def upgrade() -> None:
     )
     # Each database has a feed of its own, and a consumer notices when it reads another one.
     op.bulk_insert(sa.table("feed", sa.column("id", sa.Uuid())), [{"id": uuid4()}])
+
+
+def _make_the_outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column(
@@ -55,12 +67,18 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('PENDING', 'LEASED')"),
         postgresql_where=sa.text("state IN ('PENDING', 'LEASED')"),
     )
+
+
+def _make_the_cursors() -> None:
     op.create_table(
         "feed_cursor",
         sa.Column("reaction", sa.String(length=200), nullable=False),
         sa.Column("cursor", sa.String(length=300), nullable=False),
         sa.PrimaryKeyConstraint("reaction"),
     )
+
+
+def _let_dead_letters_be_tried_again() -> None:
     op.add_column(
         "dead_letter", sa.Column("event_id", sa.String(length=200), nullable=True)
     )
@@ -76,6 +94,9 @@ def upgrade() -> None:
         "dead_letter",
         sa.Column("replayed_at", sa.DateTime(timezone=True), nullable=True),
     )
+
+
+def _let_notifications_be_mailed() -> None:
     op.add_column(
         "notification",
         sa.Column("customer_email", sa.String(length=254), nullable=True),
@@ -117,7 +138,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')"),
         postgresql_where=sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')"),
     )
-    _tell_what_was_sent()
 
 
 def _tell_what_was_sent() -> None:

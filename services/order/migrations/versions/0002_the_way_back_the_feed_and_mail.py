@@ -13,6 +13,15 @@ depends_on = None
 
 def upgrade() -> None:
     """Go to this version."""
+    _make_the_feed()
+    _make_the_inbox()
+    _make_the_dead_letters()
+    _make_the_cursors()
+    _let_orders_show_their_notification()
+    _let_the_outbox_be_read()
+
+
+def _make_the_feed() -> None:
     op.create_table(
         "feed",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -20,6 +29,9 @@ def upgrade() -> None:
     )
     # Each database has a feed of its own, and a consumer notices when it reads another one.
     op.bulk_insert(sa.table("feed", sa.column("id", sa.Uuid())), [{"id": uuid4()}])
+
+
+def _make_the_inbox() -> None:
     op.create_table(
         "inbox",
         sa.Column("reaction", sa.String(length=200), nullable=False),
@@ -28,6 +40,9 @@ def upgrade() -> None:
         sa.Column("taken_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("reaction", "event_id"),
     )
+
+
+def _make_the_dead_letters() -> None:
     op.create_table(
         "dead_letter",
         sa.Column(
@@ -44,12 +59,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
+
+
+def _make_the_cursors() -> None:
     op.create_table(
         "feed_cursor",
         sa.Column("reaction", sa.String(length=200), nullable=False),
         sa.Column("cursor", sa.String(length=300), nullable=False),
         sa.PrimaryKeyConstraint("reaction"),
     )
+
+
+def _let_orders_show_their_notification() -> None:
     op.add_column(
         "orders", sa.Column("customer_email", sa.String(length=254), nullable=True)
     )
@@ -78,6 +99,9 @@ def upgrade() -> None:
             "notification_version", sa.Integer(), server_default="0", nullable=False
         ),
     )
+
+
+def _let_the_outbox_be_read() -> None:
     op.add_column(
         "outbox",
         sa.Column("transaction", sa.BigInteger(), server_default="0", nullable=False),
