@@ -1,7 +1,6 @@
 """The envelope of every event: CloudEvents 1.0 in JSON, structured mode."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from chassis import ambient
 from chassis.ids import uuid7
 from contracts.event import Event, Timestamp
 
@@ -81,7 +81,7 @@ def envelop(
         source=f"/{service}",
         type=event.topic(),
         subject=str(subject),
-        time=datetime.now(UTC),
+        time=ambient.now(),
         dataschema=event.dataschema(),
         traceid=cause.trace,
         traceparent=cause.trace,

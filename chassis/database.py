@@ -138,7 +138,7 @@ class Database:
         ):
             async with session.begin():
                 yield session
-            for name in session.info["announced"]:
+            for name in sorted(session.info["announced"]):
                 self.signal(name).set()
 
     @asynccontextmanager

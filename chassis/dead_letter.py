@@ -1,6 +1,5 @@
 """What could not be taken in: kept raw and with its reason, to be looked at, tried again, or left."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -16,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.database import Utc
 
 
@@ -72,7 +72,7 @@ async def bury(
         "reaction": reaction,
         "reason": f"{reason} (cut off: it has {len(body)} bytes)" if cut else reason,
         "body": body[:LARGEST],
-        "received_at": datetime.now(UTC),
+        "received_at": ambient.now(),
         "event_id": event_id,
     }
     await session.execute(insert(dead_letter).values(row))

@@ -1,6 +1,5 @@
 """Dead letters, for those who run the service: what there is, why, and trying one again."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -8,6 +7,7 @@ from pydantic import Field
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.database import ReadSession, WriteSession, keep_quiet
 from chassis.dead_letter import State, dead_letter
 from chassis.errors import Rejected
@@ -135,7 +135,7 @@ async def _open_letter(session: AsyncSession, letter_id: int) -> Row[Any]:
 
 
 async def _close(session: AsyncSession, letter_id: int) -> None:
-    closed = {"state": State.REPLAYED, "replayed_at": datetime.now(UTC)}
+    closed = {"state": State.REPLAYED, "replayed_at": ambient.now()}
     mine = update(dead_letter).where(dead_letter.c.id == letter_id)
     await session.execute(mine.values(**closed, attempts=dead_letter.c.attempts + 1))
 

@@ -1,8 +1,8 @@
 """Ids that sort by the time they were made."""
 
-import secrets
-import time
 from uuid import UUID
+
+from chassis import ambient
 
 
 def uuid7() -> UUID:
@@ -10,8 +10,8 @@ def uuid7() -> UUID:
 
     The standard library has it from Python 3.14 on.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    random = secrets.randbits(74)
+    milliseconds = int(ambient.now().timestamp() * 1000)
+    random = ambient.random_bits(74)
     return UUID(
         int=milliseconds << 80
         | 0x7 << 76

@@ -9,7 +9,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.cloud_event import CloudEvent
 from chassis.database import Database, Utc
 from chassis.dead_letter import LARGEST, bury, in_one_line
@@ -205,7 +205,7 @@ async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> b
         "reaction": reaction,
         "event_id": envelope.id,
         "digest": hashlib.sha256(envelope.model_dump_json().encode()).digest(),
-        "taken_at": datetime.now(UTC),
+        "taken_at": ambient.now(),
     }
     # The insert itself is the claim: to look first and insert then would let two deliveries through.
     # (PostgreSQL's own statement, which SQLite takes as it is.)

@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from chassis import ambient
 from chassis.lock import exclusive
 
 _log = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ class Loop:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
-        now = time.monotonic()
+        now = ambient.monotonic()
         if self._failures == 1:
             self._failing_since = now
         if not self._has_said_so and now - self._failing_since >= self.patience:
@@ -100,7 +99,7 @@ class Loop:
         longest = min(
             self.longest_pause, self.first_pause * 2 ** min(self._failures - 1, 10)
         )
-        await _expires(self._stopping, random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
+        await _expires(self._stopping, ambient.jitter(longest / 2, longest))
 
     async def _wait(self, seconds: float) -> None:
         await _expires(self.signal, seconds)

@@ -6,7 +6,6 @@ Each reaction has its own place in the feed, moved in the transaction that takes
 
 import json
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.database import Database
 from chassis.feed import Cursor, MalformedCursor
 from chassis.inbox import PERMANENT, AnyReaction, act_once, inbox, refuse
@@ -72,7 +72,7 @@ class Reconciler:
     sidecar: Sidecar
     reaction: AnyReaction
     secret: str
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = ambient.monotonic
     settle: float | None = None
     batch: int = BATCH
     _ends: deque[tuple[float, str]] = field(default_factory=deque)

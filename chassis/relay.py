@@ -7,7 +7,7 @@ is published again with the same ids; the consumers' inboxes know them.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.database import Database
 from chassis.loop import Loop
 from chassis.outbox import SIGNAL, State, outbox
@@ -117,7 +118,7 @@ class Relay:
         published = {
             **_FREE,
             "state": State.PUBLISHED,
-            "published_at": datetime.now(UTC),
+            "published_at": ambient.now(),
         }
         async with self.database.write() as session:
             await session.execute(
@@ -136,7 +137,7 @@ async def claim(session: AsyncSession, owner: str, *, probing: bool) -> Claimed:
 
     (Always the oldest, a single bad event could fail every probe and hold up all the others.)
     """
-    now = datetime.now(UTC)
+    now = ambient.now()
     order = (outbox.c.attempt, outbox.c.position) if probing else (outbox.c.position,)
     batch = (
         select(outbox.c.position)
@@ -190,7 +191,7 @@ def _after_refusal(row: Row[Any], reason: str) -> dict[str, Any]:
         _log.error(
             "event %s is parked after %d refusals: %s", row.event_id, refusals, reason
         )
-    due_at = datetime.now(UTC) + min(LONGEST_WAIT, timedelta(seconds=2**refusals))
+    due_at = ambient.now() + min(LONGEST_WAIT, timedelta(seconds=2**refusals))
     return {
         **_FREE,
         "state": state,

@@ -2,10 +2,11 @@
 
 import logging
 import re
-import secrets
 from typing import Annotated
 
 from fastapi import Depends, Header
+
+from chassis import ambient
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -16,7 +17,7 @@ def traceparent(
     """Give the caller's W3C trace context, or a new one where there is none or a broken one."""
     if traceparent and _TRACEPARENT.fullmatch(traceparent):
         return traceparent
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    return f"00-{ambient.random_bits(128):032x}-{ambient.random_bits(64):016x}-00"
 
 
 Trace = Annotated[str, Depends(traceparent)]

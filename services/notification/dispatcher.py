@@ -4,17 +4,16 @@ A claim is committed before anything leaves. What may have left or not (a crash,
 is sent once more or held, as the service is told.
 """
 
-import random
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.database import Database
 from chassis.loop import Loop
 from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
@@ -146,9 +145,9 @@ class Dispatcher:
 
     async def _settle_expired(self) -> None:
         # Replicas that are gone, and what this one claimed but could not store the outcome of.
-        if time.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
-            await self._settle(outcomes.is_expired(datetime.now(UTC)))
-            self._looked_at = time.monotonic()
+        if ambient.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
+            await self._settle(outcomes.is_expired(ambient.now()))
+            self._looked_at = ambient.monotonic()
 
     async def _settle(self, claimed: ColumnElement[bool]) -> None:
         mine = and_(claimed, Notification.channel == self.channel)
@@ -156,7 +155,7 @@ class Dispatcher:
         async with self.database.write() as session:
             if self.channel is Channel.CONSOLE:
                 # Nothing is seen on the console before SENT: it is simply ready again.
-                await outcomes.give_back(session, mine, None, datetime.now(UTC))
+                await outcomes.give_back(session, mine, None, ambient.now())
             else:
                 await outcomes.mark_unknown(
                     session, mine, self.unknown, reason, _abandoned()
@@ -166,12 +165,12 @@ class Dispatcher:
 def _due(notification: Notification) -> datetime:
     # A second, doubling up to five minutes, with jitter.
     longest = timedelta(seconds=2 ** min(notification.attempt - 1, 20))
-    wait = min(outcomes.LONGEST_WAIT, longest) * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
-    return datetime.now(UTC) + wait
+    wait = min(outcomes.LONGEST_WAIT, longest) * ambient.jitter(0.5, 1)
+    return ambient.now() + wait
 
 
 def _abandoned() -> datetime:
-    return datetime.now(UTC) + outcomes.ABANDONED_WAIT
+    return ambient.now() + outcomes.ABANDONED_WAIT
 
 
 def _print(sent: Sequence[Notification]) -> None:

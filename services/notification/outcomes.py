@@ -1,13 +1,13 @@
 """What becomes of a notification: claimed, sent, refused, unknown; an event tells of each end."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox
+from chassis import ambient, outbox
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from contracts.event import Event
 from contracts.notification_failed import NotificationFailed
@@ -29,7 +29,7 @@ async def claim(
     session: AsyncSession, owner: str, channel: Channel, batch: int
 ) -> Sequence[Notification]:
     """Take the oldest that are due, what is UNKNOWN too: committed as SENDING before anything leaves."""
-    now = datetime.now(UTC)
+    now = ambient.now()
     due = (
         select(Notification.id)
         .where(Notification.channel == channel, _is_due(now))
@@ -103,7 +103,7 @@ async def mark_sent(
     session: AsyncSession, which: ColumnElement[bool]
 ) -> Sequence[Notification]:
     """Mark as SENT, and tell of it; give what was marked."""
-    now = datetime.now(UTC)
+    now = ambient.now()
     return await _mark(session, which, State.SENT, sent_at=now)
 
 
@@ -169,7 +169,7 @@ def _event(notification: Notification) -> Event:
         )
     failed = {"outcome": notification.state, "reason": notification.reason}
     return NotificationFailed.model_validate(
-        {**about, **failed, "failed_at": datetime.now(UTC)}
+        {**about, **failed, "failed_at": ambient.now()}
     )
 
 

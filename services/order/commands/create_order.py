@@ -1,6 +1,6 @@
 """Create an order: the order and the event that tells of it are one transaction."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox
+from chassis import ambient, outbox
 from chassis.cloud_event import Cause
 from chassis.database import WriteSession
 from chassis.ids import uuid7
@@ -82,5 +82,5 @@ async def post_order(
 
 def _now() -> datetime:
     # To the millisecond, as the wire has it: what is stored and what is sent are the same.
-    now = datetime.now(UTC)
+    now = ambient.now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
