@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -57,6 +58,12 @@ class FeedChanged(Rejected):
     """This cursor is not of this feed: the database behind it is another, or an older one."""
 
     status = 409
+
+
+class FeedGone(Rejected):
+    """Events after this cursor were deleted: whoever kept it has been away for too long."""
+
+    status = 410
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,10 @@ class Page:
 
 
 async def read(session: AsyncSession, stretch: Stretch) -> Page:
-    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one."""
-    (feed_id,) = (await session.scalars(select(feed.c.id))).all()
+    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one, FeedGone."""
+    (it,) = (await session.execute(select(feed))).all()
+    feed_id = it.id
+    _check_not_gone(stretch.after, (it.gone_transaction, it.gone_position))
     for cursor in set(filter(None, (stretch.after, stretch.until))):
         await _check(session, feed_id, cursor)
     # The end comes first: what is committed while the rows are read belongs to the next page.
@@ -159,6 +168,11 @@ def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
     return outbox.c.transaction < oldest_open
 
 
+def _check_not_gone(after: Cursor | None, gone: tuple[int, int]) -> None:
+    if after and after.place < gone:
+        raise FeedGone(f"Events up to {gone} were deleted, and this is {after.place}.")
+
+
 async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor) -> None:
     same_place = tuple_(outbox.c.transaction, outbox.c.position) == cursor.place
     there = await session.scalar(select(outbox.c.event_id).where(same_place))
@@ -168,17 +182,27 @@ async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor) -> None:
         )
 
 
+class Asked(BaseModel):
+    """What a reader asks for: it has taken in what is up to `after`, which is no longer kept for it."""
+
+    topic: str = Field(pattern=r"^\w{1,200}$")
+    after: str = ""
+    until: str = ""
+    limit: int = Field(MOST, ge=0, le=MOST)
+    reader: str = Field("", pattern=r"^\w{0,200}$")
+
+
 @router.get("/events")
 async def get_events(
-    session: ReadSession,
-    topic: Annotated[str, Query(pattern=r"^\w{1,200}$")],
-    after: str = "",
-    until: str = "",
-    limit: Annotated[int, Query(ge=0, le=MOST)] = MOST,
+    request: Request, session: ReadSession, asked: Annotated[Asked, Query()]
 ) -> Response:
     """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first."""
-    stretch = Stretch(topic, _cursor(after), _cursor(until), limit)
-    page = await read(session, stretch)
+    after, until = _cursor(asked.after), _cursor(asked.until)
+    page = await read(session, Stretch(asked.topic, after, until, asked.limit))
+    if asked.reader:
+        place = after.place if after else None
+        readers = request.app.state.readers
+        await readers.acknowledge(asked.reader, asked.topic, place)
     # The events are JSON already, and go out as they were stored.
     body = (
         f'{{"events":[{",".join(page.events)}],'

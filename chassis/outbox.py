@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
+from chassis import ambient
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from chassis.database import Utc, announce
 from contracts.event import Event, Way
@@ -75,6 +76,7 @@ outbox = Table(
     Column("lease_until", Utc),
     Column("due_at", Utc),
     Column("published_at", Utc),
+    Column("created_at", Utc, default=ambient.now),
     sqlite_autoincrement=True,
 )
 _is_open = outbox.c.state.in_([State.PENDING, State.LEASED])
@@ -89,6 +91,9 @@ feed = Table(
     metadata,
     # Made with the database: a consumer that reads another one than before notices.
     Column("id", Uuid, primary_key=True),
+    # Up to this place events were deleted: what is asked for after an older one would have gaps.
+    Column("gone_transaction", BigInteger, nullable=False, server_default="-1"),
+    Column("gone_position", BigInteger, nullable=False, server_default="-1"),
 )
 
 

@@ -130,12 +130,13 @@ class Reconciler:
             "after": known or "",
             "until": until or "",
             "limit": str(limit),
+            "reader": self.reaction.name,
         }
         headers = {"authorization": f"Bearer {self.secret}"}
         answer = await self.sidecar.ask(
             event.source, "events", query=query, headers=headers
         )
-        if answer.status == 409:
+        if answer.status in (409, 410):
             await self._begin_anew(known)
             return None
         if answer.status != 200:

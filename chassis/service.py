@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from operator import attrgetter
 
 from fastapi import APIRouter, FastAPI
@@ -17,6 +18,13 @@ from chassis import (
     openapi,
 )
 from chassis.database import Database
+from chassis.feed_reader import Readers
+from chassis.housekeeping import (
+    Housekeeping,
+    forget_read_events,
+    forget_settled_letters,
+    forget_taken_in,
+)
 from chassis.inbox import AnyReaction
 from chassis.loop import Loop
 from chassis.reconciler import Reconciler
@@ -70,16 +78,25 @@ def create(
         Reconciler(database, parts.sidecar, each, secret).loop() for each in reactions
     ]
     relay = Relay(database, parts.sidecar, settings.pubsub_name)
-    app = without_doors(parts, [relay.loop(), *pull, *loops])
+    app = without_doors(
+        parts, [relay.loop(), *pull, _housekeeping(parts).loop(), *loops]
+    )
     tuning = read_tuning(settings.subscription_file)
     subscriptions = Subscriptions(app, database, settings.pubsub_name, tuning)
     heard = subscriptions.hear(parts.name, reactions)
     app.state.secret = secret
+    app.state.readers = Readers(database)
     app.state.needs = needs | {settings.pubsub_name} | heard
     app.state.reactions = {each.name: each for each in reactions}
     for router in (*routers, dead_letter_api.router, feed.router, health.router):
         app.include_router(router)
     return app
+
+
+def _housekeeping(parts: Parts) -> Housekeeping:
+    kept = timedelta(days=parts.settings.retention_days)
+    jobs = (forget_read_events(kept), forget_taken_in, forget_settled_letters)
+    return Housekeeping(parts.database, jobs)
 
 
 def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:

@@ -39,6 +39,8 @@ class ServiceSettings(BaseSettings):
     subscription_file: FilePath | None = None
     # What the services tell each other to read their feeds; made by the first that needs it.
     feed_secret_file: Path = Path(".local/feed.secret")
+    # How long an event is kept after all who read it have taken it in.
+    retention_days: float = Field(7, gt=0, le=36500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

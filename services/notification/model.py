@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, inbox, outbox, reconciler
+from chassis import dead_letter, feed_reader, inbox, outbox, reconciler
 from chassis.database import Utc
 from contracts.event import rfc3339
 
@@ -88,4 +88,5 @@ TABLES = [
     dead_letter.metadata,
     outbox.metadata,
     reconciler.metadata,
+    feed_reader.metadata,
 ]

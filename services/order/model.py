@@ -8,7 +8,7 @@ from sqlalchemy import String, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, inbox, outbox, reconciler
+from chassis import dead_letter, feed_reader, inbox, outbox, reconciler
 from chassis.database import Utc
 from chassis.errors import Rejected
 
@@ -73,4 +73,5 @@ TABLES = [
     inbox.metadata,
     dead_letter.metadata,
     reconciler.metadata,
+    feed_reader.metadata,
 ]

@@ -31,12 +31,14 @@ sa.Table("invoice", more, sa.Column("id", sa.Integer, primary_key=True))
 Order.__table__.to_metadata(more).append_column(sa.Column("colour", sa.String(20)))
 migration.run([more, *TABLES[1:]])
 """
+VERSIONS = ROOT / "services" / "order" / "migrations" / "versions"
+NEWEST = max(VERSIONS.glob("[0-9]*.py")).name[:4]
 BREAKS_OFF = """
 import os
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "9999", "{newest}", None, None
 
 
 def upgrade():
@@ -63,6 +65,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 migration.upgrade("order", sys.argv[1])
 """
+
+
+def breaks_off(copied: Path, end: str) -> None:
+    """Add a migration that ends before it is done."""
+    text = BREAKS_OFF.format(newest=NEWEST, end=end)
+    (copied / "versions" / "9999_breaks_off.py").write_text(text)
 
 
 def url_in(folder: Path) -> str:
@@ -203,7 +211,7 @@ async def test_every_migration_can_be_taken_back_and_made_again(
 async def test_the_databases_folder_is_made(tmp_path: Path) -> None:
     await in_a_thread(lambda: upgraded("order", tmp_path / "a" / "b"))
 
-    assert version(url_in(tmp_path / "a" / "b")) == "0002"
+    assert version(url_in(tmp_path / "a" / "b")) == NEWEST
 
 
 @pytest.mark.parametrize(
@@ -220,12 +228,12 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     await in_a_thread(lambda: upgraded("order", tmp_path))
     before = schema(url)
     copied = copy_of_order(tmp_path)
-    (copied / "versions" / "0003_breaks_off.py").write_text(BREAKS_OFF.format(end=end))
+    breaks_off(copied, end)
 
     ended, _ = await in_a_process('command.upgrade(config, "head")', copied, url)
 
     assert ended == status
-    assert (version(url), schema(url)) == ("0002", before)
+    assert (version(url), schema(url)) == (NEWEST, before)
     await in_a_thread(lambda: command.check(upgraded("order", tmp_path)))
 
 

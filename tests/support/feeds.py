@@ -13,6 +13,7 @@ from sqlalchemy.util import await_only
 from chassis import errors, feed
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from chassis.database import Database
+from chassis.feed_reader import Readers
 from chassis.outbox import State, outbox, put, transaction_id
 from chassis.outbox import feed as feed_table
 from contracts.event import Event
@@ -55,6 +56,7 @@ class Feed:
         self.database = database
         self.app = FastAPI()
         self.app.state.database, self.app.state.secret = database, SECRET
+        self.app.state.readers = Readers(database)
         errors.install(self.app)
         self.app.include_router(feed.router)
 
