@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import (
     ColumnElement,
     Select,
+    delete,
     func,
     select,
     text,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import feed_reader
 from chassis.database import Database, ReadSession
 from chassis.errors import Rejected
 from chassis.outbox import feed, outbox
@@ -95,12 +97,17 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is asked for: so many events of a topic after one place, and none beyond another."""
+    """What is asked for: so many events of a topic after one place, and none beyond another.
+
+    A `reader` has taken in what is up to `after`, unless it begins `anew`.
+    """
 
     topic: str
     after: Cursor | None = None
     until: Cursor | None = None
     limit: int = MOST
+    reader: str = ""
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,13 @@ class Page:
 
 
 async def read(session: AsyncSession, stretch: Stretch) -> Page:
-    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one, FeedGone."""
+    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one.
+
+    Raises ReaderWentBack and FeedGone, too.
+    """
     (it,) = (await session.execute(select(feed))).all()
     feed_id = it.id
+    await _check_reader(session, stretch, feed_id)
     _check_not_gone(stretch.after, (it.gone_transaction, it.gone_position))
     for cursor in set(filter(None, (stretch.after, stretch.until))):
         await _check(session, feed_id, cursor)
@@ -146,6 +157,7 @@ async def adopt(database: Database) -> None:
         if await session.scalar(select(func.max(outbox.c.transaction) >= next_one)):
             await session.execute(update(outbox).values(transaction=0))
             await session.execute(update(feed).values(id=uuid4()))
+            await session.execute(delete(feed_reader.feed_reader))
             _log.error("this database was restored: its feed of events begins anew")
 
 
@@ -166,6 +178,13 @@ def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
         return true()
     oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     return outbox.c.transaction < oldest_open
+
+
+async def _check_reader(session: AsyncSession, stretch: Stretch, feed_id: UUID) -> None:
+    of_another = stretch.after is not None and stretch.after.feed != feed_id
+    if stretch.reader and not stretch.anew and not of_another:
+        place = stretch.after.place if stretch.after else None
+        await feed_reader.check(session, stretch.reader, place)
 
 
 def _check_not_gone(after: Cursor | None, gone: tuple[int, int]) -> None:
@@ -190,6 +209,7 @@ class Asked(BaseModel):
     until: str = ""
     limit: int = Field(MOST, ge=0, le=MOST)
     reader: str = Field("", pattern=r"^\w{0,200}$")
+    anew: bool = False
 
 
 @router.get("/events")
@@ -198,7 +218,8 @@ async def get_events(
 ) -> Response:
     """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first."""
     after, until = _cursor(asked.after), _cursor(asked.until)
-    page = await read(session, Stretch(asked.topic, after, until, asked.limit))
+    stretch = Stretch(asked.topic, after, until, asked.limit, asked.reader, asked.anew)
+    page = await read(session, stretch)
     if asked.reader:
         place = after.place if after else None
         readers = request.app.state.readers

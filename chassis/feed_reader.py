@@ -1,10 +1,12 @@
 """Who reads a service's feed, and how far each has come: what they ask after, they have taken in."""
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
 from chassis.database import Database, Utc
+from chassis.errors import Rejected
 
 metadata = MetaData()
 feed_reader = Table(
@@ -23,6 +25,21 @@ Place = tuple[int, int]
 BEGINNING: Place = (-1, -1)
 
 
+class ReaderWentBack(Rejected):
+    """This reader has taken in more than it says: its database is another, or an older one."""
+
+    status = 409
+
+
+async def check(session: AsyncSession, reader: str, place: Place | None) -> None:
+    """See that a reader asks after what it acknowledged, or further on; raises ReaderWentBack."""
+    mine = feed_reader.c.reader == reader
+    was = select(feed_reader.c.transaction, feed_reader.c.position).where(mine)
+    found = (await session.execute(was)).first()
+    if found and (place or BEGINNING) < tuple(found):
+        raise ReaderWentBack(f"{reader} was at {tuple(found)}, and asks after {place}.")
+
+
 class Readers:
     """The readers of one service's feed, as this process has seen them."""
 
@@ -33,8 +50,8 @@ class Readers:
     async def acknowledge(self, reader: str, topic: str, place: Place | None) -> None:
         """Write down how far this reader has come, where it is elsewhere than when it asked last.
 
-        It may have gone back: a database that was restored, or begun anew, knows less than it did. So what
-        was asked last counts, and two processes that read for one reader at most keep more than is needed.
+        Who begins anew goes back, so what was asked last counts; two processes that read for one reader at
+        most keep more than is needed.
         """
         place = BEGINNING if place is None else place
         if self._seen.get((reader, topic)) == place:

@@ -67,11 +67,12 @@ class Reaction(Generic[E]):
 
     event: type[E]
     act: Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
+    known_as: str = ""
 
     @property
     def name(self) -> str:
         """The name under which the inbox remembers what this reaction has taken in."""
-        return self.act.__name__
+        return self.known_as or self.act.__name__
 
 
 AnyReaction = Reaction[Any]

@@ -11,24 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import (
-    Column,
-    ColumnElement,
-    MetaData,
-    String,
-    Table,
-    and_,
-    delete,
     select,
-    update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient
+from chassis import ambient, feed_cursor
 from chassis.database import Database
-from chassis.feed import Cursor, MalformedCursor
+from chassis.feed import FeedChanged, FeedGone
+from chassis.feed_page import Page, read_page
+from chassis.feed_reader import ReaderWentBack
 from chassis.inbox import PERMANENT, AnyReaction, act_once, inbox, refuse
 from chassis.loop import Loop
 from chassis.sidecar import Answer, Sidecar, SidecarUnavailable
@@ -41,27 +33,9 @@ SETTLE = 3.0
 BATCH = 1000
 """Events that are asked for in one call."""
 
-metadata = MetaData()
-feed_cursor = Table(
-    "feed_cursor",
-    metadata,
-    Column("reaction", String(200), primary_key=True),
-    Column("cursor", String(300), nullable=False),
-)
 
-
-class Page(BaseModel):
-    """A page of a feed, as it is answered."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-    events: list[dict[str, Any]]
-    next: str | None
-    end: str | None
-
-
-class Overtaken(Exception):
-    """Another process has read the feed meanwhile, and taken its events in."""
+class RebuildNeeded(Exception):
+    """This database has lost what it had taken in; taken in again, it would reach customers again."""
 
 
 @dataclass
@@ -74,6 +48,8 @@ class Reconciler:
     secret: str
     clock: Callable[[], float] = ambient.monotonic
     settle: float | None = None
+    # What a rebuild restores is up to this place; where there is one, this is that rebuild.
+    rebuilt_until: str | None = None
     batch: int = BATCH
     _ends: deque[tuple[float, str]] = field(default_factory=deque)
     _until: str | None = None
@@ -97,9 +73,9 @@ class Reconciler:
     async def step(self) -> bool:
         """Take one page in; tell whether there is more. Raises SidecarUnavailable."""
         async with self.database.read() as session:
-            known = await _cursor(session, self.reaction)
-        until = self._settled()
-        page = await self._ask(known, until)
+            known = await feed_cursor.find(session, self.reaction.name)
+            anew = await self._may_begin_anew(session, known)
+        page = await self._ask(known, self._settled(), anew=anew)
         if page is None:
             return True
         if page.end and self.settle:
@@ -108,20 +84,38 @@ class Reconciler:
             return False
         try:
             async with self.database.write() as session:
-                await _move(session, self.reaction, known, page.next)
+                await feed_cursor.move(session, self.reaction.name, known, page.next)
                 lost = await _take_in(session, self.reaction, page.events)
-        except Overtaken:
+        except feed_cursor.Overtaken:
             return False
         self._report(lost)
         return len(page.events) == self.batch
 
+    async def _may_begin_anew(self, session: AsyncSession, known: str | None) -> bool:
+        # With its inbox a reaction compares whatever it begins with; without one it would act again.
+        if self.rebuilt_until:
+            return True
+        if await feed_cursor.find(session, rebuild_of(self.reaction)):
+            raise RebuildNeeded("A rebuild was begun and not finished: begin it again.")
+        return known is None and await _has_any(session, self.reaction)
+
+    async def end(self) -> str | None:
+        """Ask for the newest place of the feed, as nobody in particular; None where it is empty."""
+        query = {"topic": self.reaction.event.topic(), "limit": "0"}
+        answer = await self._get(query)
+        return read_page(answer, self.reaction.event.source, None).end
+
     def _settled(self) -> str | None:
         """Give the newest end that was reported so long ago that what is before it should be here."""
+        if self.rebuilt_until:
+            return self.rebuilt_until
         while self._ends and self.clock() - self._ends[0][0] >= (self.settle or 0):
             self._until = self._ends.popleft()[1]
         return self._until
 
-    async def _ask(self, known: str | None, until: str | None) -> Page | None:
+    async def _ask(
+        self, known: str | None, until: str | None, *, anew: bool
+    ) -> Page | None:
         event = self.reaction.event
         # Without a settled end yet, only the newest one is asked for.
         limit = self.batch if until or not self.settle else 0
@@ -131,19 +125,37 @@ class Reconciler:
             "until": until or "",
             "limit": str(limit),
             "reader": self.reaction.name,
+            **({"anew": "true"} if anew else {}),
         }
-        headers = {"authorization": f"Bearer {self.secret}"}
-        answer = await self.sidecar.ask(
-            event.source, "events", query=query, headers=headers
-        )
+        answer = await self._get(query)
         if answer.status in (409, 410):
-            await self._begin_anew(known)
+            await self._is_told_off(answer, known)
             return None
-        if answer.status != 200:
-            raise SidecarUnavailable(
-                f"the feed of {event.source} was answered {answer.status}"
-            )
-        return _read(answer, event.source, known)
+        return read_page(answer, event.source, known)
+
+    async def _get(self, query: dict[str, str]) -> Answer:
+        source = self.reaction.event.source
+        headers = {"authorization": f"Bearer {self.secret}"}
+        answer = await self.sidecar.ask(source, "events", query=query, headers=headers)
+        if answer.status not in (200, 409, 410):
+            raise _no_page(self.reaction, answer)
+        return answer
+
+    async def _is_told_off(self, answer: Answer, known: str | None) -> None:
+        said = answer.json()
+        problem = said.get("type") if isinstance(said, dict) else None
+        if problem in (FeedChanged.type(), FeedGone.type()):
+            await self._begin_anew(known)
+            return
+        if problem != ReaderWentBack.type():
+            raise _no_page(self.reaction, answer)
+        async with self.database.read() as session:
+            if await feed_cursor.find(session, self.reaction.name) != known:
+                return  # another process reads, too, and was faster
+        raise RebuildNeeded(
+            f"{said.get('detail')} So this database is another one, or an older one; nothing is "
+            "taken from the feed before it was rebuilt (docs/architecture.md)"
+        )
 
     async def _begin_anew(self, known: str | None) -> None:
         # Another database is behind the feed, or an older state of it. The inbox knows what it has: what
@@ -156,7 +168,7 @@ class Reconciler:
         self._ends.clear()
         self._until = None
         async with self.database.write() as session:
-            await session.execute(delete(feed_cursor).where(_at(self.reaction, known)))
+            await feed_cursor.forget(session, self.reaction.name, known)
 
     def _report(self, lost: Sequence[str]) -> None:
         if lost and self.reaction.event.way is Way.PUSHED:
@@ -168,50 +180,20 @@ class Reconciler:
             )
 
 
-def _read(answer: Answer, source: str, known: str | None) -> Page:
-    try:
-        page = Page.model_validate(answer.json())
-        _check(page, known)
-    except (ValueError, MalformedCursor) as error:
-        raise SidecarUnavailable(
-            f"the feed of {source} was answered with no page of events ({type(error).__name__})"
-        ) from error
-    return page
-
-
-def _check(page: Page, known: str | None) -> None:
-    read, onward, end = (
-        Cursor.read(each) if each is not None else None
-        for each in (known, page.next, page.end)
+def _no_page(reaction: AnyReaction, answer: Answer) -> SidecarUnavailable:
+    return SidecarUnavailable(
+        f"the feed of {reaction.event.source} was answered {answer.status}"
     )
-    if len({each.feed for each in (read, onward, end) if each}) > 1:
-        raise ValueError("it is of two feeds")
-    # A cursor that led back, or nowhere, would be kept, and what comes after it never asked for.
-    leads_on = onward is not None and (read is None or onward.place > read.place)
-    if not leads_on and (onward != read or page.events):
-        raise ValueError("it does not lead on")
 
 
-async def _cursor(session: AsyncSession, reaction: AnyReaction) -> str | None:
-    mine = feed_cursor.c.reaction == reaction.name
-    return await session.scalar(select(feed_cursor.c.cursor).where(mine))
+def rebuild_of(reaction: AnyReaction) -> str:
+    """Name the place that a rebuild goes up to, which is kept until it is reached."""
+    return f"rebuild of {reaction.name}"
 
 
-def _at(reaction: AnyReaction, cursor: str | None) -> ColumnElement[bool]:
-    mine = feed_cursor.c.reaction == reaction.name
-    return and_(mine, feed_cursor.c.cursor == cursor)
-
-
-async def _move(
-    session: AsyncSession, reaction: AnyReaction, old: str | None, new: str
-) -> None:
-    # Whoever finds the cursor elsewhere than where it read from has been overtaken.
-    row = {"reaction": reaction.name, "cursor": new}
-    first = insert(feed_cursor).values(row).on_conflict_do_nothing()
-    later = update(feed_cursor).where(_at(reaction, old)).values(cursor=new)
-    moved = (first if old is None else later).returning(feed_cursor.c.reaction)
-    if (await session.execute(moved)).first() is None:
-        raise Overtaken
+async def _has_any(session: AsyncSession, reaction: AnyReaction) -> bool:
+    mine = select(inbox.c.event_id).where(inbox.c.reaction == reaction.name)
+    return await session.scalar(mine.limit(1)) is not None
 
 
 async def _take_in(

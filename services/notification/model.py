@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_reader, inbox, outbox, reconciler
+from chassis import dead_letter, feed_cursor, feed_reader, inbox, outbox
 from chassis.database import Utc
 from contracts.event import rfc3339
 
@@ -87,6 +87,6 @@ TABLES = [
     inbox.metadata,
     dead_letter.metadata,
     outbox.metadata,
-    reconciler.metadata,
+    feed_cursor.metadata,
     feed_reader.metadata,
 ]

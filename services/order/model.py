@@ -8,7 +8,7 @@ from sqlalchemy import String, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_reader, inbox, outbox, reconciler
+from chassis import dead_letter, feed_cursor, feed_reader, inbox, outbox
 from chassis.database import Utc
 from chassis.errors import Rejected
 
@@ -72,6 +72,6 @@ TABLES = [
     outbox.metadata,
     inbox.metadata,
     dead_letter.metadata,
-    reconciler.metadata,
+    feed_cursor.metadata,
     feed_reader.metadata,
 ]

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
 from chassis import ambient
 from chassis.dead_letter import State as LetterState
 from chassis.dead_letter import dead_letter
-from chassis.feed_reader import feed_reader
+from chassis.feed_cursor import feed_cursor
+from chassis.feed_reader import Readers, feed_reader
 from chassis.housekeeping import (
     BATCH,
     INBOX_KEPT,
@@ -24,7 +25,7 @@ from chassis.housekeeping import (
 )
 from chassis.inbox import inbox
 from chassis.outbox import State, outbox
-from chassis.reconciler import feed_cursor
+from chassis.reconciler import RebuildNeeded
 from tests.chassis.test_reconciler import pull  # noqa: F401 - a fixture
 from tests.support.database import migrated
 from tests.support.feeds import Feed, another
@@ -126,7 +127,7 @@ async def test_a_reader_that_begins_anew_holds_everything(feed: Feed) -> None:
     await feed.says_orders(3)
     await are_so_old(feed, WEEK + HOUR)
     await reads(feed, after=(await reads(feed))["next"])
-    await reads(feed)
+    await reads(feed, anew="true")
 
     await cleaned(feed, forget_read_events(WEEK))
 
@@ -216,6 +217,9 @@ async def test_a_consumer_that_was_away_for_too_long_begins_anew_and_takes_nothi
     await cleaned(pull.feed, forget_read_events(WEEK))
     async with pull.database.write() as session:
         await session.execute(update(feed_cursor).values(cursor=first))
+    async with pull.feed.database.write() as session:  # an operator took it for gone
+        await session.execute(delete(feed_reader))
+    pull.feed.app.state.readers = Readers(pull.feed.database)
     late = await pull.feed.says_orders(1)
 
     await pull.catches_up()
@@ -223,3 +227,61 @@ async def test_a_consumer_that_was_away_for_too_long_begins_anew_and_takes_nothi
 
     assert await pull.taken() == [*said, *late]
     assert await pull.dead() == []
+
+
+async def test_a_reader_that_has_gone_back_is_told_so_unless_it_begins_anew(
+    feed: Feed,
+) -> None:
+    await feed.says_orders(2)
+    first = (await feed.page(limit=1))["next"]
+    await reads(feed, after=(await reads(feed))["next"])
+
+    for earlier in (first, ""):
+        answer = await feed.asked(reader="a", after=earlier)
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "urn:problem-type:reader-went-back"
+
+    assert len((await reads(feed, anew="true"))["events"]) == 2
+    assert len((await reads(feed, "b"))["events"]) == 2
+
+
+async def test_a_process_that_is_slower_than_another_goes_on(pull: Pull) -> None:  # noqa: F811
+    said = await pull.feed.says_orders(1)
+    await pull.catches_up()
+    slow = (await pull.cursor()) or ""
+    said += await pull.feed.says_orders(1)
+    await pull.catches_up()
+    await pull.catches_up()
+    newest = await pull.cursor()
+    async with pull.database.write() as session:
+        await session.execute(update(feed_cursor).values(cursor=slow))
+
+    async def is_overtaken() -> None:
+        async with pull.database.write() as session:
+            await session.execute(update(feed_cursor).values(cursor=newest))
+
+    pull.before_it_is_heard.append(is_overtaken)
+
+    assert await pull.step() is True
+    assert await pull.taken() == said
+    assert await pull.cursor() == newest
+
+
+async def test_a_database_that_was_restored_is_noticed_and_takes_nothing(
+    pull: Pull,  # noqa: F811
+) -> None:
+    said = await pull.feed.says_orders(1)
+    await pull.catches_up()
+    backup = await pull.cursor()
+    said += await pull.feed.says_orders(1)
+    await pull.catches_up()
+    await pull.catches_up()
+    async with pull.database.write() as session:
+        await session.execute(update(feed_cursor).values(cursor=backup))
+        await session.execute(delete(inbox).where(inbox.c.event_id == said[1]))
+
+    with pytest.raises(RebuildNeeded, match="an older one"):
+        await pull.step()
+
+    assert await pull.taken() == said
+    assert await pull.cursor() == backup

@@ -240,6 +240,6 @@ async def test_an_idle_second_costs_one_call_and_writes_nothing(pull: Pull) -> N
 
     assert len(pull.asked) == 1
     assert statements == {
-        "notification": ["BEGIN", "SELECT"],
-        "order": ["BEGIN", *["SELECT"] * 4],
+        "notification": ["BEGIN", *["SELECT"] * 2],
+        "order": ["BEGIN", *["SELECT"] * 5],
     }

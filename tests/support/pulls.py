@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.database import Database
 from chassis.dead_letter import dead_letter
+from chassis.feed_cursor import feed_cursor
 from chassis.inbox import inbox
-from chassis.reconciler import SETTLE, Reconciler, feed_cursor
+from chassis.reconciler import SETTLE, Reconciler
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.database import migrated

@@ -14,21 +14,24 @@ async def notify_customer_on_order_created(
     event: OrderCreated, envelope: CloudEvent, session: AsyncSession
 ) -> None:
     """Store the notification; what a transaction cannot take back, the sending itself, comes after it."""
-    channel = Channel.EMAIL if event.customer_email else Channel.CONSOLE
-    session.add(
-        Notification(
-            id=uuid7(),
-            order_id=event.order_id,
-            customer_name=event.customer_name,
-            customer_email=event.customer_email,
-            order_created_at=event.created_at,
-            channel=channel,
-            state=State.READY,
-            trace=envelope.traceparent,
-            caused_by=envelope.id,
-        )
+    notification = notification_of(event, envelope)
+    session.add(notification)
+    announce(session, signal_of(notification.channel))
+
+
+def notification_of(event: OrderCreated, envelope: CloudEvent) -> Notification:
+    """Make what is to be said to the customer of an order, ready to be sent."""
+    return Notification(
+        id=uuid7(),
+        order_id=event.order_id,
+        customer_name=event.customer_name,
+        customer_email=event.customer_email,
+        order_created_at=event.created_at,
+        channel=Channel.EMAIL if event.customer_email else Channel.CONSOLE,
+        state=State.READY,
+        trace=envelope.traceparent,
+        caused_by=envelope.id,
     )
-    announce(session, signal_of(channel))
 
 
 reaction = Reaction(OrderCreated, notify_customer_on_order_created)

@@ -1,0 +1,211 @@
+"""A rebuild restores records and not effects: whatever was told to whom, nobody is told again by it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from chassis import feed_cursor, service
+from chassis.lock import exclusive
+from chassis.reconciler import RebuildNeeded, Reconciler, rebuild_of
+from chassis.security import shared_secret
+from chassis.service import Parts
+from chassis.sidecar import SidecarUnavailable
+from services.notification.app import Settings
+from services.notification.model import Notification, State
+from services.notification.reactions.notify_customer_on_order_created import reaction
+from services.notification.rebuild import RESTORING, StillRunning, rebuild
+from services.order.model import Order
+from tests.support.database import migrated, url_in
+from tests.support.services import Service
+from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.sockets import closed_port
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
+async def place(order: Service, number: int) -> list[UUID]:
+    """Place so many orders."""
+    body = {"customerName": "Jane"}
+    answers = [await order.http.post("/api/order", json=body) for _ in range(number)]
+    return [UUID(answer.json()["orderId"]) for answer in answers]
+
+
+async def is_told(order: Service, order_id: UUID) -> None:
+    """Let the order service know that a customer was told."""
+    sent = {"notification_state": "SENT", "notification_channel": "console"}
+    async with order.database.write() as session:
+        known = update(Order).where(Order.id == order_id)
+        row = (await session.scalars(select(Order).where(Order.id == order_id))).one()
+        await session.execute(known.values(**sent, notification_at=row.created_at))
+
+
+@asynccontextmanager
+async def wiped(
+    folder: Path, dapr: SimulatedDapr, name: str = "new"
+) -> AsyncIterator[Parts]:
+    """Make a new database of the notification service, and what it stands on."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    database = migrated("notification", folder / name)
+    secret = folder / "feed.secret"
+    settings = Settings(database_url=database.url, feed_secret_file=secret)
+    await database.close()
+    parts = service.parts("notification", settings, dapr.sidecar())
+    async with parts.sidecar:
+        yield parts
+    await parts.database.close()
+
+
+def reconciler(parts: Parts) -> Reconciler:
+    """Make what the service reads the feed with."""
+    secret = shared_secret(parts.settings.feed_secret_file)
+    return Reconciler(parts.database, parts.sidecar, reaction, secret, settle=0)
+
+
+async def states(parts: Parts) -> dict[UUID, State]:
+    """Give the state of each order's notification."""
+    async with parts.database.read() as session:
+        rows = await session.execute(select(Notification.order_id, Notification.state))
+        return {row.order_id: row.state for row in rows}
+
+
+async def test_who_is_known_as_told_is_sent_and_the_others_are_held(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    told, *others = await place(order, 3)
+    await is_told(order, told)
+
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+
+        assert await states(parts) == {
+            told: State.SENT,
+            **dict.fromkeys(others, State.HELD),
+        }
+
+
+async def test_what_is_ordered_after_it_is_sent_as_ever(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    (before,) = await place(order, 1)
+
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+        (after,) = await place(order, 1)
+        await reconciler(parts).step()
+
+        assert await states(parts) == {before: State.HELD, after: State.READY}
+
+
+async def test_a_database_that_was_wiped_is_noticed_and_nobody_is_told_again(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    await place(order, 2)
+    async with wiped(tmp_path, dapr) as parts:
+        while await reconciler(parts).step():
+            pass
+        await reconciler(parts).step()  # what it has taken in is acknowledged by it
+
+    async with wiped(tmp_path, dapr, "again") as parts:
+        with pytest.raises(RebuildNeeded, match="another one, or an older one"):
+            await reconciler(parts).step()
+
+        assert await states(parts) == {}
+
+
+async def test_a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_taken(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    before = await place(order, 2)
+    async with wiped(tmp_path, dapr) as parts:
+        end = await reconciler(parts).end()
+        async with parts.database.write() as session:
+            await feed_cursor.move(session, rebuild_of(RESTORING), None, end or "")
+        meanwhile = await place(order, 1)
+
+        with pytest.raises(RebuildNeeded, match="not finished"):
+            await reconciler(parts).step()
+        await rebuild(parts)
+        await reconciler(parts).step()
+
+        assert await states(parts) == {
+            **dict.fromkeys(before, State.HELD),
+            **dict.fromkeys(meanwhile, State.READY),
+        }
+
+
+async def test_a_second_rebuild_changes_nothing(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    await place(order, 2)
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+        once = await states(parts)
+
+        await rebuild(parts)
+
+        assert await states(parts) == once
+
+
+async def test_while_the_service_runs_nothing_is_rebuilt(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    await place(order, 1)
+    async with (
+        wiped(tmp_path, dapr) as parts,
+        exclusive(parts.database.lock_file(reaction.name)),
+    ):
+        with pytest.raises(StillRunning):
+            await rebuild(parts)
+
+        assert await states(parts) == {}
+
+
+async def test_without_the_order_service_it_says_so_and_can_be_begun_again(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    (before,) = await place(order, 1)
+    async with wiped(tmp_path, dapr) as parts:
+        dapr.away.add("order")
+        with pytest.raises(SidecarUnavailable):
+            await rebuild(parts)
+        dapr.away.clear()
+
+        await rebuild(parts)
+
+        assert await states(parts) == {before: State.HELD}
+
+
+async def test_an_empty_feed_is_rebuilt_to_nothing(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+
+        assert await states(parts) == {}
+
+
+async def test_as_a_command_it_says_what_is_missing_in_one_line(tmp_path: Path) -> None:
+    environment = {
+        "DATABASE_URL": url_in(tmp_path, "notification"),
+        "FEED_SECRET_FILE": str(tmp_path / "feed.secret"),
+        "DAPR_HTTP_PORT": str(closed_port()),
+    }
+
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.notification.rebuild"),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await command.communicate()
+
+    assert command.returncode == os.EX_TEMPFAIL
+    assert said.decode() == (
+        "the sidecar does not answer (ConnectError). What is done stays done.\n"
+    )
