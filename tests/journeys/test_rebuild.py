@@ -1,0 +1,98 @@
+"""A notification service that has lost its database: it says so, is rebuilt, and nobody is told twice."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.losses import are_all_notified, lines, open_shop, place, shown
+from tests.support.shop import Customer
+from tests.support.system import RealSystem, build
+from toolchain.runfile import ROOT
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[RealSystem]:
+    """Make a system of which nothing runs yet; what a test starts is stopped."""
+    made = build(tmp_path)
+    yield made
+    made.stop()
+
+
+def lose_the_database(system: RealSystem) -> None:
+    """Take away what the notification service had kept."""
+    for file in system.system.state.glob("notification.db*"):
+        file.unlink()
+
+
+async def acknowledges(system: RealSystem) -> None:
+    """Wait until the order service has read that all orders were taken in."""
+    file = system.system.state / "order.db"
+
+    async def has() -> bool:
+        return await asyncio.to_thread(_beyond, file) == 0
+
+    await eventually(has, "the reader has acknowledged everything", 30)
+
+
+def _beyond(file: Path) -> int:
+    beyond = (
+        "SELECT count(*) FROM outbox WHERE position > coalesce("
+        "(SELECT max(position) FROM feed_reader WHERE topic = 'OrderCreated'), -1)"
+    )
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        return int(connection.execute(beyond).fetchone()[0])
+
+
+async def rebuild(system: RealSystem) -> str:
+    """Type the command with the service's own environment; give what it says."""
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.notification.rebuild"),
+        cwd=ROOT,
+        env=system.apps["notification"].environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await command.communicate()
+    assert command.returncode == os.EX_OK, said
+    return said.decode()
+
+
+async def test_who_was_told_is_not_told_again_by_a_service_that_lost_its_database(
+    new: RealSystem,
+) -> None:
+    await asyncio.to_thread(new.start_broker)
+    new.start_sidecars()
+    new.start_apps()
+    await new.is_ready()
+    app = new.apps["notification"]
+    async with open_shop(new) as shop:
+        orders = await place(shop, 10)
+        await are_all_notified(shop, orders)
+        await acknowledges(new)
+
+        await asyncio.to_thread(app.stop)
+        lose_the_database(new)
+        app.start()
+
+        async def says_so() -> bool:
+            return "RebuildNeeded" in app.said()
+
+        await eventually(says_so, "the service says that it must be rebuilt", 30)
+        await asyncio.to_thread(app.stop)
+        assert "10 notifications, 10 of them known as sent" in await rebuild(new)
+        app.start()
+        later = await shop.orders("Later", deadline=60)
+        await Customer(shop).is_notified(later, 60)
+
+        assert set(lines(shop, orders).values()) == {1}
+        rows = await shown(shop, "notification")
+        assert {rows[order.id]["state"] for order in orders} == {"SENT"}
