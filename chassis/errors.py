@@ -21,6 +21,8 @@ class Rejected(Exception):
     """The request cannot be carried out."""
 
     status: ClassVar[int] = 400
+    retry_after: ClassVar[int | None] = None
+    """After how many seconds it is worth trying again, where it is."""
 
     def __init__(self, detail: str = "", **members: object) -> None:
         super().__init__(detail or self.title())
@@ -105,7 +107,8 @@ def install(app: FastAPI) -> None:
 
 async def _rejected(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Rejected)  # noqa: S101 - Starlette's signature says Exception
-    return problem(error)
+    wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return problem(error, wait)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:

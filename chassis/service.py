@@ -17,6 +17,7 @@ from chassis import (
     health,
     openapi,
 )
+from chassis.backlog import Backlog
 from chassis.database import Database
 from chassis.feed_reader import Readers
 from chassis.housekeeping import (
@@ -86,6 +87,7 @@ def create(
     heard = subscriptions.hear(parts.name, reactions)
     app.state.secret = secret
     app.state.readers = Readers(database)
+    app.state.backlog = Backlog(database, settings.backlog_limit)
     app.state.needs = needs | {settings.pubsub_name} | heard
     app.state.reactions = {each.name: each for each in reactions}
     for router in (*routers, dead_letter_api.router, feed.router, health.router):

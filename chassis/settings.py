@@ -41,6 +41,8 @@ class ServiceSettings(BaseSettings):
     feed_secret_file: Path = Path(".local/feed.secret")
     # How long an event is kept after all who read it have taken it in.
     retention_days: float = Field(7, gt=0, le=36500)
+    # How many events may wait for the broker before the service takes no more: chassis/backlog.py.
+    backlog_limit: int = Field(100_000, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -9,9 +9,11 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, outbox
+from chassis.backlog import BacklogFull, has_room
 from chassis.cloud_event import Cause
 from chassis.database import WriteSession
 from chassis.ids import uuid7
+from chassis.refusals import refusals
 from chassis.telemetry import Trace
 from chassis.wire import Address, Body, Line, View
 from contracts.order_created import OrderCreated
@@ -66,7 +68,10 @@ async def create_order(
 
 
 @router.post(
-    "/api/order", status_code=201, responses={201: {"headers": {"Location": LOCATION}}}
+    "/api/order",
+    status_code=201,
+    responses={201: {"headers": {"Location": LOCATION}}, **refusals(BacklogFull)},
+    dependencies=[has_room],
 )
 async def post_order(
     command: CreateOrder, session: WriteSession, cause: Trace, response: Response
