@@ -164,6 +164,10 @@ def keep_quiet(session: AsyncSession) -> None:
 
 
 async def _write(request: Request) -> AsyncIterator[AsyncSession]:
+    # With an Idempotency-Key the transaction is open already, and ends with the key (chassis/idempotency.py).
+    if (begun := getattr(request.state, "session", None)) is not None:
+        yield begun
+        return
     async with request.app.state.database.write() as session:
         yield session
 

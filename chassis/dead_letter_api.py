@@ -11,6 +11,7 @@ from chassis import ambient
 from chassis.database import ReadSession, WriteSession, keep_quiet
 from chassis.dead_letter import State, dead_letter
 from chassis.errors import Rejected
+from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
 from chassis.inbox import PERMANENT, AnyReaction, claim, parse, react
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
@@ -21,7 +22,7 @@ LAST = 2**63 - 1
 
 Outcome = Literal["taken in", "was taken in before"]
 
-router = APIRouter(tags=["Dead letters"])
+router = APIRouter(tags=["Dead letters"], route_class=Idempotent)
 
 
 class DeadLetter(View):
@@ -158,7 +159,8 @@ async def get_dead_letters(
 
 @router.post(
     "/api/dead-letter/{id}/replay",
-    responses=refusals(DeadLetterNotFound, NotReplayable, StillFails),
+    responses=refusals(DeadLetterNotFound, NotReplayable, StillFails, *KEY_REFUSALS),
+    dependencies=[takes_a_key],
 )
 async def post_replay(
     id: int,  # noqa: A002 - its name on the wire

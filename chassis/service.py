@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, FastAPI
 
@@ -26,6 +27,7 @@ from chassis.housekeeping import (
     forget_settled_letters,
     forget_taken_in,
 )
+from chassis.idempotency import forget_expired
 from chassis.inbox import AnyReaction
 from chassis.loop import Loop
 from chassis.reconciler import Reconciler
@@ -87,6 +89,7 @@ def create(
     heard = subscriptions.hear(parts.name, reactions)
     app.state.secret = secret
     app.state.readers = Readers(database)
+    app.state.turns = WeakValueDictionary()
     app.state.backlog = Backlog(database, settings.backlog_limit)
     app.state.needs = needs | {settings.pubsub_name} | heard
     app.state.reactions = {each.name: each for each in reactions}
@@ -97,7 +100,12 @@ def create(
 
 def _housekeeping(parts: Parts) -> Housekeeping:
     kept = timedelta(days=parts.settings.retention_days)
-    jobs = (forget_read_events(kept), forget_taken_in, forget_settled_letters)
+    jobs = (
+        forget_read_events(kept),
+        forget_taken_in,
+        forget_settled_letters,
+        forget_expired,
+    )
     return Housekeeping(parts.database, jobs)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_cursor, feed_reader, inbox, outbox
+from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
 from chassis.database import Utc
 from contracts.event import rfc3339
 
@@ -89,4 +89,5 @@ TABLES = [
     outbox.metadata,
     feed_cursor.metadata,
     feed_reader.metadata,
+    idempotency.metadata,
 ]

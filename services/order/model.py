@@ -8,7 +8,7 @@ from sqlalchemy import String, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_cursor, feed_reader, inbox, outbox
+from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
 from chassis.database import Utc
 from chassis.errors import Rejected
 
@@ -74,4 +74,5 @@ TABLES = [
     dead_letter.metadata,
     feed_cursor.metadata,
     feed_reader.metadata,
+    idempotency.metadata,
 ]

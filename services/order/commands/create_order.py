@@ -12,6 +12,7 @@ from chassis import ambient, outbox
 from chassis.backlog import BacklogFull, has_room
 from chassis.cloud_event import Cause
 from chassis.database import WriteSession
+from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
 from chassis.ids import uuid7
 from chassis.refusals import refusals
 from chassis.telemetry import Trace
@@ -19,7 +20,7 @@ from chassis.wire import Address, Body, Line, View
 from contracts.order_created import OrderCreated
 from services.order.model import Order
 
-router = APIRouter(tags=["Orders"])
+router = APIRouter(tags=["Orders"], route_class=Idempotent)
 
 LOCATION = {"schema": {"type": "string"}, "description": "Where the order is shown."}
 
@@ -70,8 +71,11 @@ async def create_order(
 @router.post(
     "/api/order",
     status_code=201,
-    responses={201: {"headers": {"Location": LOCATION}}, **refusals(BacklogFull)},
-    dependencies=[has_room],
+    responses={
+        201: {"headers": {"Location": LOCATION}},
+        **refusals(*KEY_REFUSALS, BacklogFull),
+    },
+    dependencies=[has_room, takes_a_key],
 )
 async def post_order(
     command: CreateOrder, session: WriteSession, cause: Trace, response: Response

@@ -1,0 +1,183 @@
+"""Idempotency-Key: an order that is sent again is placed once, whatever happens between."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+
+from chassis import ambient
+from chassis.idempotency import KEPT, forget_expired, idempotency_key
+from services.order.model import Order
+from tests.support.services import Service
+
+JANE = {"customerName": "Jane"}
+
+
+async def orders(
+    order: Service,
+    key: str | None,
+    body: dict[str, Any] | None = None,
+    caller: str = "",
+) -> httpx.Response:
+    """Place an order with this key."""
+    named = {"idempotency-key": key} if key is not None else {}
+    return await order.http.post(
+        "/api/order", json=body or JANE, headers={**named, "dapr-caller-app-id": caller}
+    )
+
+
+async def count(order: Service, table: Any = Order) -> int:  # noqa: ANN401 - a table or a model
+    """Count rows."""
+    async with order.database.read() as session:
+        return await session.scalar(select(func.count()).select_from(table)) or 0
+
+
+async def ages(order: Service, by: timedelta) -> None:
+    """Let every key be older by this."""
+    async with order.database.write() as session:
+        made = {"made_at": ambient.now() - by}
+        await session.execute(update(idempotency_key).values(made))
+
+
+async def test_what_is_sent_again_is_answered_the_same_and_placed_once(
+    order: Service,
+) -> None:
+    first = await orders(order, "a")
+
+    again = await orders(order, "a")
+
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert await count(order) == 1
+
+
+async def test_the_order_of_the_fields_makes_no_other_request(order: Service) -> None:
+    body = {"customerName": "Jane", "customerEmail": "jane@example.org"}
+    first = await orders(order, "a", body)
+
+    again = await orders(order, "a", dict(reversed(body.items())))
+
+    assert again.json() == first.json()
+
+
+async def test_a_key_with_another_request_is_refused(order: Service) -> None:
+    await orders(order, "a")
+
+    answer = await orders(order, "a", {"customerName": "Joe"})
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:problem-type:idempotency-key-reused"
+    assert await count(order) == 1
+
+
+async def test_another_callers_key_is_another_key(order: Service) -> None:
+    await orders(order, "a")
+
+    await orders(order, "a", caller="shop")
+
+    assert await count(order) == 2
+
+
+async def test_without_a_key_every_request_is_a_new_one(order: Service) -> None:
+    await orders(order, None)
+    await orders(order, None)
+
+    assert await count(order) == 2
+    assert await count(order, idempotency_key) == 0
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a" * 256, "\t"])
+async def test_what_is_no_key_is_refused(order: Service, key: str) -> None:
+    answer = await orders(order, key)
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:problem-type:malformed-idempotency-key"
+    assert await count(order) == 0
+
+
+async def test_fifty_at_once_with_one_key_place_one_order(order: Service) -> None:
+    answers = await asyncio.gather(*(orders(order, "a") for _ in range(50)))
+    while waiting := [each for each in answers if each.status_code == 409]:
+        assert {each.headers["retry-after"] for each in waiting} == {"1"}
+        answers = await asyncio.gather(*(orders(order, "a") for _ in range(50)))
+
+    assert {each.status_code for each in answers} == {201}
+    assert len({each.text for each in answers}) == 1
+    assert await count(order) == 1
+
+
+async def test_what_is_refused_leaves_the_key_free(order: Service) -> None:
+    assert (await orders(order, "a", {"customerName": ""})).status_code == 422
+
+    assert (await orders(order, "a")).status_code == 201
+    assert await count(order) == 1
+
+
+async def test_a_commit_that_fails_leaves_the_key_free(
+    order: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    dialect = order.database.engine.sync_engine.dialect
+    with monkeypatch.context() as patch:
+        patch.setattr(dialect, "do_commit", fail)
+        assert (await orders(order, "a")).status_code >= 500
+
+    assert await count(order, idempotency_key) == 0
+    assert (await orders(order, "a")).status_code == 201
+    assert await count(order) == 1
+
+
+async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:
+    order.app.state.backlog.limit = -1
+    assert (await orders(order, "a")).status_code == 503
+    order.app.state.backlog.limit = 100
+    order.app.state.backlog._counted_at = float("-inf")
+
+    assert (await orders(order, "a")).status_code == 201
+
+
+async def test_a_request_that_meets_one_in_flight_waits_and_gives_up(
+    order: Service,
+) -> None:
+    order.app.state.turns["POST /api/order ", "a"] = held = asyncio.Lock()
+    await held.acquire()
+
+    answer = await orders(order, "a")
+
+    assert answer.status_code == 409
+    assert answer.headers["retry-after"] == "1"
+    assert await count(order) == 0
+
+
+@pytest.mark.parametrize("by", [KEPT + timedelta(minutes=1), -KEPT * 2])
+async def test_an_old_key_is_a_new_one_and_is_forgotten(
+    order: Service, by: timedelta
+) -> None:
+    await orders(order, "a")
+    await ages(order, by)
+    await orders(order, "a", {"customerName": "Joe"})
+    assert await count(order) == 2
+
+    await ages(order, by)
+    async with order.database.write() as session:
+        await forget_expired(
+            session
+        )  # the service's own housekeeping may have been first
+
+    assert await count(order, idempotency_key) == 0
+
+
+async def test_a_key_that_is_still_known_is_not_forgotten(order: Service) -> None:
+    await orders(order, str(uuid4()))
+    await ages(order, KEPT - timedelta(minutes=1))
+
+    async with order.database.write() as session:
+        assert await forget_expired(session) == 0
