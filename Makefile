@@ -7,12 +7,16 @@ BROKER ?= rabbitmq
 # What the services keep their data in: make run DATABASE=postgresql
 DATABASE ?= sqlite
 export OFFSET BROKER DATABASE
+# How many schedules a simulation runs: make simulate SEEDS=1000
+SEEDS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo test check format docs lock
+.PHONY: help setup ready run broker demo test check format docs lock simulate
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@awk -F ':.*#proof ' '/^[a-z]+:.*#proof /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Set up what this machine lacks: Python packages, Dapr, RabbitMQ (once, up to 15 minutes)
 	@$(PYTHON) -m toolchain.setup
@@ -49,5 +53,8 @@ docs: ready ## Generate the events' schemas and the API's documents from the cod
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements-dev.txt --group dev pyproject.toml
+
+simulate: ready #proof Run SEEDS=100 schedules of faults in virtual time, and say what they found
+	@.venv/bin/python -m tests.simulation $(SEEDS)
 
 LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
