@@ -9,9 +9,13 @@ DATABASE ?= sqlite
 export OFFSET BROKER DATABASE
 # How many schedules a simulation runs: make simulate SEEDS=1000
 SEEDS ?= 100
+# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30
+FAULTS ?= 6
+ORDERS ?= 300
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo test check format docs lock simulate
+.PHONY: help setup ready run broker demo test check format docs lock simulate chaos
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +53,11 @@ format: ready ## Format the code, and mend what can be mended
 
 docs: ready ## Generate the events' schemas and the API's documents from the code
 	@.venv/bin/python -m toolchain.documents
+
+chaos: FOR = --for-tests
+chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
+	@.venv/bin/python -m tests.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
+		--broker $(BROKER) --database $(DATABASE)
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml
