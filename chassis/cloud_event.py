@@ -1,5 +1,7 @@
 """The envelope of every event: CloudEvents 1.0 in JSON, structured mode."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -50,6 +52,16 @@ class CloudEvent(BaseModel):
         if _has_nul(self.model_dump()):
             raise ValueError("it contains a NUL character")
         return self
+
+
+def digest_of(envelope: CloudEvent) -> bytes:
+    """Give the SHA-256 of what an event says, the same before it travels and after: 32 bytes.
+
+    Go sorts the keys on the way, so they are sorted here; and Dapr may write another trace.
+    """
+    said = envelope.model_dump(mode="json", exclude={"traceid", "traceparent"})
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).digest()
 
 
 def _has_nul(value: object) -> bool:

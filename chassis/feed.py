@@ -1,7 +1,6 @@
 """The feed: every event that a service has committed, in an order in which none appears behind what was read.
 
-`GET /events` serves it from the outbox, whatever became of each event at the broker, to those who know the
-secret that the services share.
+It is the outbox, whatever became of each event at the broker; chassis/feed_api.py serves it.
 """
 
 import json
@@ -9,14 +8,14 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from operator import attrgetter
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
 from sqlalchemy import (
     ColumnElement,
+    Row,
     Select,
     delete,
     func,
@@ -29,10 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import feed_reader
-from chassis.database import Database, ReadSession
+from chassis.database import Database
 from chassis.errors import Rejected
 from chassis.outbox import feed, outbox
-from chassis.security import knows_the_secret
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +44,6 @@ _LARGEST = 2**63 - 1
 _PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
 _NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
 _by_place = attrgetter("place")
-
-router = APIRouter(include_in_schema=False, dependencies=[Depends(knows_the_secret)])
 
 
 class MalformedCursor(Rejected):
@@ -95,6 +91,13 @@ class Cursor:
         return f"{self.feed}.{self.transaction}.{self.position}.{self.event_id}"
 
 
+class Form(StrEnum):
+    """How a page tells of its events: as they are, or by id and digest alone."""
+
+    FULL = "full"
+    IDS = "ids"
+
+
 @dataclass(frozen=True)
 class Stretch:
     """What is asked for: so many events of a topic after one place, and none beyond another.
@@ -108,6 +111,7 @@ class Stretch:
     limit: int = MOST
     reader: str = ""
     anew: bool = False
+    form: Form = Form.FULL
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,25 @@ async def read(session: AsyncSession, stretch: Stretch) -> Page:
         until = Cursor(feed_id, *rows[-1][:3])
     reached = (stretch.after, until) if stretch.limit else (stretch.after,)
     onward = max(filter(None, reached), key=_by_place, default=None)
-    return Page([row.event for row in rows], onward, end)
+    return Page([_shown(row, stretch.form) for row in rows], onward, end)
+
+
+async def read_by_ids(
+    session: AsyncSession, topic: str, ids: Sequence[str]
+) -> Sequence[str]:
+    """Read these events of a topic as JSON, oldest first; what is not there is left out."""
+    statement = (
+        select(outbox.c.event)
+        .where(outbox.c.topic == topic, outbox.c.event_id.in_(ids))
+        .order_by(outbox.c.transaction, outbox.c.position)
+    )
+    return (await session.scalars(statement)).all()
+
+
+def _shown(row: Row[Any], form: Form) -> str:
+    if form is Form.FULL:
+        return str(row.event)
+    return json.dumps([row.event_id, (row.digest or b"").hex()], separators=(",", ":"))
 
 
 async def adopt(database: Database) -> None:
@@ -163,8 +185,9 @@ async def adopt(database: Database) -> None:
 
 def _select(stretch: Stretch, until: Cursor) -> Select[Any]:
     place = tuple_(outbox.c.transaction, outbox.c.position)
+    shown = outbox.c.event if stretch.form is Form.FULL else outbox.c.digest
     statement = (
-        select(*_PLACE, outbox.c.event)
+        select(*_PLACE, shown)
         .where(outbox.c.topic == stretch.topic, place <= until.place)
         .order_by(outbox.c.transaction, outbox.c.position)
         .limit(stretch.limit)
@@ -199,42 +222,3 @@ async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor) -> None:
         raise FeedChanged(
             f"This feed is {feed_id}, with {there or 'no event'} at {cursor.place}."
         )
-
-
-class Asked(BaseModel):
-    """What a reader asks for: it has taken in what is up to `after`, which is no longer kept for it."""
-
-    topic: str = Field(pattern=r"^\w{1,200}$")
-    after: str = ""
-    until: str = ""
-    limit: int = Field(MOST, ge=0, le=MOST)
-    reader: str = Field("", pattern=r"^\w{0,200}$")
-    anew: bool = False
-
-
-@router.get("/events")
-async def get_events(
-    request: Request, session: ReadSession, asked: Annotated[Asked, Query()]
-) -> Response:
-    """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first."""
-    after, until = _cursor(asked.after), _cursor(asked.until)
-    stretch = Stretch(asked.topic, after, until, asked.limit, asked.reader, asked.anew)
-    page = await read(session, stretch)
-    if asked.reader:
-        place = after.place if after else None
-        readers = request.app.state.readers
-        await readers.acknowledge(asked.reader, asked.topic, place)
-    # The events are JSON already, and go out as they were stored.
-    body = (
-        f'{{"events":[{",".join(page.events)}],'
-        f'"next":{_as_json(page.next)},"end":{_as_json(page.end)}}}'
-    )
-    return Response(body, media_type="application/json")
-
-
-def _cursor(written: str) -> Cursor | None:
-    return Cursor.read(written) if written else None
-
-
-def _as_json(cursor: Cursor | None) -> str:
-    return json.dumps(str(cursor) if cursor else None)

@@ -5,7 +5,6 @@ can never be taken in is kept as a dead letter, and Dapr is told SUCCESS: an ans
 the event, and any other refusal would bring it back for ever.
 """
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
-from chassis.cloud_event import CloudEvent
+from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database import Database, Utc
 from chassis.dead_letter import LARGEST, bury, in_one_line
 from chassis.errors import Rejected
@@ -35,6 +34,7 @@ inbox = Table(
     # A reaction's name is data: under another name it would take every event in again.
     Column("reaction", String(200), primary_key=True),
     Column("event_id", String(200), primary_key=True),
+    # Empty where it was taken in before version 0005, whose digest is another.
     Column("digest", LargeBinary(32), nullable=False),
     Column("taken_at", Utc, nullable=False),
 )
@@ -205,7 +205,7 @@ async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> b
     row = {
         "reaction": reaction,
         "event_id": envelope.id,
-        "digest": hashlib.sha256(envelope.model_dump_json().encode()).digest(),
+        "digest": digest_of(envelope),
         "taken_at": ambient.now(),
     }
     # The insert itself is the claim: to look first and insert then would let two deliveries through.

@@ -11,6 +11,7 @@ from sqlalchemy import (
     FunctionElement,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -22,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
 from chassis import ambient
-from chassis.cloud_event import Cause, CloudEvent, envelop
+from chassis.cloud_event import Cause, CloudEvent, digest_of, envelop
 from chassis.database import Utc, announce
 from contracts.event import Event, Way
 
@@ -68,6 +69,8 @@ outbox = Table(
     Column("event_id", String(200), nullable=False, unique=True),
     Column("topic", String(200), nullable=False),
     Column("event", Text, nullable=False),
+    # None where a row from before version 0005 holds no event.
+    Column("digest", LargeBinary(32)),
     Column("state", String(20), nullable=False, default=State.PENDING),
     Column("attempt", Integer, nullable=False, default=0),
     Column("refusals", Integer, nullable=False, default=0),
@@ -133,5 +136,6 @@ def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:
         "event_id": envelope.id,
         "topic": event.topic(),
         "event": envelope.model_dump_json(),
+        "digest": digest_of(envelope),
         "state": State.PENDING if pushed else State.PULLED,
     }

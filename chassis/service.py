@@ -15,6 +15,7 @@ from chassis import (
     documentation,
     errors,
     feed,
+    feed_api,
     health,
     openapi,
 )
@@ -93,7 +94,7 @@ def create(
     app.state.backlog = Backlog(database, settings.backlog_limit)
     app.state.needs = needs | {settings.pubsub_name} | heard
     app.state.reactions = {each.name: each for each in reactions}
-    for router in (*routers, dead_letter_api.router, feed.router, health.router):
+    for router in (*routers, dead_letter_api.router, feed_api.router, health.router):
         app.include_router(router)
     return app
 

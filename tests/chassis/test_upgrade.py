@@ -13,7 +13,7 @@ from alembic import command
 from sqlalchemy import select
 
 from chassis import migration
-from chassis.cloud_event import Cause, envelop
+from chassis.cloud_event import Cause, CloudEvent, digest_of, envelop
 from chassis.database import Database, sqlite_file
 from chassis.dead_letter import dead_letter
 from chassis.inbox import inbox
@@ -109,6 +109,9 @@ async def test_orders_and_their_events_are_there_and_wait_for_news(
     assert [each.position for each in events] == [1, 2, 3]
     assert [each.state for each in events] == ["PUBLISHED", "PENDING", "PARKED"]
     assert {each.transaction for each in events} == {0}
+    assert [each.digest for each in events] == [
+        digest_of(CloudEvent.model_validate_json(each.event)) for each in events
+    ]
     await database.close()
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.util import await_only
 
-from chassis import errors, feed
+from chassis import errors, feed_api
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from chassis.database import Database
 from chassis.feed_reader import Readers
@@ -58,7 +58,7 @@ class Feed:
         self.app.state.database, self.app.state.secret = database, SECRET
         self.app.state.readers = Readers(database)
         errors.install(self.app)
-        self.app.include_router(feed.router)
+        self.app.include_router(feed_api.router)
 
     async def says(self, *letters: Letter) -> list[str]:
         """Let these events leave in one transaction; give their ids."""
@@ -107,8 +107,12 @@ class Feed:
         """Ask for a page as another service does; give the answer as it is."""
         return await self.asked_with(f"Bearer {SECRET}", query)
 
+    async def asked_with_ids(self, ids: Sequence[str]) -> httpx.Response:
+        """Ask for events by their ids."""
+        return await self.asked_with(f"Bearer {SECRET}", {"id": list(ids)})
+
     async def asked_with(
-        self, authorization: str, query: Mapping[str, str | int]
+        self, authorization: str, query: Mapping[str, str | int | Sequence[str]]
     ) -> httpx.Response:
         """Ask with this authorization."""
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
