@@ -15,7 +15,7 @@ ORDERS ?= 300
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo test check format docs lock simulate chaos
+.PHONY: help setup ready run broker demo test check format docs lock simulate chaos prove
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test: FOR = --for-tests
 test: check ## Run every test, on real sidecars and brokers of its own
 	@.venv/bin/python -m pytest -n 3 --dist loadgroup -m "not alone"
 	@.venv/bin/python -m pytest -m alone
+
+prove: FOR = --for-tests
+prove: check #proof Take out each safeguard in a copy of the code, and see which test notices
+	@.venv/bin/python -m tests.prove
 
 check: ready ## Check format, lint, types and architecture (under 30 s)
 	@.venv/bin/ruff format --check --quiet .

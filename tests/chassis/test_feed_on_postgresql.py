@@ -130,3 +130,20 @@ async def test_a_feed_that_is_where_it_was_goes_on(feed: Feed) -> None:
 
     later = await feed.says_orders(1)
     assert ids(await feed.page(after=cursor)) == later
+
+
+async def test_a_commit_is_on_disk_whatever_the_database_says(url: str) -> None:
+    first = Database(url, "order")
+    async with first.write() as session:
+        name = await session.scalar(text("SELECT current_database()"))
+        await session.execute(
+            text(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+        )
+    await first.close()
+
+    second = Database(url, "order")
+    async with second.read() as session:
+        said = await session.scalar(text("SHOW synchronous_commit"))
+    await second.close()
+
+    assert said == "on"
