@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.losses import are_all_notified, shown
 from tests.support.shop import Order, Shop
 from tests.support.system import RealSystem
@@ -44,6 +45,20 @@ async def dead_letters(shop: Shop) -> list[str]:
     return [each["reason"] for answer in answers for each in answer.json()["items"]]
 
 
+async def are_all_told(shop: Shop) -> None:
+    """Wait until every order is whole, also one whose answer was lost and which was placed again."""
+
+    async def told() -> bool:
+        theirs = {
+            each["notification"]["state"]
+            for each in (await shown(shop, "order")).values()
+            if each["customerName"].startswith("Roller")
+        }
+        return theirs == {"SENT"}
+
+    await eventually(told, "every order shows that it is SENT", 30)
+
+
 @pytest.mark.system
 async def test_a_rolling_restart_under_load_loses_nothing_and_makes_no_dead_letter(
     system: RealSystem, shop: Shop
@@ -60,11 +75,5 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_makes_no_dead_lett
 
     assert len(placed) > len(PARTS) * CUSTOMERS
     await are_all_notified(shop, placed)
-    # An order whose answer was lost was placed again; the first one is whole all the same.
-    theirs = [
-        each["notification"]["state"]
-        for each in (await shown(shop, "order")).values()
-        if each["customerName"].startswith("Roller")
-    ]
-    assert set(theirs) == {"SENT"}
+    await are_all_told(shop)
     assert await dead_letters(shop) == before

@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import APIRouter, Response
 from sqlalchemy import func, select, update
 
 from chassis import ambient
-from chassis.idempotency import KEPT, forget_expired, idempotency_key
+from chassis.database import WriteSession
+from chassis.idempotency import KEPT, Idempotent, forget_expired, idempotency_key
 from services.order.model import Order
 from tests.support.services import Service
 
@@ -142,6 +144,22 @@ async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:
     order.app.state.backlog._counted_at = float("-inf")
 
     assert (await orders(order, "a")).status_code == 201
+
+
+async def test_trouble_that_a_route_answers_with_is_not_kept(order: Service) -> None:
+    troubles = [503, 429, 201]
+    router = APIRouter(route_class=Idempotent)
+
+    @router.post("/api/trouble")
+    async def trouble(_session: WriteSession) -> Response:
+        return Response(status_code=troubles.pop(0))
+
+    order.app.include_router(router)
+    key = {"idempotency-key": "a"}
+
+    answers = [await order.http.post("/api/trouble", headers=key) for _ in range(4)]
+
+    assert [each.status_code for each in answers] == [503, 429, 201, 201]
 
 
 async def test_a_request_that_meets_one_in_flight_waits_and_gives_up(
