@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,12 +29,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import ambient
 from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database import Database, Utc
-from chassis.dead_letter import LARGEST, bury, in_one_line
+from chassis.dead_letter import bury, in_one_line
+from chassis.delivered import Unprocessable, envelope_of, parse
 from chassis.errors import Rejected
 from contracts.event import Event
 
 _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
+
+
+class Arrival(StrEnum):
+    """How an event came in: what was PULLED and has not become LATE since, the broker has lost."""
+
+    PUSHED = "PUSHED"
+    PULLED = "PULLED"
+    LATE = "LATE"
+    CORRECTED = "CORRECTED"
+
 
 metadata = MetaData()
 inbox = Table(
@@ -37,6 +57,7 @@ inbox = Table(
     # Empty where it was taken in before version 0005, whose digest is another.
     Column("digest", LargeBinary(32), nullable=False),
     Column("taken_at", Utc, nullable=False),
+    Column("arrival", String(20), nullable=False, server_default=Arrival.PUSHED),
 )
 
 
@@ -47,10 +68,6 @@ class Status(StrEnum):
     RETRY = "RETRY"
 
 
-class Unprocessable(Exception):
-    """This event can never be taken in, however often it is tried."""
-
-
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What will be no other at the next attempt; everything else is tried again."""
 
@@ -58,16 +75,21 @@ DATA_EXCEPTION = "22"
 """The class of SQLSTATE of values that do not fit where they are to go."""
 
 
+Act = Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
+
+
 @dataclass(frozen=True)
 class Reaction(Generic[E]):
     """What a service does on an event: `act`, known to the inbox by its function's name.
 
-    It is given the event, the envelope that the event came in, and the session of the transaction.
+    It is given the event, the envelope that the event came in, and the session of the transaction. `correct`
+    is given what the sender's feed says, where something else had been taken in under the event's id.
     """
 
     event: type[E]
-    act: Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
+    act: Act[E]
     known_as: str = ""
+    correct: Act[E] | None = None
 
     @property
     def name(self) -> str:
@@ -109,16 +131,34 @@ async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) ->
     """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
     envelope, event = parse(reaction.event, body)
     if is_new := await claim(session, reaction.name, envelope):
-        await react(session, reaction, envelope, event)
+        await react(session, reaction.act, envelope, event)
+    else:
+        await _note_that_it_came_again(session, reaction.name, envelope)
     return is_new
 
 
-async def react(
-    session: AsyncSession, reaction: Reaction[E], envelope: CloudEvent, event: E
+async def _note_that_it_came_again(
+    session: AsyncSession, reaction: str, envelope: CloudEvent
 ) -> None:
-    """Let the reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
+    mine = is_key(reaction, envelope.id)
+    known = select(inbox.c.digest, inbox.c.arrival).where(mine)
+    there = (await session.execute(known)).one()
+    if differs(there.digest, digest_of(envelope)):
+        _log.error(
+            "%s: what came under the id %s says something else than what was taken in; it is left",
+            reaction,
+            in_one_line(envelope.id),
+        )
+    elif there.arrival == Arrival.PULLED:
+        await session.execute(update(inbox).where(mine).values(arrival=Arrival.LATE))
+
+
+async def react(
+    session: AsyncSession, act: Act[E], envelope: CloudEvent, event: E
+) -> None:
+    """Let a reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
     try:
-        await reaction.act(event, envelope, session)
+        await act(event, envelope, session)
         await session.flush()
     except StatementError as error:
         if _is_about_a_value(error):
@@ -149,8 +189,11 @@ async def refuse(
     it, with the id of one that is still to come.
     """
     malformed = isinstance(error, Unprocessable)
-    envelope = _envelope(body) if from_feed or not malformed else None
-    claims = envelope is not None and await claim(session, reaction.name, envelope)
+    envelope = envelope_of(body) if from_feed or not malformed else None
+    arrival = Arrival.PULLED if from_feed else Arrival.PUSHED
+    claims = envelope is not None and await claim(
+        session, reaction.name, envelope, arrival
+    )
     event_id = envelope.id if envelope else None
     await bury(session, reaction.name, body, str(error), event_id if claims else None)
     _log.error(
@@ -160,53 +203,29 @@ async def refuse(
     )
 
 
-def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
-    """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
-    if len(body) > LARGEST:
-        raise Unprocessable(f"it has {len(body)} bytes, and {LARGEST} are the most")
-    try:
-        envelope = CloudEvent.model_validate_json(body)
-        _check_origin(expected, envelope)
-        return envelope, expected.model_validate(
-            envelope.data, by_alias=True, by_name=False
-        )
-    except ValidationError as error:
-        raise Unprocessable(_in_words(error)) from error
+def is_key(reaction: str, event_id: str) -> ColumnElement[bool]:
+    """Match what one reaction has of one event."""
+    return and_(inbox.c.reaction == reaction, inbox.c.event_id == event_id)
 
 
-def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
-    what, where = expected.dataschema(), f"/{expected.source}"
-    if (envelope.type, envelope.dataschema) != (expected.topic(), what):
-        raise Unprocessable(
-            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
-        )
-    if envelope.source != where:
-        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
+def differs(one: bytes, other: bytes) -> bool:
+    """Tell whether two digests are of different events; one that is not known is empty."""
+    return bool(one and other) and one != other
 
 
-def _envelope(body: bytes) -> CloudEvent | None:
-    try:
-        return CloudEvent.model_validate_json(body)
-    except ValidationError:
-        return None
-
-
-def _in_words(error: ValidationError) -> str:
-    # Without the values: a log is no place for customers' data.
-    faults = (
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        for fault in error.errors()
-    )
-    return f"it is no {error.title} as it should be ({'; '.join(faults)})"
-
-
-async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+async def claim(
+    session: AsyncSession,
+    reaction: str,
+    envelope: CloudEvent,
+    arrival: Arrival = Arrival.PUSHED,
+) -> bool:
     """Write down that this reaction has the event; False where it had it before."""
     row = {
         "reaction": reaction,
         "event_id": envelope.id,
         "digest": digest_of(envelope),
         "taken_at": ambient.now(),
+        "arrival": arrival,
     }
     # The insert itself is the claim: to look first and insert then would let two deliveries through.
     # (PostgreSQL's own statement, which SQLite takes as it is.)

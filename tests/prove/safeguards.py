@@ -59,20 +59,20 @@ SAFEGUARDS = (
     Safeguard(
         "a malformed event from the broker claims nothing",
         "chassis/inbox.py",
-        "_envelope(body) if from_feed or not malformed else None",
-        "_envelope(body)",
+        "envelope_of(body) if from_feed or not malformed else None",
+        "envelope_of(body)",
         _INBOX,
     ),
     Safeguard(
         "an event comes from where its contract says",
-        "chassis/inbox.py",
+        "chassis/delivered.py",
         "if envelope.source != where:",
         "if not where:",
         _INBOX,
     ),
     Safeguard(
         "an event has a largest size",
-        "chassis/inbox.py",
+        "chassis/delivered.py",
         "if len(body) > LARGEST:",
         "if len(body) < 0:",
         _INBOX,
@@ -215,7 +215,7 @@ SAFEGUARDS = (
     Safeguard(
         "what is pushed has time to arrive",
         "chassis/reconciler.py",
-        "SETTLE if self.reaction.event.way is Way.PUSHED else 0.0",
+        "SETTLE if event.way is Way.PUSHED else 0.0",
         "0.0",
         _RECONCILER,
     ),
