@@ -1,6 +1,5 @@
 """Housekeeping keeps a service's tables bounded: what nobody needs again is deleted, a little at a time."""
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,8 +25,6 @@ from chassis.feed_reader import feed_reader
 from chassis.inbox import inbox
 from chassis.loop import Loop
 from chassis.outbox import State, feed, outbox
-
-_log = logging.getLogger(__name__)
 
 SWEEP = 60.0
 """Seconds between two rounds."""
