@@ -22,6 +22,7 @@ from chassis.database import Database
 from chassis.dead_letter import State as LetterState
 from chassis.dead_letter import dead_letter
 from chassis.feed_reader import feed_reader
+from chassis.idempotency import idempotency_key, is_expired
 from chassis.inbox import inbox
 from chassis.loop import Loop
 from chassis.outbox import State, feed, outbox
@@ -131,6 +132,14 @@ async def forget_settled_letters(session: AsyncSession) -> int:
 def _is_settled_before(moment: datetime) -> ColumnElement[bool]:
     settled = dead_letter.c.state != LetterState.OPEN
     return and_(settled, dead_letter.c.replayed_at < moment)
+
+
+async def forget_expired(session: AsyncSession) -> int:
+    """Delete the keys of requests whose answers are known no longer."""
+    which = (idempotency_key.c.scope, idempotency_key.c.key)
+    batch = select(*which).where(is_expired()).limit(BATCH)
+    expired = delete(idempotency_key).where(tuple_(*which).in_(batch))
+    return await _count(session, expired)
 
 
 async def _count(session: AsyncSession, statement: Delete) -> int:

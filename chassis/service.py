@@ -25,11 +25,11 @@ from chassis.feed_bound import FeedBound
 from chassis.feed_reader import Readers
 from chassis.housekeeping import (
     Housekeeping,
+    forget_expired,
     forget_read_events,
     forget_settled_letters,
     forget_taken_in,
 )
-from chassis.idempotency import forget_expired
 from chassis.inbox import AnyReaction
 from chassis.loop import Loop
 from chassis.reconciler import Reconciler

@@ -13,7 +13,8 @@ from sqlalchemy import func, select, update
 from chassis import ambient
 from chassis.backlog import Backlog
 from chassis.database import WriteSession
-from chassis.idempotency import KEPT, Idempotent, forget_expired, idempotency_key
+from chassis.housekeeping import forget_expired
+from chassis.idempotency import KEPT, Idempotent, idempotency_key
 from services.order.model import Order
 from tests.support.commits import COMMIT_AGAIN, FAIL_AT_COMMIT
 from tests.support.database import execute
