@@ -149,3 +149,21 @@ async def test_other_events_than_were_asked_for_are_refused_whole(
 
     assert await pull.cursor() == begun
     assert (await pull.inbox(), await pull.taken(), await pull.dead()) == ([], [], [])
+
+
+async def test_a_backlog_has_ended_where_little_of_a_page_is_missing(
+    pull: Pull,
+) -> None:
+    await pull.feed.says_orders(150)
+    await pull.step()
+    pull.now += SETTLE
+    await pull.step()
+    await pull.step()
+
+    forms = []
+    for _ in range(2):
+        await pull.feed.says_orders(1)
+        await pull.step()
+        forms.append(pull.asked[-1].get("form"))
+
+    assert forms == ["full", "ids"]

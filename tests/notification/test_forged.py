@@ -173,3 +173,31 @@ async def test_what_was_taken_in_before_there_were_digests_is_left(pull: Pull) -
 
     (notification,) = await notifications(pull)
     assert notification.customer_name == "Who was before"
+
+
+async def test_what_comes_again_and_was_taken_in_before_there_were_digests_alarms_nobody(
+    pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = order_created()[1].model_dump_json().encode()
+    await pushed(pull, body)
+    async with pull.database.write() as session:
+        await session.execute(update(inbox).values(digest=b""))
+
+    await pushed(pull, body)
+
+    assert caplog.text == ""
+
+
+async def test_a_sender_that_reckons_digests_otherwise_corrects_nothing(
+    pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another version of it may: what counts is what its event says."""
+    letter = order_created()
+    (event_id,) = await pull.feed.says(letter)
+    await pull.feed.change(1, digest=b"?" * 32)
+    await pushed(pull, letter[1].model_dump_json().encode())
+
+    await pull.catches_up()
+
+    assert await known(pull) == [(event_id, "PUSHED", digest_of(letter[1]))]
+    assert "forged" not in caplog.text
