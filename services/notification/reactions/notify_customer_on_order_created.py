@@ -38,12 +38,13 @@ async def correct_notification(
     right = notification_of(event, envelope)
     if _said(there) == _said(right):
         return
-    for name in (*SAID, "state", "channel", "trace"):
-        setattr(there, name, getattr(right, name))
-    # Whoever is sending the forged one marks nothing any more.
-    there.attempt, there.owner = there.attempt + 1, None
-    there.due_at = there.sent_at = there.reason = None
-    announce(session, signal_of(there.channel))
+    # Another notification, with an id of its own: whoever is sending the forged one marks nothing any more,
+    # and who knows mails by their ids takes this one. Of the order it is said on where that one ended.
+    right.version = there.version
+    await session.delete(there)
+    await session.flush()
+    session.add(right)
+    announce(session, signal_of(right.channel))
 
 
 def _said(notification: Notification) -> list[object]:
