@@ -39,6 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import ambient
 from chassis.database import Database, Utc
 from chassis.errors import Rejected
+from chassis.security import CALLER
 
 HEADER = "idempotency-key"
 PATIENCE = 2.0
@@ -145,7 +146,7 @@ takes_a_key = Depends(_document)
 async def _known_by(request: Request, key: str) -> Once:
     if not _A_KEY.fullmatch(key):
         raise MalformedIdempotencyKey
-    caller = request.headers.get("dapr-caller-app-id", "")
+    caller = request.headers.get(CALLER, "")
     scope = f"{request.method} {request.url.path} {caller}"
     if len(scope) > LONGEST_SCOPE:  # anybody may call himself anything
         scope = hashlib.sha256(scope.encode()).hexdigest()

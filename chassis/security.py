@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chassis.errors import Rejected, problem
 from chassis.settings import EX_CONFIG
 
+CALLER = "dapr-caller-app-id"
+"""Who asks through Dapr: the caller's sidecar writes it on what it passes on, whatever the caller wrote."""
+
 _A_SECRET = re.compile(r"[!-~]+")
 """What can be sent in a header as it is: ASCII, without spaces."""
 
@@ -34,7 +37,8 @@ class SecretMissing(Rejected):
 class SidecarGuard:
     """Lets nobody but the sidecar call what only it calls, where a token is set (Dapr: APP_API_TOKEN).
 
-    Its health probes carry no token, so /healthz stays open.
+    Its health probes carry no token, so /healthz stays open. What another app asks through Dapr the sidecar
+    passes on with the token: it is known by its caller's name, and refused with or without one.
     """
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
@@ -43,11 +47,18 @@ class SidecarGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or pass the request on."""
-        if self.token and _is_for_the_sidecar(scope) and not self._is_sent(scope):
-            refusal = problem(NotTheSidecar("Its dapr-api-token is missing or wrong."))
-            await refusal(scope, receive, send)
+        why = self._refusal(scope) if _is_for_the_sidecar(scope) else ""
+        if why:
+            await problem(NotTheSidecar(why))(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str:
+        if CALLER in Headers(scope=scope):
+            return "Another app asks for it through Dapr."
+        if self.token and not self._is_sent(scope):
+            return "Its dapr-api-token is missing or wrong."
+        return ""
 
     def _is_sent(self, scope: Scope) -> bool:
         return _is_same(

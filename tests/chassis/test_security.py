@@ -98,6 +98,18 @@ async def test_what_only_the_sidecar_calls_wants_its_token(guarded: Service) -> 
         assert (await ask(guarded, method, path, TOKEN)).status_code == 200
 
 
+@pytest.mark.parametrize("caller", ["order", ""])
+async def test_what_another_app_asks_through_dapr_is_not_of_the_sidecar(
+    guarded: Service, caller: str
+) -> None:
+    """Its sidecar passes it on with the token."""
+    for method, path in of_the_sidecar(guarded):
+        headers = {"dapr-api-token": TOKEN, "dapr-caller-app-id": caller}
+        answer = await guarded.http.request(method, path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["detail"] == "Another app asks for it through Dapr."
+
+
 @pytest.mark.parametrize("path", OPEN)
 async def test_what_others_call_wants_no_token(guarded: Service, path: str) -> None:
     for token in (None, "wrong"):

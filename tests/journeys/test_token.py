@@ -51,6 +51,17 @@ async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
             for headers in ({}, {"dapr-api-token": "wrong"}):
                 answer = await client.post(url, json=order_created(), headers=headers)
                 assert answer.status_code == 401
+        for name, other, path in [
+            ("notification", "order", "events/OrderCreated"),
+            ("notification", "order", "events/notification-dead-letter"),
+            ("order", "notification", "dapr/subscribe"),
+        ]:
+            port = guarded.system.app(other)["daprHTTPPort"]
+            url = f"http://127.0.0.1:{port}/v1.0/invoke/{name}/method/{path}"
+            for headers in ({}, {"dapr-api-token": TOKEN}, {"dapr-caller-app-id": ""}):
+                answer = await client.post(url, json=order_created(), headers=headers)
+                assert answer.status_code == 401
+                assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
 
     parts = [*guarded.sidecars.values(), *guarded.apps.values()]
     assert not any(TOKEN in part.said() for part in parts)
