@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from chassis import database_away
+
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -77,6 +79,8 @@ def create_engine(url: str) -> AsyncEngine:
     if sqlite:
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin)
+    else:
+        event.listen(engine.sync_engine, "do_connect", database_away.connect)
     return engine
 
 
