@@ -12,7 +12,8 @@ from chassis.database import ReadSession, WriteSession, keep_quiet
 from chassis.dead_letter import State, dead_letter
 from chassis.errors import Rejected
 from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.inbox import PERMANENT, AnyReaction, claim, parse, react
+from chassis.inbox import PERMANENT, AnyReaction, claim, react
+from chassis.parsing import parse
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp

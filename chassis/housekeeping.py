@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     and_,
     delete,
+    or_,
     select,
     tuple_,
     update,
@@ -19,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
+from chassis.attempt import attempt
 from chassis.database import Database
 from chassis.dead_letter import State as LetterState
 from chassis.dead_letter import dead_letter
@@ -35,6 +37,8 @@ BATCH = 500
 """Rows that are deleted in one transaction: it holds up the other writers only for a moment."""
 INBOX_KEPT = timedelta(days=30)
 """How long an event that was taken in is known: longer than any broker keeps one to deliver it again."""
+ATTEMPTS_KEPT = timedelta(days=1)
+"""How long it is known how often an event was tried: what is not tried again within it is tried anew."""
 LETTERS_KEPT = timedelta(days=30)
 """How long a dead letter stays after it was settled; one that is open stays."""
 
@@ -122,6 +126,19 @@ async def forget_taken_in(session: AsyncSession) -> int:
     keys = tuple_(inbox.c.reaction, inbox.c.event_id)
     batch = select(inbox.c.reaction, inbox.c.event_id).where(old).limit(BATCH)
     return await _count(session, delete(inbox).where(keys.in_(batch)))
+
+
+async def forget_attempts(session: AsyncSession) -> int:
+    """Delete the attempts at events that were taken in since, or that nobody has tried for long."""
+    # Not where the event is taken in: that would cost each event a statement, for the sake of a few.
+    mine = and_(
+        inbox.c.reaction == attempt.c.reaction, inbox.c.event_id == attempt.c.event_id
+    )
+    taken = select(inbox.c.event_id).where(mine).exists()
+    old = attempt.c.tried_at < ambient.now() - ATTEMPTS_KEPT
+    key = (attempt.c.reaction, attempt.c.event_id)
+    batch = select(*key).where(or_(taken, old)).limit(BATCH)
+    return await _count(session, delete(attempt).where(tuple_(*key).in_(batch)))
 
 
 async def forget_settled_letters(session: AsyncSession) -> int:

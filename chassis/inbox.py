@@ -5,23 +5,26 @@ can never be taken in is kept as a dead letter, and Dapr is told SUCCESS: an ans
 the event, and any other refusal would bring it back for ever.
 """
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient
+from chassis import ambient, attempt
 from chassis.cloud_event import CloudEvent, digest_of
-from chassis.database import Database, Utc
-from chassis.dead_letter import LARGEST, bury, in_one_line
+from chassis.database import Database, Utc, after_rollback, spoil
+from chassis.database_away import is_away
+from chassis.dead_letter import Letter, bury, in_one_line
 from chassis.errors import Rejected
+from chassis.parsing import Unprocessable, envelope_of, parse
 from contracts.event import Event
 
 _log = logging.getLogger(__name__)
@@ -45,10 +48,6 @@ class Status(StrEnum):
 
     SUCCESS = "SUCCESS"
     RETRY = "RETRY"
-
-
-class Unprocessable(Exception):
-    """This event can never be taken in, however often it is tried."""
 
 
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
@@ -84,24 +83,28 @@ async def take_in(database: Database, reaction: Reaction[E], body: bytes) -> Sta
         try:
             async with database.write() as session:
                 await act_once(session, reaction, body)
-        except PERMANENT as error:
+        except Exception as error:
+            if is_away(error):
+                raise
             async with database.write() as session:
-                await refuse(session, reaction, body, error)
-    except Exception:  # noqa: BLE001 - the door decides: what is not known to be permanent is tried again
-        _log.exception("%s failed; Dapr will deliver the event again", reaction.name)
+                await give_up(session, reaction, body, error)
+    except Exception as error:  # noqa: BLE001 - the door decides: what is not kept is tried again
+        trace = None if is_away(error) else error
+        why = in_one_line(f"{type(error).__name__}: {error}")
+        again = "%s failed; Dapr will deliver the event again: %s"
+        _log.error(again, reaction.name, why, exc_info=trace)
         return Status.RETRY
     return Status.SUCCESS
 
 
-async def keep(database: Database, where: str, body: bytes, reason: str) -> Status:
+async def keep(database: Database, letter: Letter) -> Status:
     """Keep as a dead letter what no reaction hears; RETRY where that fails."""
     try:
         async with database.write() as session:
-            await bury(session, where, body, reason)
+            await bury(session, letter)
     except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
-        _log.exception("a dead letter of %s could not be kept", where)
+        _log.exception("a dead letter of %s could not be kept", letter.reaction)
         return Status.RETRY
-    _log.error("%s: a dead letter is kept: %s", where, in_one_line(reason))
     return Status.SUCCESS
 
 
@@ -135,7 +138,7 @@ def _is_about_a_value(error: StatementError) -> bool:
     return isinstance(error.orig, ArithmeticError | ValueError)
 
 
-async def refuse(
+async def give_up(
     session: AsyncSession,
     reaction: AnyReaction,
     body: bytes,
@@ -143,61 +146,39 @@ async def refuse(
     *,
     from_feed: bool = False,
 ) -> None:
-    """Keep what the reaction cannot take in, and claim its id, so that it does not come again by the pull.
+    """Keep an event on which the reaction failed as a dead letter; after a bug, at the last attempt alone.
 
-    An event that is not as it should be claims nothing where it came by the broker: anybody may have sent
-    it, with the id of one that is still to come.
+    Until then the attempt is counted, and this transaction comes to the same error at its end.
+
+    The letter claims the event's id, so that it does not come again by the pull. An event that is not as it
+    should be claims nothing where it came by the broker: anybody may have sent it, with the id of one that is
+    still to come.
     """
-    malformed = isinstance(error, Unprocessable)
-    envelope = _envelope(body) if from_feed or not malformed else None
+    genuine = _as_it_should_be(reaction, body)
+    envelope = genuine or (envelope_of(body) if from_feed else None)
+    tried = attempt.Tried(
+        reaction.name, envelope.id if envelope else hashlib.sha256(body).hexdigest()
+    )
+    permanent = isinstance(error, PERMANENT)
+    if not permanent and not await attempt.is_the_last(session, tried):
+        after_rollback(session, partial(attempt.count, tried=tried))
+        spoil(session, error)
+        return
+    earlier = await attempt.forget(session, tried)
     claims = envelope is not None and await claim(session, reaction.name, envelope)
-    event_id = envelope.id if envelope else None
-    await bury(session, reaction.name, body, str(error), event_id if claims else None)
-    _log.error(
-        "%s cannot take an event in; it is kept as a dead letter: %s",
-        reaction.name,
-        in_one_line(str(error)),
-    )
+    if genuine and not claims:
+        return  # the other door has taken it in meanwhile, or has kept it
+    reason = str(error) if permanent else f"{type(error).__name__}: {error}"
+    event_id = tried.event_id if claims else None
+    letter = Letter(reaction.name, body, reason, event_id, attempts=earlier + 1)
+    await bury(session, letter)
 
 
-def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
-    """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
-    if len(body) > LARGEST:
-        raise Unprocessable(f"it has {len(body)} bytes, and {LARGEST} are the most")
+def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:
     try:
-        envelope = CloudEvent.model_validate_json(body)
-        _check_origin(expected, envelope)
-        return envelope, expected.model_validate(
-            envelope.data, by_alias=True, by_name=False
-        )
-    except ValidationError as error:
-        raise Unprocessable(_in_words(error)) from error
-
-
-def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
-    what, where = expected.dataschema(), f"/{expected.source}"
-    if (envelope.type, envelope.dataschema) != (expected.topic(), what):
-        raise Unprocessable(
-            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
-        )
-    if envelope.source != where:
-        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
-
-
-def _envelope(body: bytes) -> CloudEvent | None:
-    try:
-        return CloudEvent.model_validate_json(body)
-    except ValidationError:
+        return parse(reaction.event, body)[0]
+    except Exception:  # noqa: BLE001 - not as it should be, or a bug of who reads it: nothing is known of it
         return None
-
-
-def _in_words(error: ValidationError) -> str:
-    # Without the values: a log is no place for customers' data.
-    faults = (
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        for fault in error.errors()
-    )
-    return f"it is no {error.title} as it should be ({'; '.join(faults)})"
 
 
 async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:

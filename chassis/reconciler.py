@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, feed_cursor
 from chassis.database import Database
+from chassis.database_away import is_away
 from chassis.feed import FeedChanged, FeedGone
 from chassis.feed_page import Page, read_page
 from chassis.feed_reader import ReaderWentBack
-from chassis.inbox import PERMANENT, AnyReaction, act_once, inbox, refuse
+from chassis.inbox import AnyReaction, act_once, give_up, inbox
 from chassis.loop import Loop
 from chassis.sidecar import Answer, Sidecar, SidecarUnavailable
 from contracts.event import Way
@@ -218,9 +219,12 @@ def _id_of(event: dict[str, Any]) -> str:
 
 
 async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> None:
-    # One that can never be taken in is kept, and holds up neither the others nor the cursor.
+    # One that can never be taken in is kept, and holds up neither the others nor the cursor. A bug holds the
+    # cursor while it may go by itself; all events of the page are tried each time, and counted.
     try:
         async with session.begin_nested():
             await act_once(session, reaction, body)
-    except PERMANENT as error:
-        await refuse(session, reaction, body, error, from_feed=True)
+    except Exception as error:
+        if is_away(error):
+            raise
+        await give_up(session, reaction, body, error, from_feed=True)

@@ -24,6 +24,7 @@ from chassis.database import Database
 from chassis.feed_reader import Readers
 from chassis.housekeeping import (
     Housekeeping,
+    forget_attempts,
     forget_read_events,
     forget_settled_letters,
     forget_taken_in,
@@ -104,6 +105,7 @@ def _housekeeping(parts: Parts) -> Housekeeping:
     jobs = (
         forget_read_events(kept),
         forget_taken_in,
+        forget_attempts,
         forget_settled_letters,
         forget_expired,
     )

@@ -10,6 +10,7 @@ import yaml
 from fastapi import FastAPI, Request
 
 from chassis.database import Database
+from chassis.dead_letter import Letter
 from chassis.inbox import AnyReaction, Status, keep, take_in
 from chassis.openapi import FROM_THE_SIDECAR
 from contracts.event import Way
@@ -80,9 +81,8 @@ class Subscriptions:
         for reaction in reactions:
             if _type_of(body) == reaction.event.topic():
                 return await take_in(self._database, reaction, body)
-        return await keep(
-            self._database, topic, body, "it is no event that is heard here"
-        )
+        letter = Letter(topic, body, "it is no event that is heard here")
+        return await keep(self._database, letter)
 
 
 def _unwrapped(body: bytes) -> bytes:

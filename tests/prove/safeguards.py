@@ -59,20 +59,20 @@ SAFEGUARDS = (
     Safeguard(
         "a malformed event from the broker claims nothing",
         "chassis/inbox.py",
-        "_envelope(body) if from_feed or not malformed else None",
-        "_envelope(body)",
+        "genuine or (envelope_of(body) if from_feed else None)",
+        "envelope_of(body)",
         _INBOX,
     ),
     Safeguard(
         "an event comes from where its contract says",
-        "chassis/inbox.py",
+        "chassis/parsing.py",
         "if envelope.source != where:",
         "if not where:",
         _INBOX,
     ),
     Safeguard(
         "an event has a largest size",
-        "chassis/inbox.py",
+        "chassis/parsing.py",
         "if len(body) > LARGEST:",
         "if len(body) < 0:",
         _INBOX,
@@ -87,10 +87,8 @@ SAFEGUARDS = (
     Safeguard(
         "a fault that may pass brings the event back",
         "chassis/inbox.py",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.RETRY",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.SUCCESS",
+        "_log.error(again, reaction.name, why, exc_info=trace)\n        return Status.RETRY",
+        "_log.error(again, reaction.name, why, exc_info=trace)\n        return Status.SUCCESS",
         _INBOX,
     ),
     Safeguard(

@@ -1,0 +1,56 @@
+"""Reading an event out of what was delivered: its kind, its version, its sender and its size are checked."""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from chassis.cloud_event import CloudEvent
+from chassis.dead_letter import LARGEST
+from contracts.event import Event
+
+E = TypeVar("E", bound=Event)
+
+
+class Unprocessable(Exception):
+    """This event can never be taken in, however often it is tried."""
+
+
+def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
+    """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
+    if len(body) > LARGEST:
+        raise Unprocessable(f"it has {len(body)} bytes, and {LARGEST} are the most")
+    try:
+        envelope = CloudEvent.model_validate_json(body)
+        _check_origin(expected, envelope)
+        return envelope, expected.model_validate(
+            envelope.data, by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        raise Unprocessable(_in_words(error)) from error
+
+
+def envelope_of(body: bytes) -> CloudEvent | None:
+    """Read the envelope alone, whatever is in it; None where it is none."""
+    try:
+        return CloudEvent.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
+    what, where = expected.dataschema(), f"/{expected.source}"
+    if (envelope.type, envelope.dataschema) != (expected.topic(), what):
+        raise Unprocessable(
+            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
+        )
+    if envelope.source != where:
+        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
+
+
+def _in_words(error: ValidationError) -> str:
+    # Without the values: a log is no place for customers' data.
+    faults = (
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        for fault in error.errors()
+    )
+    return f"it is no {error.title} as it should be ({'; '.join(faults)})"
