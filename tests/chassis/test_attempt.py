@@ -230,6 +230,22 @@ async def test_a_bug_on_all_events_of_a_page_holds_the_cursor_no_longer(
     assert await pull.cursor() == (await pull.feed.page())["end"]
 
 
+async def test_a_dead_letter_is_said_once_it_is_kept_and_not_before(
+    pull: Pull, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pull.feed.says_raw("{}")
+    await pull.feed.says_orders(1)
+    await pull.step()
+    pull.now += 60
+    pull.reconciler.reaction = failing(divide)
+
+    await steps(pull, 1)
+    assert "a dead letter is kept" not in caplog.text
+    await pull.step()
+
+    assert caplog.text.count("a dead letter is kept") == len(await pull.dead()) == 1
+
+
 async def test_both_doors_count_the_same_attempts(pull: Pull) -> None:
     await pull.feed.says_orders(1)
     await pull.step()
