@@ -4,6 +4,7 @@ That is a bug. It may go by itself, so the event is tried again; but not for eve
 a dead letter, and holds up nobody any more (chassis/inbox.py).
 """
 
+import hashlib
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
@@ -49,6 +50,11 @@ class Tried:
         """Name its row."""
         mine = attempt.c.reaction == self.reaction
         return and_(mine, attempt.c.event_id == self.event_id)
+
+
+def of(reaction: str, event_id: str | None, body: bytes) -> Tried:
+    """Name an attempt of a reaction: at the event with this id, or at a body in which none could be read."""
+    return Tried(reaction, event_id or hashlib.sha256(body).hexdigest())
 
 
 async def count(session: AsyncSession, tried: Tried) -> None:

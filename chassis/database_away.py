@@ -6,7 +6,7 @@ What it raises then says nothing of what was asked: it is tried again, and count
 from typing import Any
 
 from sqlalchemy import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 TROUBLE = (DBAPIError, PoolTimeout, OSError)
@@ -49,6 +49,9 @@ _OF_FILES = (
     PermissionError,
 )
 
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE of values that do not fit where they are to go."""
+
 
 class DatabaseAway(ConnectionError):
     """No connection to the database can be made."""
@@ -66,6 +69,16 @@ def _says_so(said: object) -> bool:
     # The lowest byte of an extended code is the primary one.
     code = int(getattr(said, "sqlite_errorcode", 0) or 0) & 0xFF
     return state.startswith(NOT_NOW) or code in SQLITE_NOT_NOW
+
+
+def is_about_a_value(error: StatementError) -> bool:
+    """Tell whether a value does not fit where it was to go: of every database the same would say the same."""
+    # What PostgreSQL says of values that it cannot keep, SQLAlchemy does not call a DataError; and some
+    # cannot even be sent.
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", ""))
+        return state.startswith(DATA_EXCEPTION)
+    return isinstance(error.orig, ArithmeticError | ValueError)
 
 
 def connect(dialect: Dialect, _record: object, args: Any, options: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import ambient
 from chassis.database import ReadSession, WriteSession, keep_quiet
 from chassis.dead_letter import State, dead_letter
+from chassis.delivered import parse
 from chassis.errors import Rejected
 from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
 from chassis.inbox import PERMANENT, AnyReaction, claim, react
-from chassis.parsing import parse
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
@@ -121,7 +121,7 @@ async def _act(session: AsyncSession, reaction: AnyReaction, letter: Row[Any]) -
     holds = letter.event_id == envelope.id
     is_new = holds or await claim(session, reaction.name, envelope)
     if is_new:
-        await react(session, reaction, envelope, event)
+        await react(session, reaction.act, envelope, event)
     return is_new
 
 

@@ -149,14 +149,11 @@ async def read(session: AsyncSession, stretch: Stretch) -> Page:
 
 async def read_by_ids(
     session: AsyncSession, topic: str, ids: Sequence[str]
-) -> Sequence[str]:
-    """Read these events of a topic as JSON, oldest first; what is not there is left out."""
-    statement = (
-        select(outbox.c.event)
-        .where(outbox.c.topic == topic, outbox.c.event_id.in_(ids))
-        .order_by(outbox.c.transaction, outbox.c.position)
-    )
-    return (await session.scalars(statement)).all()
+) -> dict[str, str]:
+    """Read these events of a topic as JSON, by id; what is not there is left out."""
+    columns = select(outbox.c.event_id, outbox.c.event)
+    mine = columns.where(outbox.c.topic == topic, outbox.c.event_id.in_(ids))
+    return {row.event_id: row.event for row in await session.execute(mine)}
 
 
 def _shown(row: Row[Any], form: Form) -> str:

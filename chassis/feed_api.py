@@ -53,11 +53,12 @@ async def get_events(
     """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first.
 
     An event is JSON as it was stored, or [id, digest in hex] with form=ids ("" where there is none).
-    Asked by ids, it gives {"events": […]} in full, without what is not there.
+    Asked by ids, it gives {"events": {id: event}} in full, without what is not there.
     """
     if asked.id:
         found = await read_by_ids(session, asked.topic, asked.id)
-        return _answer(f'{{"events":[{",".join(found)}]}}')
+        members = (f"{json.dumps(each)}:{event}" for each, event in found.items())
+        return _answer(f'{{"events":{{{",".join(members)}}}}}')
     stretch = asked.stretch()
     page = await read(session, stretch)
     if asked.reader:

@@ -1,6 +1,5 @@
 """Housekeeping keeps a service's tables bounded: what nobody needs again is deleted, a little at a time."""
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,11 +24,10 @@ from chassis.database import Database
 from chassis.dead_letter import State as LetterState
 from chassis.dead_letter import dead_letter
 from chassis.feed_reader import feed_reader
+from chassis.idempotency import idempotency_key, is_expired
 from chassis.inbox import inbox
 from chassis.loop import Loop
 from chassis.outbox import State, feed, outbox
-
-_log = logging.getLogger(__name__)
 
 SWEEP = 60.0
 """Seconds between two rounds."""
@@ -151,6 +149,14 @@ async def forget_settled_letters(session: AsyncSession) -> int:
 def _is_settled_before(moment: datetime) -> ColumnElement[bool]:
     settled = dead_letter.c.state != LetterState.OPEN
     return and_(settled, dead_letter.c.replayed_at < moment)
+
+
+async def forget_expired(session: AsyncSession) -> int:
+    """Delete the keys of requests whose answers are known no longer."""
+    which = (idempotency_key.c.scope, idempotency_key.c.key)
+    batch = select(*which).where(is_expired()).limit(BATCH)
+    expired = delete(idempotency_key).where(tuple_(*which).in_(batch))
+    return await _count(session, expired)
 
 
 async def _count(session: AsyncSession, statement: Delete) -> int:

@@ -5,7 +5,6 @@ can never be taken in is kept as a dead letter, and Dapr is told SUCCESS: an ans
 the event, and any other refusal would bring it back for ever.
 """
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,22 +12,42 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, attempt
 from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database import Database, Utc, after_rollback, spoil
-from chassis.database_away import is_away
+from chassis.database_away import is_about_a_value, is_away
 from chassis.dead_letter import Letter, bury, in_one_line
+from chassis.delivered import Unprocessable, envelope_of, parse
 from chassis.errors import Rejected
-from chassis.parsing import Unprocessable, envelope_of, parse
 from contracts.event import Event
 
 _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
+
+
+class Arrival(StrEnum):
+    """How an event came in: what was PULLED and has not become LATE since, the broker has lost."""
+
+    PUSHED = "PUSHED"
+    PULLED = "PULLED"
+    LATE = "LATE"
+    CORRECTED = "CORRECTED"
+
 
 metadata = MetaData()
 inbox = Table(
@@ -40,6 +59,7 @@ inbox = Table(
     # Empty where it was taken in before version 0005, whose digest is another.
     Column("digest", LargeBinary(32), nullable=False),
     Column("taken_at", Utc, nullable=False),
+    Column("arrival", String(20), nullable=False, server_default=Arrival.PUSHED),
 )
 
 
@@ -53,20 +73,21 @@ class Status(StrEnum):
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What will be no other at the next attempt; everything else is tried again."""
 
-DATA_EXCEPTION = "22"
-"""The class of SQLSTATE of values that do not fit where they are to go."""
+Act = Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Reaction(Generic[E]):
     """What a service does on an event: `act`, known to the inbox by its function's name.
 
-    It is given the event, the envelope that the event came in, and the session of the transaction.
+    It is given the event, the envelope that the event came in, and the session of the transaction. `correct`
+    is given what the sender's feed says, where something else had been taken in under the event's id.
     """
 
     event: type[E]
-    act: Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
+    act: Act[E]
     known_as: str = ""
+    correct: Act[E] | None = None
 
     @property
     def name(self) -> str:
@@ -112,30 +133,39 @@ async def act_once(session: AsyncSession, reaction: Reaction[E], body: bytes) ->
     """Claim the event and react to it; tell whether it was new. Raises what is in PERMANENT, and anything."""
     envelope, event = parse(reaction.event, body)
     if is_new := await claim(session, reaction.name, envelope):
-        await react(session, reaction, envelope, event)
+        await react(session, reaction.act, envelope, event)
+    else:
+        await _note_that_it_came_again(session, reaction.name, envelope)
     return is_new
 
 
-async def react(
-    session: AsyncSession, reaction: Reaction[E], envelope: CloudEvent, event: E
+async def _note_that_it_came_again(
+    session: AsyncSession, reaction: str, envelope: CloudEvent
 ) -> None:
-    """Let the reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
+    mine = is_key(reaction, envelope.id)
+    known = select(inbox.c.digest, inbox.c.arrival).where(mine)
+    there = (await session.execute(known)).one()
+    if differs(there.digest, digest_of(envelope)):
+        _log.error(
+            "%s: what came under the id %s says something else than what was taken in; it is left",
+            reaction,
+            in_one_line(envelope.id),
+        )
+    elif there.arrival == Arrival.PULLED:
+        await session.execute(update(inbox).where(mine).values(arrival=Arrival.LATE))
+
+
+async def react(
+    session: AsyncSession, act: Act[E], envelope: CloudEvent, event: E
+) -> None:
+    """Let a reaction act, and hear what the database says; raises what is in PERMANENT, and anything."""
     try:
-        await reaction.act(event, envelope, session)
+        await act(event, envelope, session)
         await session.flush()
     except StatementError as error:
-        if _is_about_a_value(error):
+        if is_about_a_value(error):
             raise DataError(None, None, error.orig or error) from error
         raise
-
-
-def _is_about_a_value(error: StatementError) -> bool:
-    # What PostgreSQL says of values that it cannot keep, SQLAlchemy does not call a DataError; and some
-    # cannot even be sent. Of every database the same event says the same again.
-    if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", ""))
-        return state.startswith(DATA_EXCEPTION)
-    return isinstance(error.orig, ArithmeticError | ValueError)
 
 
 async def give_up(
@@ -156,17 +186,16 @@ async def give_up(
     """
     genuine = _as_it_should_be(reaction, body)
     envelope = genuine or (envelope_of(body) if from_feed else None)
-    tried = attempt.Tried(
-        reaction.name, envelope.id if envelope else hashlib.sha256(body).hexdigest()
-    )
+    tried = attempt.of(reaction.name, envelope.id if envelope else None, body)
     permanent = isinstance(error, PERMANENT)
     if not permanent and not await attempt.is_the_last(session, tried):
         after_rollback(session, partial(attempt.count, tried=tried))
         spoil(session, error)
         return
     earlier = await attempt.forget(session, tried)
-    claims = envelope is not None and await claim(session, reaction.name, envelope)
-    if genuine and not claims:
+    arrival = Arrival.PULLED if from_feed else Arrival.PUSHED
+    claims = envelope and await claim(session, reaction.name, envelope, arrival)
+    if genuine and not claims and await _is_there(session, reaction.name, genuine):
         return  # the other door has taken it in meanwhile, or has kept it
     reason = str(error) if permanent else f"{type(error).__name__}: {error}"
     event_id = tried.event_id if claims else None
@@ -181,13 +210,36 @@ def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:
         return None
 
 
-async def claim(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+async def _is_there(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+    digest = await session.scalar(
+        select(inbox.c.digest).where(is_key(reaction, envelope.id))
+    )
+    return digest is not None and not differs(digest, digest_of(envelope))
+
+
+def is_key(reaction: str, event_id: str) -> ColumnElement[bool]:
+    """Match what one reaction has of one event."""
+    return and_(inbox.c.reaction == reaction, inbox.c.event_id == event_id)
+
+
+def differs(one: bytes, other: bytes) -> bool:
+    """Tell whether two digests are of different events; one that is not known is empty."""
+    return bool(one and other) and one != other
+
+
+async def claim(
+    session: AsyncSession,
+    reaction: str,
+    envelope: CloudEvent,
+    arrival: Arrival = Arrival.PUSHED,
+) -> bool:
     """Write down that this reaction has the event; False where it had it before."""
     row = {
         "reaction": reaction,
         "event_id": envelope.id,
         "digest": digest_of(envelope),
         "taken_at": ambient.now(),
+        "arrival": arrival,
     }
     # The insert itself is the claim: to look first and insert then would let two deliveries through.
     # (PostgreSQL's own statement, which SQLite takes as it is.)

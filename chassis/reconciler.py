@@ -1,38 +1,35 @@
 """The reconciler pulls from another service's feed what the inbox lacks: what the broker lost, or never has.
 
-It is off the hot path. What is pushed is given some seconds to arrive; what is pulled alone is taken at once.
-Each reaction has its own place in the feed, moved in the transaction that takes the events in.
+It is off the hot path. What is pushed is given some seconds to arrive, and compared by ids and digests alone;
+what is pulled alone, or where much is missing, is taken at once and in full. Each reaction has its own place
+in the feed, moved in the transaction that takes the events in.
 """
 
-import json
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import (
-    select,
-)
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, feed_cursor
 from chassis.database import Database
-from chassis.database_away import is_away
-from chassis.feed import FeedChanged, FeedGone
-from chassis.feed_page import Page, read_page
-from chassis.feed_reader import ReaderWentBack
-from chassis.inbox import AnyReaction, act_once, give_up, inbox
+from chassis.dead_letter import in_one_line
+from chassis.feed import MOST, Form
+from chassis.feed_api import MOST_BY_ID
+from chassis.feed_client import AnotherFeed, FeedClient, TakenInBefore
+from chassis.feed_page import Listed, Page
+from chassis.inbox import AnyReaction, Arrival, inbox
 from chassis.loop import Loop
-from chassis.sidecar import Answer, Sidecar, SidecarUnavailable
+from chassis.repair import lacking, take_in_all
+from chassis.settling import SETTLE, Settling
+from chassis.sidecar import Sidecar
 from contracts.event import Way
 
 _log = logging.getLogger(__name__)
 
-SETTLE = 3.0
-"""Seconds that an event which is pushed has, to arrive by itself."""
-BATCH = 1000
-"""Events that are asked for in one call."""
+NAMED = 20
+"""Events that one line of the log names by their ids."""
 
 
 class RebuildNeeded(Exception):
@@ -51,14 +48,19 @@ class Reconciler:
     settle: float | None = None
     # What a rebuild restores is up to this place; where there is one, this is that rebuild.
     rebuilt_until: str | None = None
-    batch: int = BATCH
-    _ends: deque[tuple[float, str]] = field(default_factory=deque)
-    _until: str | None = None
+    batch: int = MOST
+    # Much is missing, as after an outage: it is taken in without waiting for the broker.
+    _is_behind: bool = False
+    _feed: FeedClient = field(init=False)
+    _settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
         """Wait for what is pushed, and for nothing else."""
+        event = self.reaction.event
+        self._feed = FeedClient(self.sidecar, event, self.reaction.name, self.secret)
         if self.settle is None:
-            self.settle = SETTLE if self.reaction.event.way is Way.PUSHED else 0.0
+            self.settle = SETTLE if event.way is Way.PUSHED else 0.0
+        self._settling = Settling(self.clock, self.settle)
 
     def loop(self) -> Loop:
         """Make the loop that asks once a second."""
@@ -71,26 +73,67 @@ class Reconciler:
     async def _begin(self) -> None:
         """Begin with nothing: the cursor is in the database."""
 
+    async def end(self) -> str | None:
+        """Ask for the newest place of the feed, as nobody in particular; None where it is empty."""
+        return await self._feed.end()
+
     async def step(self) -> bool:
         """Take one page in; tell whether there is more. Raises SidecarUnavailable."""
         async with self.database.read() as session:
             known = await feed_cursor.find(session, self.reaction.name)
             anew = await self._may_begin_anew(session, known)
-        page = await self._ask(known, self._settled(), anew=anew)
-        if page is None:
+            await self._judge(session)
+        try:
+            page = await self._ask(known, anew=anew)
+        except AnotherFeed:
+            await self._begin_anew(known)
             return True
-        if page.end and self.settle:
-            self._ends.append((self.clock(), page.end))
-        if page.next in (None, known):
+        except TakenInBefore as error:
+            await self._check_overtaken(known, error)
+            return True
+        if page.end:
+            self._settling.note_end(page.end)
+        if page.next is None or page.next == known:
+            self._is_behind = False
             return False
+        return await self._compare(page, known, page.next)
+
+    async def _ask(self, known: str | None, *, anew: bool) -> Page:
+        if self.rebuilt_until or self._is_behind or not self.settle:
+            until, limit, form = self.rebuilt_until, self.batch, Form.FULL
+        else:
+            until, form = self._settling.reached(), Form.IDS
+            # Without a settled end yet, only the newest one is asked for.
+            limit = self.batch if until else 0
+        return await self._feed.page(known, until, limit, form, anew=anew)
+
+    async def _compare(self, page: Page, known: str | None, onward: str) -> bool:
+        listed = page.listed()
+        async with self.database.read() as session:
+            missing = await lacking(session, self.reaction, listed)
+        was_behind, self._is_behind = self._is_behind, self._is_much(missing)
+        if self._is_behind and not was_behind and missing[0].event is None:
+            return True  # and the whole of it comes with the next step
+        events = await self._in_full(missing)
         try:
             async with self.database.write() as session:
-                await feed_cursor.move(session, self.reaction.name, known, page.next)
-                lost = await _take_in(session, self.reaction, page.events)
+                await feed_cursor.move(session, self.reaction.name, known, onward)
+                taken = await take_in_all(session, self.reaction, events)
         except feed_cursor.Overtaken:
             return False
-        self._report(lost)
-        return len(page.events) == self.batch
+        self._report(taken, waited=not was_behind)
+        return len(listed) == self.batch
+
+    def _is_much(self, missing: Sequence[Listed]) -> bool:
+        return bool(self.settle) and len(missing) > MOST_BY_ID
+
+    async def _in_full(self, missing: Sequence[Listed]) -> list[Listed]:
+        short = [each.id for each in missing if each.event is None]
+        found = await self._feed.events(short) if short else {}
+        return [
+            replace(each, event=found[each.id]) if each.event is None else each
+            for each in missing
+        ]
 
     async def _may_begin_anew(self, session: AsyncSession, known: str | None) -> bool:
         # With its inbox a reaction compares whatever it begins with; without one it would act again.
@@ -100,61 +143,12 @@ class Reconciler:
             raise RebuildNeeded("A rebuild was begun and not finished: begin it again.")
         return known is None and await _has_any(session, self.reaction)
 
-    async def end(self) -> str | None:
-        """Ask for the newest place of the feed, as nobody in particular; None where it is empty."""
-        query = {"topic": self.reaction.event.topic(), "limit": "0"}
-        answer = await self._get(query)
-        return read_page(answer, self.reaction.event.source, None).end
-
-    def _settled(self) -> str | None:
-        """Give the newest end that was reported so long ago that what is before it should be here."""
-        if self.rebuilt_until:
-            return self.rebuilt_until
-        while self._ends and self.clock() - self._ends[0][0] >= (self.settle or 0):
-            self._until = self._ends.popleft()[1]
-        return self._until
-
-    async def _ask(
-        self, known: str | None, until: str | None, *, anew: bool
-    ) -> Page | None:
-        event = self.reaction.event
-        # Without a settled end yet, only the newest one is asked for.
-        limit = self.batch if until or not self.settle else 0
-        query = {
-            "topic": event.topic(),
-            "after": known or "",
-            "until": until or "",
-            "limit": str(limit),
-            "reader": self.reaction.name,
-            **({"anew": "true"} if anew else {}),
-        }
-        answer = await self._get(query)
-        if answer.status in (409, 410):
-            await self._is_told_off(answer, known)
-            return None
-        return read_page(answer, event.source, known)
-
-    async def _get(self, query: dict[str, str]) -> Answer:
-        source = self.reaction.event.source
-        headers = {"authorization": f"Bearer {self.secret}"}
-        answer = await self.sidecar.ask(source, "events", query=query, headers=headers)
-        if answer.status not in (200, 409, 410):
-            raise _no_page(self.reaction, answer)
-        return answer
-
-    async def _is_told_off(self, answer: Answer, known: str | None) -> None:
-        said = answer.json()
-        problem = said.get("type") if isinstance(said, dict) else None
-        if problem in (FeedChanged.type(), FeedGone.type()):
-            await self._begin_anew(known)
-            return
-        if problem != ReaderWentBack.type():
-            raise _no_page(self.reaction, answer)
+    async def _check_overtaken(self, known: str | None, error: TakenInBefore) -> None:
         async with self.database.read() as session:
             if await feed_cursor.find(session, self.reaction.name) != known:
                 return  # another process reads, too, and was faster
         raise RebuildNeeded(
-            f"{said.get('detail')} So this database is another one, or an older one; nothing is "
+            f"{error} So this database is another one, or an older one; nothing is "
             "taken from the feed before it was rebuilt (docs/architecture.md)"
         )
 
@@ -166,25 +160,40 @@ class Reconciler:
             self.reaction.event.source,
             known,
         )
-        self._ends.clear()
-        self._until = None
+        self._settling.forget()
         async with self.database.write() as session:
             await feed_cursor.forget(session, self.reaction.name, known)
 
-    def _report(self, lost: Sequence[str]) -> None:
-        if lost and self.reaction.event.way is Way.PUSHED:
-            _log.warning(
-                "%d of %s had not come through the broker, and are taken in from the feed (%s ...)",
-                len(lost),
-                self.reaction.event.topic(),
-                lost[0],
+    async def _judge(self, session: AsyncSession) -> None:
+        # What was pulled and then pushed was late, and is not waited for so shortly again.
+        settling, topic = self._settling, self.reaction.event.topic()
+        if awaited := settling.awaited():
+            came = inbox.c.arrival == Arrival.LATE
+            mine = inbox.c.reaction == self.reaction.name
+            ids = select(inbox.c.event_id).where(mine, came)
+            late = (
+                await session.scalars(ids.where(inbox.c.event_id.in_(awaited)))
+            ).all()
+            settling.note_late(late)
+            _say(late, f"%d of {topic} were late; {settling.age:.0f} s are given now")
+        _say(settling.give_up(), f"%d of {topic} were lost by the broker")
+
+    def _report(self, taken: Sequence[str], *, waited: bool) -> None:
+        if self.reaction.event.way is Way.PUSHED:
+            topic = self.reaction.event.topic()
+            _say(
+                taken,
+                f"%d of {topic} had not come through the broker, and are taken in from the feed",
             )
+            if waited:
+                self._settling.note_pulled(taken)
 
 
-def _no_page(reaction: AnyReaction, answer: Answer) -> SidecarUnavailable:
-    return SidecarUnavailable(
-        f"the feed of {reaction.event.source} was answered {answer.status}"
-    )
+def _say(ids: Sequence[str], what: str) -> None:
+    if ids:
+        more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+        names = in_one_line(", ".join(ids[:NAMED]))
+        _log.warning(f"{what} (%s%s)", len(ids), names, more)
 
 
 def rebuild_of(reaction: AnyReaction) -> str:
@@ -195,36 +204,3 @@ def rebuild_of(reaction: AnyReaction) -> str:
 async def _has_any(session: AsyncSession, reaction: AnyReaction) -> bool:
     mine = select(inbox.c.event_id).where(inbox.c.reaction == reaction.name)
     return await session.scalar(mine.limit(1)) is not None
-
-
-async def _take_in(
-    session: AsyncSession, reaction: AnyReaction, events: Sequence[dict[str, Any]]
-) -> list[str]:
-    """Take in what the inbox lacks, in order; give the ids."""
-    ids = [_id_of(event) for event in events]
-    here = select(inbox.c.event_id).where(
-        inbox.c.reaction == reaction.name, inbox.c.event_id.in_(ids)
-    )
-    known = set(await session.scalars(here))
-    for event_id, event in zip(ids, events, strict=True):
-        if event_id not in known:
-            await _act(session, reaction, json.dumps(event).encode())
-    return [each for each in ids if each not in known]
-
-
-def _id_of(event: dict[str, Any]) -> str:
-    # What is no id, or none that a database takes, is in no inbox: the event becomes a dead letter.
-    given = event.get("id")
-    return given if isinstance(given, str) and given.isprintable() else ""
-
-
-async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> None:
-    # One that can never be taken in is kept, and holds up neither the others nor the cursor. A bug holds the
-    # cursor while it may go by itself; all events of the page are tried each time, and counted.
-    try:
-        async with session.begin_nested():
-            await act_once(session, reaction, body)
-    except Exception as error:
-        if is_away(error):
-            raise
-        await give_up(session, reaction, body, error, from_feed=True)

@@ -21,15 +21,16 @@ from chassis import (
 )
 from chassis.backlog import Backlog
 from chassis.database import Database
+from chassis.feed_bound import FeedBound
 from chassis.feed_reader import Readers
 from chassis.housekeeping import (
     Housekeeping,
     forget_attempts,
+    forget_expired,
     forget_read_events,
     forget_settled_letters,
     forget_taken_in,
 )
-from chassis.idempotency import forget_expired
 from chassis.inbox import AnyReaction
 from chassis.loop import Loop
 from chassis.reconciler import Reconciler
@@ -83,9 +84,8 @@ def create(
         Reconciler(database, parts.sidecar, each, secret).loop() for each in reactions
     ]
     relay = Relay(database, parts.sidecar, settings.pubsub_name)
-    app = without_doors(
-        parts, [relay.loop(), *pull, _housekeeping(parts).loop(), *loops]
-    )
+    own = [relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]
+    app = without_doors(parts, [*own, *loops])
     tuning = read_tuning(settings.subscription_file)
     subscriptions = Subscriptions(app, database, settings.pubsub_name, tuning)
     heard = subscriptions.hear(parts.name, reactions)
@@ -98,6 +98,10 @@ def create(
     for router in (*routers, dead_letter_api.router, feed_api.router, health.router):
         app.include_router(router)
     return app
+
+
+def _watch(database: Database) -> list[Loop]:
+    return [FeedBound(database).loop()] if database.is_shared else []
 
 
 def _housekeeping(parts: Parts) -> Housekeeping:

@@ -137,7 +137,7 @@ class Sidecar:
         app_id: str,
         path: str,
         *,
-        query: Mapping[str, str],
+        query: Mapping[str, str | list[str]],
         headers: Mapping[str, str],
     ) -> Answer:
         """Ask another service, and give what it answered, whatever the status.

@@ -15,9 +15,9 @@ from chassis.attempt import TRIES, attempt
 from chassis.cloud_event import CloudEvent
 from chassis.database import Database
 from chassis.dead_letter import dead_letter
+from chassis.delivered import Unprocessable
 from chassis.housekeeping import ATTEMPTS_KEPT, forget_attempts
 from chassis.inbox import Reaction, give_up, inbox, take_in
-from chassis.parsing import Unprocessable
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
@@ -41,12 +41,10 @@ async def pull(
 
 
 async def divide(_session: AsyncSession) -> None:
-    """Fail as programs do."""
     raise ZeroDivisionError("division\nby zero")
 
 
 async def refuse(_session: AsyncSession) -> None:
-    """Fail for good."""
     raise Unprocessable("it is too late")
 
 
@@ -74,12 +72,10 @@ def failing(*failures: Fail, on: frozenset[str] | None = None) -> Reaction[Any]:
 
 
 async def delivered(database: Database, how: Reaction[Any], event: object) -> str:
-    """Deliver an event; give what is answered."""
     return await take_in(database, how, json.dumps(event).encode())
 
 
 async def steps(pull: Pull, number: int) -> None:
-    """See so many steps fail."""
     for _ in range(number):
         with pytest.raises(ZeroDivisionError):
             await pull.step()

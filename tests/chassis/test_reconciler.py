@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from chassis.inbox import take_in
-from chassis.reconciler import SETTLE
+from chassis.settling import LOST, SETTLE
 from chassis.sidecar import SidecarUnavailable
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.feeds import another, order_created
@@ -122,7 +122,9 @@ async def test_many_pages_are_taken_in_at_one_go(pull: Pull) -> None:
 
     assert steps == [True, True, False, False]
     assert len(set(await pull.taken())) == 250
-    assert len(pull.asked) == 5
+    assert [asked.get("form", "by ids") for asked in pull.asked] == [
+        *("ids", "ids", "by ids", "ids", "by ids", "ids", "by ids", "ids")
+    ]
     assert await pull.cursor() == (await pull.feed.page(limit=0))["end"]
 
 
@@ -131,7 +133,7 @@ async def test_the_largest_page_is_taken_in(pull: Pull) -> None:
     await pull.step()
     pull.now += SETTLE
 
-    assert [await pull.step() for _ in range(3)] == [True, True, False]
+    assert [await pull.step() for _ in range(4)] == [True, True, True, False]
 
     assert len(await pull.taken()) == 2500
 
@@ -231,7 +233,7 @@ async def test_a_reaction_that_fails_for_now_holds_the_cursor(pull: Pull) -> Non
 async def test_an_idle_second_costs_one_call_and_writes_nothing(pull: Pull) -> None:
     await pull.feed.says_orders(1)
     await pull.catches_up()
-    pull.now += SETTLE
+    pull.now += LOST
     await pull.step()
     pull.asked.clear()
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from chassis.reconciler import SETTLE
+from chassis.settling import SETTLE
 from chassis.sidecar import SidecarUnavailable
 from tests.support.feeds import AT, order_created
 from tests.support.pulls import Pull, pulling
@@ -175,6 +175,7 @@ def cursor(position: int, feed: UUID = FEED) -> str:
     return f"{feed}.0.{position}.event-{position}"
 
 
+SHORT = ["an-id", "ab" * 32]
 EVENT = order_created()[1].model_dump(mode="json")
 PAGE = {"events": [EVENT], "next": cursor(6), "end": cursor(7)}
 BROKEN: dict[str, object] = {
@@ -187,6 +188,15 @@ BROKEN: dict[str, object] = {
     "events null": {**PAGE, "events": None},
     "events an object": {**PAGE, "events": {}},
     "events a text": {**PAGE, "events": ""},
+    "an event in short and one in full": {**PAGE, "events": [SHORT, EVENT]},
+    "a digest that is none": {**PAGE, "events": [["an-id", "xyz"]]},
+    "a digest that is too short": {**PAGE, "events": [["an-id", "ab"]]},
+    "a digest null": {**PAGE, "events": [["an-id", None]]},
+    "an id in short that is a number": {**PAGE, "events": [[7, "ab" * 32]]},
+    "an id in short that is empty": {**PAGE, "events": [["", "ab" * 32]]},
+    "an id in short with a NUL": {**PAGE, "events": [["a\0", "ab" * 32]]},
+    "an id without a digest": {**PAGE, "events": [["an-id"]]},
+    "an id and too much": {**PAGE, "events": [[*SHORT, 1]]},
     "an event that is a text": {**PAGE, "events": [EVENT, "x"]},
     "an event that is null": {**PAGE, "events": [None, EVENT]},
     "an event that is a list": {**PAGE, "events": [[EVENT]]},

@@ -2,6 +2,7 @@
 
 from starlette.responses import JSONResponse, Response
 
+from chassis.cloud_event import CloudEvent, digest_of
 from tests.conformance.probe import an_event, saying
 from tests.conformance.stage import Stage
 
@@ -62,6 +63,24 @@ async def test_an_event_is_delivered_again_as_often_as_the_app_asks_for_it(
     await dapr.delivers(event, times=4)
     first, *again = dapr.probe.deliveries[event["id"]]
     assert again == [first] * 3
+
+
+async def test_what_an_event_says_is_the_same_to_the_last_bit_when_it_arrives(
+    dapr: Stage,
+) -> None:
+    """By its digest the inbox tells a true event from a forged one."""
+    said = {
+        "names": ["Zo\u00eb \u5c71\u7530 \U0001f389", '<b>&\u2028\\"', ""],
+        "numbers": [0, -1, 1.5, 0.1, 1e-7, 2**53],
+        "more": {"z": None, "a": [True, False, {}, []]},
+    }
+    event = an_event(data=said, subject="<&>\u2029 caf\u00e9")
+
+    await dapr.publish(event)
+
+    (arrived,) = await dapr.delivers(event)
+    sent, came = (CloudEvent.model_validate(each) for each in (event, arrived))
+    assert digest_of(came) == digest_of(sent)
 
 
 async def _deliveries(dapr: Stage, answers: dict[str, Response]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.delivering import order_created
 from tests.support.eventually import eventually
+from tests.support.losses import published_raw
 from tests.support.shop import Customer, Shop
 
 pytestmark = pytest.mark.system
@@ -35,23 +36,6 @@ def strange() -> dict[str, bytes]:
             order_created(source="/elsewhere", correlationid=mark)
         ).encode(),
     }
-
-
-async def published_raw(shop: Shop, body: bytes) -> None:
-    """Give the broker these bytes and no others, whichever broker it is, as soon as it takes them."""
-    port = shop.system.system.app("order")["daprHTTPPort"]
-    url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated"
-
-    async def taken() -> bool:
-        answer = await shop.http.post(
-            url,
-            params={"metadata.rawPayload": "true"},
-            content=body,
-            headers={"content-type": "application/octet-stream"},
-        )
-        return answer.status_code == 204
-
-    await eventually(taken, "the broker takes it")
 
 
 async def letters(shop: Shop) -> list[dict[str, Any]]:

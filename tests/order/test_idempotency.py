@@ -11,9 +11,13 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func, select, update
 
 from chassis import ambient
+from chassis.backlog import Backlog
 from chassis.database import WriteSession
-from chassis.idempotency import KEPT, Idempotent, forget_expired, idempotency_key
+from chassis.housekeeping import forget_expired
+from chassis.idempotency import KEPT, Idempotent, idempotency_key
 from services.order.model import Order
+from tests.support.commits import COMMIT_AGAIN, FAIL_AT_COMMIT
+from tests.support.database import execute
 from tests.support.services import Service
 
 JANE = {"customerName": "Jane"}
@@ -78,12 +82,15 @@ async def test_a_key_with_another_request_is_refused(order: Service) -> None:
     assert await count(order) == 1
 
 
-async def test_another_callers_key_is_another_key(order: Service) -> None:
+@pytest.mark.parametrize("caller", ["shop", "x" * 400])
+async def test_another_callers_key_is_another_key(order: Service, caller: str) -> None:
     await orders(order, "a")
 
-    await orders(order, "a", caller="shop")
+    await orders(order, "a", caller=caller)
+    await orders(order, "a", caller=f"{caller}2")
+    await orders(order, "a", caller=caller)
 
-    assert await count(order) == 2
+    assert await count(order) == 3
 
 
 async def test_without_a_key_every_request_is_a_new_one(order: Service) -> None:
@@ -122,15 +129,11 @@ async def test_what_is_refused_leaves_the_key_free(order: Service) -> None:
 
 
 async def test_a_commit_that_fails_leaves_the_key_free(
-    order: Service, monkeypatch: pytest.MonkeyPatch
+    order: Service,
 ) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    dialect = order.database.engine.sync_engine.dialect
-    with monkeypatch.context() as patch:
-        patch.setattr(dialect, "do_commit", fail)
-        assert (await orders(order, "a")).status_code >= 500
+    await execute(order.database, *FAIL_AT_COMMIT[order.database.engine.dialect.name])
+    assert (await orders(order, "a")).status_code == 500
+    await execute(order.database, *COMMIT_AGAIN[order.database.engine.dialect.name])
 
     assert await count(order, idempotency_key) == 0
     assert (await orders(order, "a")).status_code == 201
@@ -138,10 +141,9 @@ async def test_a_commit_that_fails_leaves_the_key_free(
 
 
 async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:
-    order.app.state.backlog.limit = -1
+    order.app.state.backlog = Backlog(order.database, limit=-1)
     assert (await orders(order, "a")).status_code == 503
-    order.app.state.backlog.limit = 100
-    order.app.state.backlog._counted_at = float("-inf")
+    order.app.state.backlog = Backlog(order.database, limit=100)
 
     assert (await orders(order, "a")).status_code == 201
 

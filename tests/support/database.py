@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sqlalchemy import text
+
 from chassis import migration
 from chassis.database import Database
 from tests.support.postgresql import Databases
@@ -45,3 +47,10 @@ def migrated(service: str, folder: Path) -> Database:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(migration.upgrade, service, url).result()
     return Database(url, service)
+
+
+async def execute(database: Database, *statements: str) -> None:
+    """Carry SQL out, in one transaction."""
+    async with database.write() as session:
+        for statement in statements:
+            await session.execute(text(statement))

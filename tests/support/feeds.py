@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
+from pydantic import ValidationError
 from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.util import await_only
 
@@ -73,7 +74,7 @@ class Feed:
     async def says_raw(self, *events: str, topic: str = "OrderCreated") -> None:
         """Put what is no event into the outbox."""
         rows = [
-            {"event_id": str(uuid4()), "topic": topic, "event": each} for each in events
+            {"event_id": _id_of(each), "topic": topic, "event": each} for each in events
         ]
         statement = insert(outbox).values(
             transaction=transaction_id(), state=State.PULLED
@@ -128,6 +129,13 @@ class Feed:
         answer = await self.asked(**query)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
+
+
+def _id_of(raw: str) -> str:
+    try:
+        return CloudEvent.model_validate_json(raw).id
+    except ValidationError:
+        return str(uuid4())
 
 
 @contextmanager

@@ -103,6 +103,23 @@ async def place(
     return [order for placed in found for order in placed]
 
 
+async def published_raw(shop: Shop, body: bytes) -> None:
+    """Give the broker these bytes and no others, whichever broker it is, as soon as it takes them."""
+    port = shop.system.system.app("order")["daprHTTPPort"]
+    url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated"
+
+    async def taken() -> bool:
+        answer = await shop.http.post(
+            url,
+            params={"metadata.rawPayload": "true"},
+            content=body,
+            headers={"content-type": "application/octet-stream"},
+        )
+        return answer.status_code == 204
+
+    await eventually(taken, "the broker takes it")
+
+
 async def are_published(system: RealSystem, orders: Sequence[Order]) -> None:
     """Wait until the broker has said of each order that it has it."""
     file = system.system.state / "order.db"

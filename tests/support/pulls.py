@@ -7,13 +7,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sqlalchemy import Engine, delete, event, insert, select, text
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.database import Database
 from chassis.dead_letter import dead_letter
 from chassis.feed_cursor import feed_cursor
 from chassis.inbox import inbox
-from chassis.reconciler import SETTLE, Reconciler
+from chassis.reconciler import Reconciler
+from chassis.settling import SETTLE
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.database import migrated
@@ -33,6 +35,8 @@ class Pull:
         self.now = 1000.0
         self.asked: list[dict[str, str]] = []
         self.answer: ASGIApp | None = None
+        # By the form that is asked for, or "by ids": what is answered instead.
+        self.answers: dict[str, object] = {}
         self.before_it_is_heard: list[Callable[[], Awaitable[object]]] = []
         self.reconciler = self.another()
         dapr.apps["order"] = self._serve
@@ -67,6 +71,11 @@ class Pull:
         """Give the ids of the events that the inbox has."""
         rows = select(inbox.c.event_id).order_by(inbox.c.taken_at)
         return [row.event_id for row in await self._select(rows)]
+
+    async def arrivals(self) -> list[str]:
+        """Give how each event came in."""
+        rows = select(inbox.c.arrival).order_by(inbox.c.taken_at)
+        return [row.arrival for row in await self._select(rows)]
 
     async def dead(self) -> list[Any]:
         """Give the dead letters."""
@@ -142,7 +151,9 @@ class Pull:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())
         self.asked.append({name: values[0] for name, values in query.items()})
-        answer = self.answer or self.feed.app
+        form = "by ids" if "id" in query else self.asked[-1].get("form", "")
+        said = self.answers.get(form)
+        answer = self.answer or (JSONResponse(said) if said else self.feed.app)
         await answer(scope, receive, send)
         while self.before_it_is_heard:
             await self.before_it_is_heard.pop()()

@@ -1,4 +1,4 @@
-"""Reading an event out of what was delivered: its kind, its version, its sender and its size are checked."""
+"""What was delivered, read as the event that is expected; what is none can never be taken in."""
 
 from typing import TypeVar
 
@@ -29,14 +29,6 @@ def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
         raise Unprocessable(_in_words(error)) from error
 
 
-def envelope_of(body: bytes) -> CloudEvent | None:
-    """Read the envelope alone, whatever is in it; None where it is none."""
-    try:
-        return CloudEvent.model_validate_json(body)
-    except ValidationError:
-        return None
-
-
 def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
     what, where = expected.dataschema(), f"/{expected.source}"
     if (envelope.type, envelope.dataschema) != (expected.topic(), what):
@@ -45,6 +37,14 @@ def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
         )
     if envelope.source != where:
         raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
+
+
+def envelope_of(body: bytes) -> CloudEvent | None:
+    """Give the envelope alone, whatever is in it; None where there is none."""
+    try:
+        return CloudEvent.model_validate_json(body)
+    except ValidationError:
+        return None
 
 
 def _in_words(error: ValidationError) -> str:

@@ -1,0 +1,105 @@
+"""What a page of a feed has and the inbox lacks, or has otherwise: it is taken in as the feed says it."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+
+from pydantic import ValidationError
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.cloud_event import CloudEvent, digest_of
+from chassis.database_away import is_away
+from chassis.dead_letter import in_one_line
+from chassis.delivered import parse
+from chassis.feed_page import Listed
+from chassis.inbox import (
+    AnyReaction,
+    Arrival,
+    claim,
+    differs,
+    give_up,
+    inbox,
+    is_key,
+    react,
+)
+
+_log = logging.getLogger(__name__)
+
+
+async def lacking(
+    session: AsyncSession, reaction: AnyReaction, page: Sequence[Listed]
+) -> list[Listed]:
+    """Give those events of a page that the inbox has not, or has with another digest."""
+    mine = inbox.c.reaction == reaction.name
+    here = inbox.c.event_id.in_([each.id for each in page])
+    rows = select(inbox.c.event_id, inbox.c.digest).where(mine, here)
+    known = {row.event_id: row.digest for row in await session.execute(rows)}
+    return [
+        each
+        for each in page
+        if each.id not in known or differs(known[each.id], _digest(each))
+    ]
+
+
+def _digest(listed: Listed) -> bytes:
+    if listed.event is None:
+        return listed.digest
+    try:
+        return digest_of(CloudEvent.model_validate(listed.event))
+    except ValidationError:
+        return b""
+
+
+async def take_in_all(
+    session: AsyncSession, reaction: AnyReaction, events: Iterable[Listed]
+) -> list[str]:
+    """Take events in as the feed gives them, in order; give the ids of those that the inbox did not have."""
+    return [each.id for each in events if await _take_in(session, reaction, each.event)]
+
+
+async def _take_in(session: AsyncSession, reaction: AnyReaction, event: object) -> bool:
+    # One that can never be taken in is kept, and holds up neither the others nor the cursor. A bug holds the
+    # cursor while it may go by itself; all events of the page are tried each time, and counted.
+    body = json.dumps(event).encode()
+    try:
+        async with session.begin_nested():
+            return await _act(session, reaction, body)
+    except Exception as error:
+        if is_away(error):
+            raise
+        await give_up(session, reaction, body, error, from_feed=True)
+        return True
+
+
+async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> bool:
+    envelope, event = parse(reaction.event, body)
+    is_new = await claim(session, reaction.name, envelope, Arrival.PULLED)
+    if is_new:
+        await react(session, reaction.act, envelope, event)
+    elif await _is_overruled(session, reaction, envelope) and reaction.correct:
+        await react(session, reaction.correct, envelope, event)
+    return is_new
+
+
+async def _is_overruled(
+    session: AsyncSession, reaction: AnyReaction, envelope: CloudEvent
+) -> bool:
+    # By its own digest, not by the one that the page gave: another version may reckon otherwise.
+    digest = digest_of(envelope)
+    another = inbox.c.digest.not_in([digest, b""])
+    overruled = (
+        update(inbox)
+        .where(is_key(reaction.name, envelope.id), another)
+        .values(digest=digest, arrival=Arrival.CORRECTED)
+        .returning(inbox.c.event_id)
+    )
+    if (await session.execute(overruled)).first() is None:
+        return False
+    _log.error(
+        "%s: what was taken in under the id %s is not what %s says, and is corrected: it was forged",
+        reaction.name,
+        in_one_line(envelope.id),
+        reaction.event.source,
+    )
+    return True
