@@ -29,6 +29,7 @@ class State(StrEnum):
 
     OPEN = "OPEN"
     REPLAYED = "REPLAYED"
+    DISCARDED = "DISCARDED"
 
 
 LARGEST = 64 * 1024
@@ -51,6 +52,10 @@ dead_letter = Table(
     Column("state", String(20), nullable=False, server_default=State.OPEN),
     Column("attempts", Integer, nullable=False, server_default="1"),
     Column("replayed_at", Utc),
+    # Who decided that it is never taken in, when, and why.
+    Column("discarded_at", Utc),
+    Column("discarded_by", String(200)),
+    Column("discarded_because", String(1000)),
     sqlite_autoincrement=True,
 )
 

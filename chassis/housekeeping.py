@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     delete,
+    func,
     or_,
     select,
     tuple_,
@@ -148,7 +149,8 @@ async def forget_settled_letters(session: AsyncSession) -> int:
 
 def _is_settled_before(moment: datetime) -> ColumnElement[bool]:
     settled = dead_letter.c.state != LetterState.OPEN
-    return and_(settled, dead_letter.c.replayed_at < moment)
+    when = func.coalesce(dead_letter.c.replayed_at, dead_letter.c.discarded_at)
+    return and_(settled, when < moment)
 
 
 async def forget_expired(session: AsyncSession) -> int:

@@ -111,20 +111,8 @@ async def take_in(database: Database, reaction: Reaction[E], body: bytes) -> Sta
                 await give_up(session, reaction, body, error)
     except Exception as error:  # noqa: BLE001 - the door decides: what is not kept is tried again
         trace = None if is_away(error) else error
-        why = in_one_line(f"{type(error).__name__}: {error}")
         again = "%s failed; Dapr will deliver the event again: %s"
-        _log.error(again, reaction.name, why, exc_info=trace)
-        return Status.RETRY
-    return Status.SUCCESS
-
-
-async def keep(database: Database, letter: Letter) -> Status:
-    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
-    try:
-        async with database.write() as session:
-            await bury(session, letter)
-    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
-        _log.exception("a dead letter of %s could not be kept", letter.reaction)
+        _log.error(again, reaction.name, in_one_line(why(error)), exc_info=trace)
         return Status.RETRY
     return Status.SUCCESS
 
@@ -187,8 +175,8 @@ async def give_up(
     genuine = _as_it_should_be(reaction, body)
     envelope = genuine or (envelope_of(body) if from_feed else None)
     tried = attempt.of(reaction.name, envelope.id if envelope else None, body)
-    permanent = isinstance(error, PERMANENT)
-    if not permanent and not await attempt.is_the_last(session, tried):
+    is_bug = not isinstance(error, PERMANENT)
+    if is_bug and not await attempt.is_the_last(session, tried):
         after_rollback(session, partial(attempt.count, tried=tried))
         spoil(session, error)
         return
@@ -197,10 +185,15 @@ async def give_up(
     claims = envelope and await claim(session, reaction.name, envelope, arrival)
     if genuine and not claims and await _is_there(session, reaction.name, genuine):
         return  # the other door has taken it in meanwhile, or has kept it
-    reason = str(error) if permanent else f"{type(error).__name__}: {error}"
     event_id = tried.event_id if claims else None
-    letter = Letter(reaction.name, body, reason, event_id, attempts=earlier + 1)
+    letter = Letter(reaction.name, body, why(error), event_id, attempts=earlier + 1)
     await bury(session, letter)
+
+
+def why(error: Exception) -> str:
+    """Say why an event could not be taken in; of a bug, what kind of error it is."""
+    permanent = isinstance(error, PERMANENT)
+    return str(error) if permanent else f"{type(error).__name__}: {error}"
 
 
 def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:

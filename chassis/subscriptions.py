@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import yaml
 from fastapi import FastAPI, Request
 
 from chassis.database import Database
-from chassis.dead_letter import Letter
-from chassis.inbox import AnyReaction, Status, keep, take_in
+from chassis.dead_letter import Letter, bury
+from chassis.inbox import AnyReaction, Status, take_in
 from chassis.openapi import FROM_THE_SIDECAR
 from contracts.event import Way
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[Request], Awaitable[dict[str, str]]]
 
@@ -83,6 +86,17 @@ class Subscriptions:
                 return await take_in(self._database, reaction, body)
         letter = Letter(topic, body, "it is no event that is heard here")
         return await keep(self._database, letter)
+
+
+async def keep(database: Database, letter: Letter) -> Status:
+    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
+    try:
+        async with database.write() as session:
+            await bury(session, letter)
+    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
+        _log.exception("a dead letter of %s could not be kept", letter.reaction)
+        return Status.RETRY
+    return Status.SUCCESS
 
 
 def _unwrapped(body: bytes) -> bytes:

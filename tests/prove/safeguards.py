@@ -87,8 +87,8 @@ SAFEGUARDS = (
     Safeguard(
         "a fault that may pass brings the event back",
         "chassis/inbox.py",
-        "_log.error(again, reaction.name, why, exc_info=trace)\n        return Status.RETRY",
-        "_log.error(again, reaction.name, why, exc_info=trace)\n        return Status.SUCCESS",
+        "in_one_line(why(error)), exc_info=trace)\n        return Status.RETRY",
+        "in_one_line(why(error)), exc_info=trace)\n        return Status.SUCCESS",
         _INBOX,
     ),
     Safeguard(

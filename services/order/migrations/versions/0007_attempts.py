@@ -1,4 +1,4 @@
-"""attempts: how often an event was tried on which a reaction fails."""
+"""attempts: how often an event was tried on which a reaction fails, and who discarded a dead letter."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,8 +19,16 @@ def upgrade() -> None:
         sa.Column("tried_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("reaction", "event_id"),
     )
+    for column in (
+        sa.Column("discarded_at", sa.DateTime(timezone=True)),
+        sa.Column("discarded_by", sa.String(length=200)),
+        sa.Column("discarded_because", sa.String(length=1000)),
+    ):
+        op.add_column("dead_letter", column)
 
 
 def downgrade() -> None:
     """Go back to the version before."""
+    for name in ("discarded_because", "discarded_by", "discarded_at"):
+        op.drop_column("dead_letter", name)
     op.drop_table("attempt")
