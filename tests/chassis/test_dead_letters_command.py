@@ -12,7 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
-from chassis.dead_letter import dead_letter
+from chassis.dead_letter import Letter, bury, dead_letter
 from chassis.dead_letter_client import AT_ONCE
 from chassis.dead_letter_options import read
 from chassis.dead_letters import STOPPED, at_a_rate, carry_out
@@ -175,6 +175,27 @@ async def test_more_than_one_page_is_tried_and_each_letter_once(
     columns = (dead_letter.c.state, dead_letter.c.attempts)
     assert set(await rows(notification, *columns)) == {("REPLAYED", 2), ("OPEN", 2)}
     assert len(await rows(notification, Notification.id)) == AT_ONCE // 2 + 1
+
+
+async def test_what_becomes_a_dead_letter_meanwhile_is_for_another_time(
+    notification: Service,
+) -> None:
+    for _ in range(2):
+        await kept_event(notification)
+    genuine: Reaction[Any] = notification.app.state.reactions[REACTION]
+
+    async def makes_another(
+        event: OrderCreated, envelope: CloudEvent, session: AsyncSession
+    ) -> None:
+        await genuine.act(event, envelope, session)
+        another = json.dumps(order_created()).encode()
+        await bury(session, Letter(REACTION, another, "it was too early"))
+
+    notification.app.state.reactions[REACTION] = Reaction(OrderCreated, makes_another)
+
+    assert await typed(notification, "replay", "--all", FAST) == 0
+
+    assert await states(notification) == ["REPLAYED"] * 2 + ["OPEN"] * 2
 
 
 async def test_a_dry_run_of_all_leaves_nothing_behind(
