@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import platform
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+
+from chassis import database_away
 
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
 _PRAGMAS = (
@@ -43,6 +45,10 @@ _POSTGRESQL: dict[str, Any] = {
         },
     },
 }
+
+
+FollowUp = Callable[[AsyncSession], Awaitable[object]]
+"""What is to be written though the transaction before it was rolled back."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -77,6 +83,8 @@ def create_engine(url: str) -> AsyncEngine:
     if sqlite:
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin)
+    else:
+        event.listen(engine.sync_engine, "do_connect", database_away.connect)
     return engine
 
 
@@ -132,12 +140,18 @@ class Database:
 
         Never await another part (the sidecar, another service) inside it, and never nest it.
         """
-        async with (
-            self._turn,
-            self._sessions(info={**self._info, "announced": set()}) as session,
-        ):
-            async with session.begin():
-                yield session
+        lists: dict[str, list[Any]] = {"spoilt": [], "afterwards": [], "said": []}
+        info = {**self._info, "announced": set(), **lists}
+        async with self._turn, self._sessions(info=info) as session:
+            try:
+                async with session.begin():
+                    yield session
+                    _come_to_the_end(session)
+            except Exception:
+                await _follow_up(session)
+                raise
+            for say in session.info["said"]:
+                say()
             for name in sorted(session.info["announced"]):
                 self.signal(name).set()
 
@@ -161,6 +175,33 @@ def announce(session: AsyncSession, name: str) -> None:
 def keep_quiet(session: AsyncSession) -> None:
     """Wake nobody when this session's transaction is committed: what was announced was taken back."""
     session.info["announced"].clear()
+
+
+def after_commit(session: AsyncSession, say: Callable[[], object]) -> None:
+    """Say something that is true only when this session's transaction is committed."""
+    session.info["said"].append(say)
+
+
+def spoil(session: AsyncSession, error: Exception) -> None:
+    """Let this session's transaction go on, and be rolled back at its end with this error."""
+    session.info["spoilt"].append(error)
+
+
+def after_rollback(session: AsyncSession, do: FollowUp) -> None:
+    """Should this session's transaction be rolled back, do this in a transaction of its own."""
+    session.info["afterwards"].append(do)
+
+
+def _come_to_the_end(session: AsyncSession) -> None:
+    for error in session.info["spoilt"]:
+        raise error
+
+
+async def _follow_up(session: AsyncSession) -> None:
+    if session.info["afterwards"]:
+        async with session.begin():
+            for do in session.info["afterwards"]:
+                await do(session)
 
 
 async def _write(request: Request) -> AsyncIterator[AsyncSession]:

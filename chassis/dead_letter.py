@@ -1,6 +1,9 @@
 """What could not be taken in: kept raw and with its reason, to be looked at, tried again, or left."""
 
+import logging
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +19,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
-from chassis.database import Utc
+from chassis.database import Utc, after_commit
+
+_log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
@@ -24,6 +29,7 @@ class State(StrEnum):
 
     OPEN = "OPEN"
     REPLAYED = "REPLAYED"
+    DISCARDED = "DISCARDED"
 
 
 LARGEST = 64 * 1024
@@ -46,6 +52,10 @@ dead_letter = Table(
     Column("state", String(20), nullable=False, server_default=State.OPEN),
     Column("attempts", Integer, nullable=False, server_default="1"),
     Column("replayed_at", Utc),
+    # Who decided that it is never taken in, when, and why.
+    Column("discarded_at", Utc),
+    Column("discarded_by", String(200)),
+    Column("discarded_because", String(1000)),
     sqlite_autoincrement=True,
 )
 
@@ -59,20 +69,33 @@ def in_one_line(text: str) -> str:
     return " ".join("".join(shown).split())[:LONGEST_REASON]
 
 
-async def bury(
-    session: AsyncSession,
-    reaction: str,
-    body: bytes,
-    reason: str,
-    event_id: str | None = None,
-) -> None:
-    """Keep what a reaction cannot take in; `event_id` where this letter holds its key in the inbox."""
-    cut, reason = len(body) > LARGEST, in_one_line(reason)
+@dataclass(frozen=True)
+class Letter:
+    """What is to be kept of something that a reaction cannot take in."""
+
+    reaction: str
+    body: bytes
+    reason: str
+    # Where this letter holds the event's key in the inbox.
+    event_id: str | None = None
+    attempts: int = 1
+    # Bytes, where `body` is not all of it.
+    size: int | None = None
+
+
+async def bury(session: AsyncSession, letter: Letter) -> None:
+    """Keep what a reaction cannot take in, and say so in the log once it is committed."""
+    size, reason = letter.size or len(letter.body), in_one_line(letter.reason)
+    if size > LARGEST:
+        reason = f"{reason} (cut off: it has {size} bytes)"
     row = {
-        "reaction": reaction,
-        "reason": f"{reason} (cut off: it has {len(body)} bytes)" if cut else reason,
-        "body": body[:LARGEST],
+        "reaction": letter.reaction,
+        "reason": reason,
+        "body": letter.body[:LARGEST],
         "received_at": ambient.now(),
-        "event_id": event_id,
+        "event_id": letter.event_id,
+        "attempts": letter.attempts,
     }
     await session.execute(insert(dead_letter).values(row))
+    said = "%s: a dead letter is kept: %s"
+    after_commit(session, partial(_log.error, said, letter.reaction, reason))

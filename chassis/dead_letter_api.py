@@ -1,27 +1,30 @@
-"""Dead letters, for those who run the service: what there is, why, and trying one again."""
+"""Dead letters, for those who run the service: what there is and why, trying one again, and discarding it."""
 
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
-from sqlalchemy import Row, select, update
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient
-from chassis.database import ReadSession, WriteSession, keep_quiet
-from chassis.dead_letter import State, dead_letter
-from chassis.delivered import parse
-from chassis.errors import Rejected
+from chassis.database import ReadSession, WriteSession
+from chassis.dead_letter import State, dead_letter, in_one_line
+from chassis.dead_letter_end import (
+    LAST,
+    AlreadySettled,
+    DeadLetterNotFound,
+    NotReplayable,
+    Replay,
+    StillFails,
+    discard,
+    find,
+    replay,
+)
 from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.inbox import PERMANENT, AnyReaction, claim, react
 from chassis.refusals import refusals
-from chassis.wire import Limit, Page, View
+from chassis.wire import Body, Limit, Line, Page, View
 from contracts.event import Timestamp
-
-LAST = 2**63 - 1
-"""The largest number that the databases can be asked for."""
-
-Outcome = Literal["taken in", "was taken in before"]
 
 router = APIRouter(tags=["Dead letters"], route_class=Idempotent)
 
@@ -33,9 +36,18 @@ class DeadLetter(View):
     reaction: Annotated[str, Field(examples=["notify_customer_on_order_created"])]
     reason: str
     state: State
-    attempts: int
+    attempts: Annotated[int, Field(description="How often it was tried")]
     received_at: Timestamp
+    event_id: Annotated[
+        str | None,
+        Field(
+            description="The event that is not taken in otherwise while this letter is there"
+        ),
+    ]
     replayed_at: Timestamp | None
+    discarded_at: Timestamp | None
+    discarded_by: Annotated[str | None, Field(examples=["jane"])]
+    discarded_because: Annotated[str | None, Field(examples=["A test of the broker"])]
     body: Annotated[
         str,
         Field(
@@ -44,123 +56,101 @@ class DeadLetter(View):
     ]
 
 
-class Replay(View):
-    """What came, or with a dry run would come, of trying a dead letter again."""
+class DeadLetterInFull(DeadLetter):
+    """Something that could not be taken in, with its reason and its trace."""
 
-    id: int
-    outcome: Outcome
-    dry_run: bool
-
-
-class DeadLetterNotFound(Rejected):
-    """There is no dead letter with this id."""
-
-    status = 404
-
-
-class NotReplayable(Rejected):
-    """This dead letter cannot be tried again."""
-
-    status = 409
-
-
-class StillFails(Rejected):
-    """The dead letter was tried again, and cannot be taken in yet; nothing was changed."""
-
-    status = 422
-
-
-async def list_dead_letters(
-    session: AsyncSession, state: State | None, limit: int, cursor: int | None
-) -> Page[DeadLetter]:
-    """Give a page of dead letters, newest first, from after the one that `cursor` names."""
-    newest_first = select(dead_letter).order_by(dead_letter.c.id.desc())
-    if state is not None:
-        newest_first = newest_first.where(dead_letter.c.state == state)
-    if cursor is not None:
-        newest_first = newest_first.where(dead_letter.c.id < cursor)
-    rows = (await session.execute(newest_first.limit(limit + 1))).mappings().all()
-    items = [
-        DeadLetter.model_validate(
-            {**row, "body": row["body"].decode(errors="backslashreplace")}
-        )
-        for row in rows[:limit]
+    traceparent: Annotated[
+        str | None,
+        Field(
+            description="The W3C trace context that the event came with, if it has one",
+            examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        ),
     ]
-    return Page(items=items, next=str(items[-1].id) if len(rows) > limit else None)
 
 
-async def replay(
-    session: AsyncSession,
-    letter_id: int,
-    reactions: dict[str, AnyReaction],
-    *,
-    dry_run: bool,
-) -> Replay:
-    """Let a dead letter's reaction try again; raises DeadLetterNotFound, NotReplayable, StillFails."""
-    letter = await _open_letter(session, letter_id)
-    reaction = reactions.get(letter.reaction)
-    if reaction is None:
-        raise NotReplayable(f"No reaction here is called {letter.reaction}.")
-    attempt = await session.begin_nested()
+class Discard(Body):
+    """Who discards a dead letter, and why."""
+
+    reason: Annotated[
+        Line, Field(min_length=1, max_length=1000, examples=["A test of the broker"])
+    ]
+    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
+
+
+class Listed(BaseModel):
+    """Which dead letters are listed, and in which order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: State | None = None
+    reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
+    limit: Limit = 50
+    cursor: Annotated[
+        int | None, Query(ge=0, le=LAST, description="`next` of the page before")
+    ] = None
+    oldestFirst: bool = False  # noqa: N815 - its name on the wire
+
+
+async def list_dead_letters(session: AsyncSession, asked: Listed) -> Page[DeadLetter]:
+    """Give a page of dead letters, from after the one that the cursor names."""
+    at, oldest_first = dead_letter.c.id, asked.oldestFirst
+    listed = select(dead_letter).order_by(at if oldest_first else at.desc())
+    if asked.state is not None:
+        listed = listed.where(dead_letter.c.state == asked.state)
+    if asked.reaction is not None:
+        listed = listed.where(dead_letter.c.reaction == asked.reaction)
+    if asked.cursor is not None:
+        beyond = at > asked.cursor if oldest_first else at < asked.cursor
+        listed = listed.where(beyond)
+    rows = (await session.execute(listed.limit(asked.limit + 1))).all()
+    items = [DeadLetter.model_validate(_shown(row)) for row in rows[: asked.limit]]
+    more = len(rows) > asked.limit
+    return Page(items=items, next=str(items[-1].id) if more else None)
+
+
+def _shown(row: Row[Any]) -> dict[str, Any]:
+    return {**row._asdict(), "body": row.body.decode(errors="backslashreplace")}
+
+
+def trace_of(body: bytes) -> str | None:
+    """Give the trace that an event came with; None where there is none to be read."""
     try:
-        is_new = await _act(session, reaction, letter)
-    except PERMANENT as error:
-        raise StillFails(str(error)) from error
-    if dry_run:
-        await attempt.rollback()
-        keep_quiet(session)
-    else:
-        await _close(session, letter_id)
-    outcome: Outcome = "taken in" if is_new else "was taken in before"
-    return Replay(id=letter_id, outcome=outcome, dry_run=dry_run)
-
-
-async def _act(session: AsyncSession, reaction: AnyReaction, letter: Row[Any]) -> bool:
-    envelope, event = parse(reaction.event, letter.body)
-    # Where the letter holds the event's key itself, nobody else has taken the event in.
-    holds = letter.event_id == envelope.id
-    is_new = holds or await claim(session, reaction.name, envelope)
-    if is_new:
-        await react(session, reaction.act, envelope, event)
-    return is_new
-
-
-async def _open_letter(session: AsyncSession, letter_id: int) -> Row[Any]:
-    # Locked: two who try one again at the same time take turns, and the second finds it closed.
-    mine = select(dead_letter).where(dead_letter.c.id == letter_id).with_for_update()
-    letter = (await session.execute(mine)).first() if 0 < letter_id <= LAST else None
-    if letter is None:
-        raise DeadLetterNotFound(f"There is no dead letter {letter_id}.")
-    if letter.state != State.OPEN:
-        raise NotReplayable(f"Dead letter {letter_id} is {letter.state} already.")
-    return letter
-
-
-async def _close(session: AsyncSession, letter_id: int) -> None:
-    closed = {"state": State.REPLAYED, "replayed_at": ambient.now()}
-    mine = update(dead_letter).where(dead_letter.c.id == letter_id)
-    await session.execute(mine.values(**closed, attempts=dead_letter.c.attempts + 1))
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    trace = said.get("traceparent") or said.get("traceid")
+    return in_one_line(trace) if isinstance(trace, str) else None
 
 
 @router.get("/api/dead-letter")
 async def get_dead_letters(
-    session: ReadSession,
-    state: State | None = None,
-    limit: Limit = 50,
-    cursor: Annotated[
-        int | None, Query(ge=0, le=LAST, description="`next` of the page before")
-    ] = None,
+    session: ReadSession, asked: Annotated[Listed, Query()]
 ) -> Page[DeadLetter]:
-    """List dead letters, newest first.
+    """List dead letters, newest first, or with `oldestFirst=true` the other way.
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """
-    return await list_dead_letters(session, state, limit, cursor)
+    return await list_dead_letters(session, asked)
+
+
+@router.get("/api/dead-letter/{id}", responses=refusals(DeadLetterNotFound))
+async def get_dead_letter(
+    id: int,  # noqa: A002 - its name on the wire
+    session: ReadSession,
+) -> DeadLetterInFull:
+    """Show one dead letter, with what was received and its trace."""
+    row = await find(session, id)
+    shown = {**_shown(row), "traceparent": trace_of(row.body)}
+    return DeadLetterInFull.model_validate(shown)
 
 
 @router.post(
     "/api/dead-letter/{id}/replay",
-    responses=refusals(DeadLetterNotFound, NotReplayable, StillFails, *KEY_REFUSALS),
+    responses=refusals(
+        DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails, *KEY_REFUSALS
+    ),
     dependencies=[takes_a_key],
 )
 async def post_replay(
@@ -174,3 +164,22 @@ async def post_replay(
     With `dryRun=true` the reaction runs as it would, and everything that it did is taken back.
     """
     return await replay(session, id, request.app.state.reactions, dry_run=dryRun)
+
+
+@router.post(
+    "/api/dead-letter/{id}/discard",
+    responses=refusals(DeadLetterNotFound, AlreadySettled, *KEY_REFUSALS),
+    dependencies=[takes_a_key],
+)
+async def post_discard(
+    id: int,  # noqa: A002 - its name on the wire
+    command: Discard,
+    session: WriteSession,
+) -> DeadLetter:
+    """Discard one dead letter, for good.
+
+    Who did it, when and why is kept with it. Where it holds its event's key in the inbox, that stays: the
+    event is not taken in, however it comes.
+    """
+    row = await discard(session, id, by=command.by, because=command.reason)
+    return DeadLetter.model_validate(_shown(row))

@@ -18,7 +18,7 @@ class Unprocessable(Exception):
 def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
     """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
     if len(body) > LARGEST:
-        raise Unprocessable(f"it has {len(body)} bytes, and {LARGEST} are the most")
+        raise Unprocessable(too_large(len(body)))
     try:
         envelope = CloudEvent.model_validate_json(body)
         _check_origin(expected, envelope)
@@ -27,6 +27,11 @@ def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
         )
     except ValidationError as error:
         raise Unprocessable(_in_words(error)) from error
+
+
+def too_large(size: int) -> str:
+    """Say that an event is, which has so many bytes."""
+    return f"it has {size} bytes, and {LARGEST} are the most"
 
 
 def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:

@@ -8,13 +8,10 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
-"""What a database raises that does not answer, or not now; the driver's own ConnectionError among it."""
+from chassis.database_away import TROUBLE, is_away
 
 
 class Rejected(Exception):
@@ -79,6 +76,7 @@ class DatabaseUnavailable(Rejected):
     """The service's database does not answer; nothing was changed, try again."""
 
     status = 503
+    retry_after = 1
 
 
 def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -100,8 +98,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _by_status)
-    for each in DATABASE_AWAY:
-        app.add_exception_handler(each, _database_unavailable)
+    for each in TROUBLE:
+        app.add_exception_handler(each, _trouble)
     app.add_exception_handler(Exception, _internal)
 
 
@@ -169,8 +167,10 @@ def _allowed(request: Request) -> str:
     )
 
 
-async def _database_unavailable(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(DatabaseUnavailable(), {"Retry-After": "1"})
+async def _trouble(request: Request, error: Exception) -> JSONResponse:
+    if is_away(error):
+        return await _rejected(request, DatabaseUnavailable())
+    raise error  # it goes on to the log, and is answered by `_internal`
 
 
 async def _internal(_request: Request, _error: Exception) -> JSONResponse:

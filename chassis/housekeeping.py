@@ -11,6 +11,8 @@ from sqlalchemy import (
     Select,
     and_,
     delete,
+    func,
+    or_,
     select,
     tuple_,
     update,
@@ -18,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
+from chassis.attempt import attempt
 from chassis.database import Database
 from chassis.dead_letter import State as LetterState
 from chassis.dead_letter import dead_letter
@@ -33,6 +36,8 @@ BATCH = 500
 """Rows that are deleted in one transaction: it holds up the other writers only for a moment."""
 INBOX_KEPT = timedelta(days=30)
 """How long an event that was taken in is known: longer than any broker keeps one to deliver it again."""
+ATTEMPTS_KEPT = timedelta(days=1)
+"""How long it is known how often an event was tried: what is not tried again within it is tried anew."""
 LETTERS_KEPT = timedelta(days=30)
 """How long a dead letter stays after it was settled; one that is open stays."""
 
@@ -122,6 +127,19 @@ async def forget_taken_in(session: AsyncSession) -> int:
     return await _count(session, delete(inbox).where(keys.in_(batch)))
 
 
+async def forget_attempts(session: AsyncSession) -> int:
+    """Delete the attempts at events that were taken in since, or that nobody has tried for long."""
+    # Not where the event is taken in: that would cost each event a statement, for the sake of a few.
+    mine = and_(
+        inbox.c.reaction == attempt.c.reaction, inbox.c.event_id == attempt.c.event_id
+    )
+    taken = select(inbox.c.event_id).where(mine).exists()
+    old = attempt.c.tried_at < ambient.now() - ATTEMPTS_KEPT
+    key = (attempt.c.reaction, attempt.c.event_id)
+    batch = select(*key).where(or_(taken, old)).limit(BATCH)
+    return await _count(session, delete(attempt).where(tuple_(*key).in_(batch)))
+
+
 async def forget_settled_letters(session: AsyncSession) -> int:
     """Delete dead letters that were settled long ago."""
     until = ambient.now() - LETTERS_KEPT
@@ -131,7 +149,8 @@ async def forget_settled_letters(session: AsyncSession) -> int:
 
 def _is_settled_before(moment: datetime) -> ColumnElement[bool]:
     settled = dead_letter.c.state != LetterState.OPEN
-    return and_(settled, dead_letter.c.replayed_at < moment)
+    when = func.coalesce(dead_letter.c.replayed_at, dead_letter.c.discarded_at)
+    return and_(settled, when < moment)
 
 
 async def forget_expired(session: AsyncSession) -> int:

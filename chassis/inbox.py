@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
@@ -23,13 +24,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient
+from chassis import ambient, attempt
 from chassis.cloud_event import CloudEvent, digest_of
-from chassis.database import Database, Utc
-from chassis.dead_letter import bury, in_one_line
+from chassis.database import Database, Utc, after_rollback, spoil
+from chassis.database_away import is_about_a_value, is_away
+from chassis.dead_letter import Letter, bury, in_one_line
 from chassis.delivered import Unprocessable, envelope_of, parse
 from chassis.errors import Rejected
 from contracts.event import Event
@@ -71,10 +73,6 @@ class Status(StrEnum):
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What will be no other at the next attempt; everything else is tried again."""
 
-DATA_EXCEPTION = "22"
-"""The class of SQLSTATE of values that do not fit where they are to go."""
-
-
 Act = Callable[[E, CloudEvent, AsyncSession], Awaitable[None]]
 
 
@@ -106,24 +104,16 @@ async def take_in(database: Database, reaction: Reaction[E], body: bytes) -> Sta
         try:
             async with database.write() as session:
                 await act_once(session, reaction, body)
-        except PERMANENT as error:
+        except Exception as error:
+            if is_away(error):
+                raise
             async with database.write() as session:
-                await refuse(session, reaction, body, error)
-    except Exception:  # noqa: BLE001 - the door decides: what is not known to be permanent is tried again
-        _log.exception("%s failed; Dapr will deliver the event again", reaction.name)
+                await give_up(session, reaction, body, error)
+    except Exception as error:  # noqa: BLE001 - the door decides: what is not kept is tried again
+        trace = None if is_away(error) else error
+        again = "%s failed; Dapr will deliver the event again: %s"
+        _log.error(again, reaction.name, in_one_line(why(error)), exc_info=trace)
         return Status.RETRY
-    return Status.SUCCESS
-
-
-async def keep(database: Database, where: str, body: bytes, reason: str) -> Status:
-    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
-    try:
-        async with database.write() as session:
-            await bury(session, where, body, reason)
-    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
-        _log.exception("a dead letter of %s could not be kept", where)
-        return Status.RETRY
-    _log.error("%s: a dead letter is kept: %s", where, in_one_line(reason))
     return Status.SUCCESS
 
 
@@ -161,21 +151,12 @@ async def react(
         await act(event, envelope, session)
         await session.flush()
     except StatementError as error:
-        if _is_about_a_value(error):
+        if is_about_a_value(error):
             raise DataError(None, None, error.orig or error) from error
         raise
 
 
-def _is_about_a_value(error: StatementError) -> bool:
-    # What PostgreSQL says of values that it cannot keep, SQLAlchemy does not call a DataError; and some
-    # cannot even be sent. Of every database the same event says the same again.
-    if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", ""))
-        return state.startswith(DATA_EXCEPTION)
-    return isinstance(error.orig, ArithmeticError | ValueError)
-
-
-async def refuse(
+async def give_up(
     session: AsyncSession,
     reaction: AnyReaction,
     body: bytes,
@@ -183,24 +164,50 @@ async def refuse(
     *,
     from_feed: bool = False,
 ) -> None:
-    """Keep what the reaction cannot take in, and claim its id, so that it does not come again by the pull.
+    """Keep an event on which the reaction failed as a dead letter; after a bug, at the last attempt alone.
 
-    An event that is not as it should be claims nothing where it came by the broker: anybody may have sent
-    it, with the id of one that is still to come.
+    Until then the attempt is counted, and this transaction comes to the same error at its end.
+
+    The letter claims the event's id, so that it does not come again by the pull. An event that is not as it
+    should be claims nothing where it came by the broker: anybody may have sent it, with the id of one that is
+    still to come.
     """
-    malformed = isinstance(error, Unprocessable)
-    envelope = envelope_of(body) if from_feed or not malformed else None
+    genuine = _as_it_should_be(reaction, body)
+    envelope = genuine or (envelope_of(body) if from_feed else None)
+    tried = attempt.of(reaction.name, envelope.id if envelope else None, body)
+    is_bug = not isinstance(error, PERMANENT)
+    if is_bug and not await attempt.is_the_last(session, tried):
+        after_rollback(session, partial(attempt.count, tried=tried))
+        spoil(session, error)
+        return
+    earlier = await attempt.forget(session, tried)
     arrival = Arrival.PULLED if from_feed else Arrival.PUSHED
-    claims = envelope is not None and await claim(
-        session, reaction.name, envelope, arrival
+    claims = envelope and await claim(session, reaction.name, envelope, arrival)
+    if genuine and not claims and await _is_there(session, reaction.name, genuine):
+        return  # the other door has taken it in meanwhile, or has kept it
+    event_id = tried.event_id if claims else None
+    letter = Letter(reaction.name, body, why(error), event_id, attempts=earlier + 1)
+    await bury(session, letter)
+
+
+def why(error: Exception) -> str:
+    """Say why an event could not be taken in; of a bug, what kind of error it is."""
+    permanent = isinstance(error, PERMANENT)
+    return str(error) if permanent else f"{type(error).__name__}: {error}"
+
+
+def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:
+    try:
+        return parse(reaction.event, body)[0]
+    except Exception:  # noqa: BLE001 - not as it should be, or a bug of who reads it: nothing is known of it
+        return None
+
+
+async def _is_there(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+    digest = await session.scalar(
+        select(inbox.c.digest).where(is_key(reaction, envelope.id))
     )
-    event_id = envelope.id if envelope else None
-    await bury(session, reaction.name, body, str(error), event_id if claims else None)
-    _log.error(
-        "%s cannot take an event in; it is kept as a dead letter: %s",
-        reaction.name,
-        in_one_line(str(error)),
-    )
+    return digest is not None and not differs(digest, digest_of(envelope))
 
 
 def is_key(reaction: str, event_id: str) -> ColumnElement[bool]:

@@ -9,19 +9,19 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent, digest_of
+from chassis.database_away import is_away
 from chassis.dead_letter import in_one_line
 from chassis.delivered import parse
 from chassis.feed_page import Listed
 from chassis.inbox import (
-    PERMANENT,
     AnyReaction,
     Arrival,
     claim,
     differs,
+    give_up,
     inbox,
     is_key,
     react,
-    refuse,
 )
 
 _log = logging.getLogger(__name__)
@@ -59,13 +59,16 @@ async def take_in_all(
 
 
 async def _take_in(session: AsyncSession, reaction: AnyReaction, event: object) -> bool:
-    # One that can never be taken in is kept, and holds up neither the others nor the cursor.
+    # One that can never be taken in is kept, and holds up neither the others nor the cursor. A bug holds the
+    # cursor while it may go by itself; all events of the page are tried each time, and counted.
     body = json.dumps(event).encode()
     try:
         async with session.begin_nested():
             return await _act(session, reaction, body)
-    except PERMANENT as error:
-        await refuse(session, reaction, body, error, from_feed=True)
+    except Exception as error:
+        if is_away(error):
+            raise
+        await give_up(session, reaction, body, error, from_feed=True)
         return True
 
 

@@ -25,6 +25,7 @@ from chassis.feed_bound import FeedBound
 from chassis.feed_reader import Readers
 from chassis.housekeeping import (
     Housekeeping,
+    forget_attempts,
     forget_expired,
     forget_read_events,
     forget_settled_letters,
@@ -108,6 +109,7 @@ def _housekeeping(parts: Parts) -> Housekeeping:
     jobs = (
         forget_read_events(kept),
         forget_taken_in,
+        forget_attempts,
         forget_settled_letters,
         forget_expired,
     )

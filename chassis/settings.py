@@ -56,7 +56,7 @@ class ServiceSettings(BaseSettings):
         return self.app_api_token.get_secret_value() if self.app_api_token else None
 
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S]) -> S:
@@ -75,4 +75,8 @@ def load(settings: type[S]) -> S:
 
 def _shown(name: str, value: object) -> str:
     # A URL may hold a password.
-    return "not shown" if name in ("DATABASE_URL", "APP_API_TOKEN") else repr(value)
+    return (
+        "not shown"
+        if name in ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN")
+        else repr(value)
+    )

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,17 @@ import yaml
 from fastapi import FastAPI, Request
 
 from chassis.database import Database
-from chassis.inbox import AnyReaction, Status, keep, take_in
+from chassis.dead_letter import LARGEST, Letter, bury
+from chassis.delivered import too_large
+from chassis.inbox import AnyReaction, Status, take_in
 from chassis.openapi import FROM_THE_SIDECAR
 from contracts.event import Way
+
+_log = logging.getLogger(__name__)
+
+LARGEST_WRAPPED = LARGEST * 4 // 3 + 4096
+"""Bytes of an event of that size as base64, in an envelope of daprd's own."""
+WRAPPED = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/]+)')
 
 Deliver = Callable[[Request], Awaitable[dict[str, str]]]
 
@@ -60,7 +70,10 @@ class Subscriptions:
     # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
     def _taking_in(self, reaction: AnyReaction) -> Deliver:
         async def deliver(request: Request) -> dict[str, str]:
-            body = await request.body()
+            body, size = await _read(request, LARGEST)
+            if size > LARGEST:
+                letter = Letter(reaction.name, body, too_large(size), size=size)
+                return {"status": await keep(self._database, letter)}
             return {"status": await take_in(self._database, reaction, body)}
 
         deliver.__name__ = reaction.name
@@ -68,7 +81,12 @@ class Subscriptions:
 
     def _burying(self, topic: str, reactions: Sequence[AnyReaction]) -> Deliver:
         async def deliver(request: Request) -> dict[str, str]:
-            body = _unwrapped(await request.body())
+            wrapped, size = await _read(request, LARGEST_WRAPPED)
+            if size > LARGEST_WRAPPED:
+                body = _beginning(wrapped)
+                letter = Letter(topic, body, too_large(size), size=size)
+                return {"status": await keep(self._database, letter)}
+            body = _unwrapped(wrapped)
             return {"status": await self._try_again(topic, reactions, body)}
 
         deliver.__name__ = "take_in_dead_letter"
@@ -80,9 +98,28 @@ class Subscriptions:
         for reaction in reactions:
             if _type_of(body) == reaction.event.topic():
                 return await take_in(self._database, reaction, body)
-        return await keep(
-            self._database, topic, body, "it is no event that is heard here"
-        )
+        letter = Letter(topic, body, "it is no event that is heard here")
+        return await keep(self._database, letter)
+
+
+async def keep(database: Database, letter: Letter) -> Status:
+    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
+    try:
+        async with database.write() as session:
+            await bury(session, letter)
+    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
+        _log.exception("a dead letter of %s could not be kept", letter.reaction)
+        return Status.RETRY
+    return Status.SUCCESS
+
+
+async def _read(request: Request, most: int) -> tuple[bytes, int]:
+    # What is more than that is counted and let go, piece by piece: at the broker anybody may send anything.
+    kept, size = bytearray(), 0
+    async for piece in request.stream():
+        size += len(piece)
+        kept += piece[: most - len(kept)]
+    return bytes(kept), size
 
 
 def _unwrapped(body: bytes) -> bytes:
@@ -91,6 +128,14 @@ def _unwrapped(body: bytes) -> bytes:
         return base64.b64decode(json.loads(body)["data_base64"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError):
         return body
+
+
+def _beginning(wrapped: bytes) -> bytes:
+    # Of what is cut off in the middle of its base64, as much as is there.
+    if found := WRAPPED.search(wrapped):
+        whole = len(found[1]) - len(found[1]) % 4
+        return base64.b64decode(found[1][:whole])
+    return wrapped
 
 
 def _type_of(body: bytes) -> object:

@@ -7,7 +7,15 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
+from chassis import (
+    attempt,
+    dead_letter,
+    feed_cursor,
+    feed_reader,
+    idempotency,
+    inbox,
+    outbox,
+)
 from chassis.database import Utc
 from contracts.event import rfc3339
 
@@ -86,6 +94,7 @@ TABLES = [
     Base.metadata,
     inbox.metadata,
     dead_letter.metadata,
+    attempt.metadata,
     outbox.metadata,
     feed_cursor.metadata,
     feed_reader.metadata,

@@ -8,7 +8,15 @@ from sqlalchemy import String, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
+from chassis import (
+    attempt,
+    dead_letter,
+    feed_cursor,
+    feed_reader,
+    idempotency,
+    inbox,
+    outbox,
+)
 from chassis.database import Utc
 from chassis.errors import Rejected
 
@@ -72,6 +80,7 @@ TABLES = [
     outbox.metadata,
     inbox.metadata,
     dead_letter.metadata,
+    attempt.metadata,
     feed_cursor.metadata,
     feed_reader.metadata,
     idempotency.metadata,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chassis.dead_letter import LARGEST, LONGEST_REASON, bury, dead_letter
+from chassis.dead_letter import LARGEST, LONGEST_REASON, Letter, bury, dead_letter
 from chassis.inbox import inbox
 from services.notification.model import Notification
 from tests.support.delivering import deliver, order_created, rows
@@ -185,10 +185,9 @@ async def test_a_reason_forges_no_line_of_the_log(
 
 async def test_no_reason_breaks_the_table(notification: Service) -> None:
     async with notification.database.write() as session:
-        await bury(session, "reaction", b"\0\xff", "a\0b\ud800c\r\n" + "d" * 70_000)
+        reason = "a\0b\ud800c\r\n" + "d" * 70_000
+        await bury(session, Letter("reaction", b"\0\xff", reason))
 
-    ((reason, body),) = await rows(
-        notification, dead_letter.c.reason, dead_letter.c.body
-    )
-    assert reason == r"a\x00b\xd800c " + "d" * (LONGEST_REASON - 14)
+    ((kept, body),) = await rows(notification, dead_letter.c.reason, dead_letter.c.body)
+    assert kept == r"a\x00b\xd800c " + "d" * (LONGEST_REASON - 14)
     assert body == b"\0\xff"

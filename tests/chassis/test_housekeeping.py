@@ -192,14 +192,17 @@ async def test_settled_letters_are_forgotten_and_open_ones_stay(feed: Feed) -> N
     rows = [
         {**letter, "state": LetterState.REPLAYED, "replayed_at": long_ago},
         {**letter, "state": LetterState.REPLAYED, "replayed_at": ambient.now()},
-        {**letter, "state": LetterState.OPEN, "replayed_at": None},
+        {**letter, "state": LetterState.DISCARDED, "discarded_at": long_ago},
+        {**letter, "state": LetterState.DISCARDED, "discarded_at": ambient.now()},
+        {**letter, "state": LetterState.OPEN},
     ]
     async with feed.database.write() as session:
-        await session.execute(insert(dead_letter), rows)
+        for row in rows:
+            await session.execute(insert(dead_letter).values(row))
 
     await cleaned(feed, forget_settled_letters)
 
-    assert await count(feed, dead_letter) == 2
+    assert await count(feed, dead_letter) == 3
     assert await count(feed, dead_letter, dead_letter.c.state == LetterState.OPEN) == 1
 
 

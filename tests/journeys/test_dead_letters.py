@@ -1,6 +1,8 @@
 """What comes by the broker and is no order is kept, once each, and holds nobody up."""
 
+import asyncio
 import json
+import sys
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -11,6 +13,7 @@ from tests.support.delivering import order_created
 from tests.support.eventually import eventually
 from tests.support.losses import published_raw
 from tests.support.shop import Customer, Shop
+from toolchain.runfile import ROOT
 
 pytestmark = pytest.mark.system
 
@@ -96,3 +99,40 @@ async def test_what_looks_like_an_order_is_notified(
         return answer.status_code == 200 and answer.json()["state"] == "SENT"
 
     await eventually(sent, "its customer is notified")
+
+
+async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
+    shop: Shop,
+) -> None:
+    """The command line, through a sidecar that is another service's."""
+    bodies = await arrived(shop)
+    body = shown(bodies["JSON that is no event"])
+    (letter,) = [str(x["id"]) for x in await letters(shop) if x["body"] == body]
+
+    assert letter in [
+        line.split()[0] for line in await typed(shop, 0, "list", "--limit=200")
+    ]
+    (one,) = [json.loads("".join(await typed(shop, 0, "show", letter)))]
+    assert (one["body"], one["state"], one["traceparent"]) == (body, "OPEN", None)
+    still, summary = await typed(shop, 1, "replay", letter)
+    assert still.startswith(f"{letter}: still fails: it is no CloudEvent")
+    assert summary.startswith("0 taken in, 0 was taken in before, 1 still fails")
+    why = ("--because", "A journey", "--by", "jane")
+    assert await typed(shop, 0, "discard", letter, *why) == [f"{letter}: discarded"]
+    (two,) = [json.loads("".join(await typed(shop, 0, "show", letter)))]
+    assert (two["state"], two["attempts"]) == ("DISCARDED", one["attempts"] + 1)
+
+
+async def typed(shop: Shop, status: int, *arguments: str) -> list[str]:
+    """Type a command about the notification service, at the order service's sidecar; give what it says."""
+    port = shop.system.system.app("order")["daprHTTPPort"]
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chassis.dead_letters", "notification", *arguments),
+        cwd=ROOT,
+        env={"DAPR_HTTP_PORT": str(port)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(command.communicate(), 60)
+    assert command.returncode == status, said
+    return said.decode().splitlines()

@@ -59,7 +59,7 @@ SAFEGUARDS = (
     Safeguard(
         "a malformed event from the broker claims nothing",
         "chassis/inbox.py",
-        "envelope_of(body) if from_feed or not malformed else None",
+        "genuine or (envelope_of(body) if from_feed else None)",
         "envelope_of(body)",
         _INBOX,
     ),
@@ -87,10 +87,8 @@ SAFEGUARDS = (
     Safeguard(
         "a fault that may pass brings the event back",
         "chassis/inbox.py",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.RETRY",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.SUCCESS",
+        "in_one_line(why(error)), exc_info=trace)\n        return Status.RETRY",
+        "in_one_line(why(error)), exc_info=trace)\n        return Status.SUCCESS",
         _INBOX,
     ),
     Safeguard(
