@@ -6,7 +6,9 @@ OFFSET ?= 0
 BROKER ?= rabbitmq
 # What the services keep their data in: make run DATABASE=postgresql
 DATABASE ?= sqlite
-export OFFSET BROKER DATABASE
+# How mails leave, the folder in components/mail, smtp or api: make run MAIL=api
+MAIL ?= smtp
+export OFFSET BROKER DATABASE MAIL
 # How many schedules a simulation runs: make simulate SEEDS=1000
 SEEDS ?= 100
 # How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30

@@ -14,16 +14,33 @@ DATABASES = ("sqlite", "postgresql")
 """What the services can keep their data in."""
 
 
+MAILS = ("smtp", "api")
+"""How mails leave: the folders in components/mail."""
+
+
 def chosen_database() -> str:
     """Give the database that DATABASE names; raises Failure where there is none."""
-    database = os.environ.get("DATABASE") or runfile.DATABASE
-    if database not in DATABASES:
+    about = "what the services keep their data in"
+    return _chosen("DATABASE", "database", about, runfile.DATABASE, DATABASES)
+
+
+def chosen_mail() -> str:
+    """Give the way of mails that MAIL names; raises Failure where there is none."""
+    about = "one of the folders in components/mail"
+    return _chosen("MAIL", "way of mails", about, runfile.MAIL, MAILS)
+
+
+def _chosen(
+    variable: str, what: str, about: str, usual: str, known: Sequence[str]
+) -> str:
+    chosen = os.environ.get(variable) or usual
+    if chosen not in known:
         raise Failure(
-            f"There is no database {database!r} here",
-            "DATABASE names what the services keep their data in.",
-            f"One of these helps: {', '.join(f'DATABASE={each}' for each in DATABASES)}",
+            f"There is no {what} {chosen!r} here",
+            f"{variable} names {about}.",
+            f"One of these helps: {', '.join(f'{variable}={each}' for each in known)}",
         )
-    return database
+    return chosen
 
 
 @contextmanager

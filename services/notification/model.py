@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
@@ -57,6 +57,10 @@ class Notification(Base):
     due_at: Mapped[datetime | None] = mapped_column(Utc)
     sending_until: Mapped[datetime | None] = mapped_column(Utc)
     reason: Mapped[str | None] = mapped_column(String(500))
+    # Whether it is, or was last, sent with a key that its receiver deduplicates by.
+    keyed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # When the first claim ended of which nobody knows whether it was sent.
+    in_doubt_since: Mapped[datetime | None] = mapped_column(Utc)
     # How often something was said of it: the version of the events about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")

@@ -24,6 +24,7 @@ from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
 )
 from tests.support.database import migrated
+from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -49,9 +50,13 @@ class MailRoom:
         """Where the mails arrive."""
         return self.dapr.bindings["email"]
 
+    def api(self) -> MailApi:
+        """Let the sidecar have a mail API in the mail server's place."""
+        return self.dapr.apis.setdefault("email", MailApi())
+
     def mailing(self, policy: Policy = "resend", owner: str = "") -> Dispatcher:
         """Make the dispatcher of mails, as app.py does."""
-        mail = Mail(self.sidecar, "email")
+        mail = Mail(self.sidecar, "email", "shop@example.org")
         return Dispatcher(self.database, Channel.EMAIL, mail, 1, policy, owner)
 
     def printing(self) -> Dispatcher:
