@@ -46,8 +46,11 @@ def _chosen(
 @contextmanager
 def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
     """Run what this system needs beside its broker; it is stopped at the end."""
-    page = system.port("mail page")
-    mails = mail.provide(machine, system.state / "mail", page)
+    folder = system.state / "mail"
+    if system.mail == "api":
+        mails = mail.provide_api(machine, folder, system.port("smtp"))
+    else:
+        mails = mail.provide(machine, folder, system.port("mail page"))
     with mails as mail_server, database(machine, system) as cluster:
         yield [each for each in (mail_server, cluster) if each]
 

@@ -65,6 +65,16 @@ class RealSystem:
         for part in self.apps.values():
             part.start()
 
+    async def swap_mail(self, mail: str) -> None:
+        """Start the notification service's sidecar again with another folder of components for its mails."""
+        kept = {"broker": self.system.broker, "database": self.system.database}
+        other = runfile.load(self.system.offset, self.system.state, mail=mail, **kept)
+        part = self.sidecars["notification"]
+        await asyncio.to_thread(part.stop)
+        part.command = sidecar_command(other, other.app("notification"))
+        part.start()
+        await self.is_ready()
+
     async def is_ready(self, deadline: float = 60.0) -> None:
         """Wait until both services say so, and reach each other through Dapr."""
         async with httpx.AsyncClient(trust_env=False) as client:
