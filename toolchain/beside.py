@@ -34,6 +34,8 @@ def _chosen(
     variable: str, what: str, about: str, usual: str, known: Sequence[str]
 ) -> str:
     chosen = os.environ.get(variable) or usual
+    if "/" in chosen:  # a login's own MAIL: the file that its mails come into
+        return usual
     if chosen not in known:
         raise Failure(
             f"There is no {what} {chosen!r} here",

@@ -9,6 +9,7 @@ from chassis import service, telemetry
 from chassis.settings import DatabaseUrl, ServiceSettings, load
 from chassis.sidecar import Sidecar
 from services.notification.channels import Console, Mail
+from services.notification.commands import release_notification
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel
 from services.notification.outcomes import Policy
@@ -50,7 +51,7 @@ def create_app(
 
     return service.create(
         parts,
-        routers=[notification_overview.router],
+        routers=[release_notification.router, notification_overview.router],
         reactions=[notify_customer_on_order_created.reaction],
         loops=[console.loop(), email.loop()],
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis import dead_letter, feed_cursor, feed_reader, idempotency, inbox, outbox
 from chassis.database import Utc
+from chassis.errors import Rejected
 from contracts.event import rfc3339
 
 
@@ -33,6 +34,12 @@ class Channel(StrEnum):
 def signal_of(channel: Channel) -> str:
     """Name the signal that wakes the dispatcher of a channel."""
     return f"notification on the {channel}"
+
+
+class NotificationNotFound(Rejected):
+    """There is no notification for an order with this id, at least not yet."""
+
+    status = 404
 
 
 class Base(DeclarativeBase):
@@ -61,6 +68,10 @@ class Notification(Base):
     keyed: Mapped[bool] = mapped_column(default=False, server_default=false())
     # When the first claim ended of which nobody knows whether it was sent.
     in_doubt_since: Mapped[datetime | None] = mapped_column(Utc)
+    # Who released it last, and why.
+    released_at: Mapped[datetime | None] = mapped_column(Utc)
+    released_by: Mapped[str | None] = mapped_column(String(100))
+    release_reason: Mapped[str | None] = mapped_column(String(500))
     # How often something was said of it: the version of the events about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")

@@ -11,6 +11,7 @@ from chassis import ambient, outbox
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from contracts.event import Event
 from contracts.notification_failed import NotificationFailed
+from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from services.notification.model import Channel, Notification, State
 
@@ -172,6 +173,15 @@ async def hold(session: AsyncSession, which: ColumnElement[bool], reason: str) -
     await _mark(session, which, State.HELD, reason=_line(reason))
 
 
+async def release(
+    session: AsyncSession, which: ColumnElement[bool], by: str, reason: str
+) -> None:
+    """Make ready again what was held or had failed, as if nothing were in doubt, and tell of it."""
+    released = {"released_at": ambient.now(), "released_by": by}
+    fresh = {"owner": None, "in_doubt_since": None, "release_reason": reason}
+    await _mark(session, which, State.READY, **released, **fresh)
+
+
 async def _mark(
     session: AsyncSession, which: ColumnElement[bool], state: State, **values: object
 ) -> Sequence[Notification]:
@@ -204,9 +214,11 @@ def _letter(
 def _event(notification: Notification) -> Event:
     about = {"order_id": notification.order_id, "channel": notification.channel}
     if notification.state == State.SENT:
-        return NotificationSent.model_validate(
-            {**about, "sent_at": notification.sent_at}
-        )
+        sent = {"sent_at": notification.sent_at}
+        return NotificationSent.model_validate({**about, **sent})
+    if notification.state == State.READY:
+        released = {"released_at": notification.released_at}
+        return NotificationReleased.model_validate({**about, **released})
     failed = {"outcome": notification.state, "reason": notification.reason}
     return NotificationFailed.model_validate(
         {**about, **failed, "failed_at": ambient.now()}

@@ -117,17 +117,24 @@ async def test_a_mail_that_a_sidecar_was_killed_over_arrives_once(
     assert api.tries(address) >= 2
 
 
-async def test_a_mail_that_is_refused_for_good_has_failed_and_the_order_shows_why(
+async def test_a_mail_that_has_failed_is_sent_once_somebody_releases_it(
     shop: Shop, customer: Customer, api: MailApi
 ) -> None:
     address = an_address()
     api.deeds[address] = Deed(422)
-
     order = await shop.orders("Jane Doe", email=address)
-
     shown = await customer.sees(order, "FAILED")
     assert "said with 422" in shown["reason"]
     assert api.to(address) == []
+    api.deeds[address] = Deed(429)
+
+    await shop.releases(order)
+
+    await customer.sees(order, "WAITING")
+    api.deeds.clear()
+    await customer.sees(order, "SENT")
+    assert len(api.to(address)) == 1
+    assert len(await customer.has_read(order)) == 1
 
 
 async def test_a_mail_leaves_by_what_the_sidecar_has_and_the_service_runs_on(

@@ -94,12 +94,9 @@ class MailRoom:
         return found
 
     async def said(self, order: UUID) -> list[tuple[str, int]]:
-        """Give what was said of an order's notification, in order: SENT or what went wrong, and version."""
+        """Give what was said of an order's notification, in order, as one word each, and version."""
         events = [each for each in await self.events() if each["subject"] == str(order)]
-        return [
-            (each["data"].get("outcome", "SENT"), each["aggregateversion"])
-            for each in events
-        ]
+        return [(_word(each), each["aggregateversion"]) for each in events]
 
     async def events(self) -> list[dict[str, Any]]:
         """Give all events in the outbox, in order."""
@@ -124,6 +121,11 @@ class MailRoom:
         yield
         async with self.database.write() as session:
             await session.execute(text("ALTER TABLE no_outbox RENAME TO outbox"))
+
+
+def _word(event: dict[str, Any]) -> str:
+    plain = event["type"].removeprefix("Notification").upper()
+    return str(event["data"].get("outcome", plain))
 
 
 async def tries(dispatcher: Dispatcher) -> str:

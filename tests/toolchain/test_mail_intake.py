@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.sockets import closed_port
-from toolchain import mail, mailbox, runfile, server
+from toolchain import mail, mailbox, run, runfile, server
 from toolchain.failure import Failure
 from toolchain.machine import Machine
 from toolchain.server import RunningServer
@@ -84,6 +84,29 @@ def test_what_is_no_mail_is_refused(running: Running, wrong: object) -> None:
 def test_without_a_key_nothing_is_taken(running: Running) -> None:
     assert post(running, None).status_code == 400
     assert post(running, "").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("named", "chosen"),
+    [("api", "api"), ("", "smtp"), ("/var/mail/jane", "smtp")],
+)
+def test_a_way_of_mails_is_chosen_and_a_logins_own_mail_is_not_one(
+    monkeypatch: pytest.MonkeyPatch, named: str, chosen: str
+) -> None:
+    monkeypatch.setenv("MAIL", named)
+
+    assert run.chosen().mail == chosen
+
+
+def test_a_way_of_mails_that_there_is_not_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAIL", "pigeon")
+
+    with pytest.raises(
+        Failure, match=r"(?s)no way of mails 'pigeon'.*MAIL=smtp, MAIL=api"
+    ):
+        run.chosen()
 
 
 def machine_with(url: str) -> Machine:

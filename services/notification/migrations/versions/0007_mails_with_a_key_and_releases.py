@@ -1,4 +1,4 @@
-"""mails with a key: how a notification was sent, and since when nobody knows whether it was."""
+"""mails with a key, and releases: how it was sent, since when that is in doubt, and who lets it go."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,9 @@ def upgrade() -> None:
     op.add_column(
         "notification", sa.Column("in_doubt_since", sa.DateTime(timezone=True))
     )
+    op.add_column("notification", sa.Column("released_at", sa.DateTime(timezone=True)))
+    op.add_column("notification", sa.Column("released_by", sa.String(length=100)))
+    op.add_column("notification", sa.Column("release_reason", sa.String(length=500)))
     # What was unknown before is sent once more at most, as it was promised.
     op.execute(
         "UPDATE notification SET in_doubt_since = sending_until "
@@ -27,5 +30,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_column("notification", "release_reason")
+    op.drop_column("notification", "released_by")
+    op.drop_column("notification", "released_at")
     op.drop_column("notification", "in_doubt_since")
     op.drop_column("notification", "keyed")
