@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -13,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import yaml
 
 from chassis.sidecar import Sidecar, SidecarUnavailable
 from tests.conformance.real_stage import Server
@@ -24,6 +26,8 @@ from tests.support.simulated_dapr import SimulatedDapr, Wire
 from toolchain import runfile
 from toolchain.runfile import ROOT
 
+MAILS = ROOT / "components" / "mail"
+
 
 @dataclass
 class PostingStage:
@@ -34,12 +38,30 @@ class PostingStage:
     away: Callable[[], AbstractAsyncContextManager[None]]
     api: MailApi = field(default_factory=MailApi)
     daprd: Part | None = None
+    components: Path = Path()
 
     async def post(self, to: str, key: str, text: str = "<p>Hello</p>") -> None:
         """Post a mail."""
         mail = {"from": "shop@example.org", "to": to, "subject": "An order"}
         headers = {"Idempotency-Key": key}
         await self.sidecar.post(EMAIL, {**mail, "html": text}, headers)
+
+    async def swap(self, way: str) -> None:
+        """Put the other file in its place, and wait until daprd has noticed."""
+        given = (MAILS / way / "email.yaml").read_text()
+        (self.components / "email.yaml").write_text(given)
+        kind: str = yaml.safe_load(given)["spec"]["type"]
+
+        async def is_loaded() -> bool:
+            return await self.kind() == kind
+
+        await eventually(is_loaded, f"it has {kind}")
+
+    async def kind(self) -> str | None:
+        """Give the kind of binding that the sidecar has, if it has one."""
+        loaded = await self.sidecar.metadata()
+        listed = loaded.get("components") or []
+        return next((each["type"] for each in listed if each["name"] == EMAIL), None)
 
 
 def a_key() -> str:
@@ -76,8 +98,11 @@ async def real_posting(folder: Path) -> AsyncIterator[PostingStage]:
     async with AsyncExitStack() as running:
         way = Sidecar(url, send_deadline=DEADLINE, transport=wire)
         await running.enter_async_context(way)
-        daprd = Part(_command(http_port), _environment(system), folder / "daprd.log")
-        stage = PostingStage(way, wire, server.away, api, daprd)
+        components = folder / "components"
+        shutil.copytree(MAILS / "api", components)
+        command = _command(http_port, components)
+        daprd = Part(command, _environment(system), folder / "daprd.log")
+        stage = PostingStage(way, wire, server.away, api, daprd, components)
         running.push_async_callback(server.stop)
         server.start()
         running.push_async_callback(asyncio.to_thread, daprd.stop)
@@ -92,7 +117,7 @@ def _environment(system: runfile.System) -> dict[str, str]:
     return {**os.environ, **system.addresses(), **authorization}  # noqa: TID251 - handed on
 
 
-def _command(http_port: int) -> list[str]:
+def _command(http_port: int, components: Path) -> list[str]:
     options = {
         "app-id": NOTIFICATION,
         "dapr-http-port": http_port,
@@ -102,7 +127,7 @@ def _command(http_port: int) -> list[str]:
         "dapr-listen-addresses": "127.0.0.1",
         "placement-host-address": " ",
         "scheduler-host-address": " ",
-        "resources-path": ROOT / "components" / "mail" / "api",
+        "resources-path": components,
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
     return [str(ROOT / "toolchain/.dapr/bin/daprd"), *flags]
@@ -111,10 +136,9 @@ def _command(http_port: int) -> list[str]:
 async def _is_ready(stage: PostingStage) -> None:
     async def has_its_binding() -> bool:
         try:
-            loaded = await stage.sidecar.metadata()
+            return await stage.kind() is not None
         except SidecarUnavailable:
             return False
-        return EMAIL in [each["name"] for each in loaded.get("components") or []]
 
     assert stage.daprd
     await eventually(has_its_binding, f"it has its binding; see {stage.daprd.log}")

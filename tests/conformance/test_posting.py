@@ -86,10 +86,7 @@ async def test_a_mail_is_posted_once_with_its_key(posting: PostingStage) -> None
 
 
 async def test_its_kind_is_listed(posting: PostingStage) -> None:
-    loaded = await posting.sidecar.metadata()
-
-    kinds = {each["name"]: each["type"] for each in loaded["components"]}
-    assert kinds[EMAIL] == "bindings.http"
+    assert await posting.kind() == "bindings.http"
 
 
 async def test_what_is_posted_again_with_its_key_is_taken_once(
@@ -213,6 +210,22 @@ async def test_a_mail_for_an_api_is_refused_by_a_mail_server(dapr: Stage) -> Non
 
     assert not refused.value.permanent
     assert dapr.mailbox.to(to) == []
+
+
+@pytest.mark.system
+async def test_a_file_that_is_replaced_is_another_component_while_daprd_runs(
+    real_posting_stage: PostingStage,
+) -> None:
+    """And so the sidecar is asked before each mail."""
+    to = a_recipient()
+    await real_posting_stage.swap("smtp")
+    with pytest.raises(BindingRefused, match="does not support operation"):
+        await real_posting_stage.post(to, a_key())
+
+    await real_posting_stage.swap("api")
+
+    await real_posting_stage.post(to, a_key())
+    assert len(real_posting_stage.api.to(to)) == 1
 
 
 @pytest.mark.system

@@ -4,6 +4,7 @@ from tests.prove.safeguard import Safeguard
 
 _MAIL_API = ("tests/notification/test_mail_api.py",)
 _POSTING = ("tests/conformance/test_posting.py",)
+_RELEASE = ("tests/notification/test_release.py",)
 _UNKNOWN = ("tests/notification/test_unknown_mail.py",)
 
 MAIL = (
@@ -41,6 +42,34 @@ MAIL = (
         "answered.status != 204",
         "answered.status >= 300",
         ("tests/chassis/test_binding_outcomes.py",),
+    ),
+    Safeguard(
+        "only what is held or has failed is released",
+        "services/notification/commands/release_notification.py",
+        "    if found.state not in RELEASABLE:\n",
+        "    if found.state not in State:\n",
+        _RELEASE,
+    ),
+    Safeguard(
+        "of two who release one takes its turn after the other",
+        "services/notification/commands/release_notification.py",
+        "mine.with_for_update()",
+        "mine",
+        _RELEASE,
+    ),
+    Safeguard(
+        "a release ends the doubt",
+        "services/notification/outcomes.py",
+        '{"owner": None, "in_doubt_since": None, ',
+        '{"owner": None, ',
+        _RELEASE,
+    ),
+    Safeguard(
+        "a mail keeps its key when it is rebuilt",
+        "services/notification/channels.py",
+        "order-created/{notification.order_id}",
+        "order-created/{notification.id}",
+        (*_MAIL_API, *_RELEASE),
     ),
     Safeguard(
         "an API that is still at it has not refused",

@@ -129,6 +129,7 @@ def build(
     *,
     broker: str = runfile.BROKER,
     database: str = runfile.DATABASE,
+    mail: str = runfile.MAIL,
     pulls: bool = True,
 ) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet.
@@ -136,7 +137,8 @@ def build(
     Without the pull, the feeds refuse whoever asks: the services do not share a secret.
     """
     offset = runfile.free_offset()
-    system = runfile.load(offset, folder, broker=broker, database=database)
+    chosen = {"broker": broker, "database": database, "mail": mail}
+    system = runfile.load(offset, folder, **chosen)
     real = RealSystem(system, own_broker(system, folder))
     for app in system.document["apps"]:
         name = app["appID"]
