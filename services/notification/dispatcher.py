@@ -22,6 +22,7 @@ from services.notification.model import Channel, Notification, State, signal_of
 from services.notification.outcomes import Policy
 
 TOO_LATE = "nobody knows whether it was sent, and its receiver may have forgotten its key by now"
+REFUSED_AGAIN = "nobody knows whether it was sent before, and sent again it was refused"
 LOOK_FOR_EXPIRED = 10.0
 """Seconds between two looks at claims that nobody will answer for."""
 
@@ -174,7 +175,11 @@ class Dispatcher:
     async def _refuse(self, notification: Notification, reason: str) -> None:
         mine = outcomes.fence(self.owner, [notification])
         async with self.database.write() as session:
-            await outcomes.mark_refused(session, mine, reason)
+            if notification.keyed and notification.in_doubt_since:
+                # It may be the key that is refused, for a mail that was taken before, worded otherwise.
+                await outcomes.hold(session, mine, f"{REFUSED_AGAIN}: {reason}")
+            else:
+                await outcomes.mark_refused(session, mine, reason)
         self._trouble = ""
 
     async def _settle_expired(self) -> None:

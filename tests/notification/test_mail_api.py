@@ -111,6 +111,22 @@ async def test_a_mail_that_is_refused_for_good_has_failed(room: MailRoom) -> Non
     assert await room.said(order) == [("FAILED", 1)]
 
 
+async def test_a_mail_that_may_have_been_taken_before_it_was_refused_is_held(
+    room: MailRoom,
+) -> None:
+    """It may be the key that is refused: the mail was worded otherwise the first time."""
+    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api.deeds[""] = LOST_ANSWER
+    await tries(mailing)
+    api.deeds[""] = Deed(422)
+    await room.time_passes()
+
+    await mailing.step()
+
+    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert "422" in ((await room.of(order)).reason or "")
+
+
 @pytest.mark.parametrize("status", [401, 429])
 async def test_a_mail_that_is_refused_for_now_waits_and_nothing_is_told(
     room: MailRoom, status: int

@@ -47,7 +47,7 @@ MAIL = (
         "only what is held or has failed is released",
         "services/notification/commands/release_notification.py",
         "    if found.state not in RELEASABLE:\n",
-        "    if found.state not in State:\n",
+        "    if not found.state:\n",
         _RELEASE,
     ),
     Safeguard(
@@ -70,6 +70,13 @@ MAIL = (
         "order-created/{notification.order_id}",
         "order-created/{notification.id}",
         (*_MAIL_API, *_RELEASE),
+    ),
+    Safeguard(
+        "what may have been taken has not failed",
+        "services/notification/dispatcher.py",
+        "if notification.keyed and notification.in_doubt_since:",
+        "if not notification:",
+        _MAIL_API,
     ),
     Safeguard(
         "an API that is still at it has not refused",

@@ -156,18 +156,19 @@ class Ledger:
             yield f"twice: {len(mails)} mails about {order_id}, {unknown} unknown"
         if state == "SENT" and not mails:
             yield f"lost: no mail about {order_id}"
-        if state == "HELD" and not self._may_be_held(unknown):
+        if state == "HELD" and not self._may_be_held(order_id, unknown):
             yield f"lost: {order_id} is held after {unknown} unknown outcomes"
         if state == "FAILED" and not self._was_refused(order_id):
             yield f"lost: {order_id} has failed, and nobody has refused it"
         expected = (recipient,), order["customer_name"]
         yield from (f"mixed up: {each}" for each in mails if not _is(each, *expected))
 
-    def _may_be_held(self, unknown: int) -> bool:
-        # By an API, only where a clock that was set hides for how long it has been in doubt.
-        if self.world.schedule.mails_by_api:
-            return any(each.what == "clock" for each in self.world.schedule.faults)
-        return unknown >= 2
+    def _may_be_held(self, order_id: str, unknown: int) -> bool:
+        if not self.world.schedule.mails_by_api:
+            return unknown >= 2
+        # Only where a clock that was set hides for how long it is in doubt, or a second try was refused.
+        clocks = any(each.what == "clock" for each in self.world.schedule.faults)
+        return clocks or self._was_refused(order_id)
 
     def _was_refused(self, order_id: str) -> bool:
         return any(order_id in each for each in self.world.sidecars.refused_for_good)
