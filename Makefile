@@ -6,7 +6,13 @@ OFFSET ?= 0
 BROKER ?= rabbitmq
 # What the services keep their data in: make run DATABASE=postgresql
 DATABASE ?= sqlite
-export OFFSET BROKER DATABASE
+# How mails leave, the folder in components/mail, smtp or api: make run MAIL=api
+MAIL ?= smtp
+# A login has a MAIL of its own: the file that its mails come into.
+ifneq ($(findstring /,$(MAIL)),)
+MAIL := smtp
+endif
+export OFFSET BROKER DATABASE MAIL
 # How many schedules a simulation runs: make simulate SEEDS=1000
 SEEDS ?= 100
 # How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30
@@ -61,7 +67,7 @@ docs: ready ## Generate the events' schemas and the API's documents from the cod
 chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m tests.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		--broker $(BROKER) --database $(DATABASE)
+		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL)
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml

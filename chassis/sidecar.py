@@ -9,7 +9,13 @@ from typing import Any, Self
 
 import httpx
 
-from chassis.binding_refusals import refusal
+from chassis.binding_outcomes import (
+    Answered,
+    OutcomeUnknown,
+    check_mailed,
+    check_posted,
+    daprds_error,
+)
 
 
 class SidecarUnavailable(Exception):
@@ -18,23 +24,6 @@ class SidecarUnavailable(Exception):
 
 class PublishRejected(Exception):
     """The sidecar refuses this request as a whole, and says that trying again as it is will not help."""
-
-
-class BindingRefused(Exception):
-    """What was to be sent has certainly not been taken; `permanent` where it will not be as it is."""
-
-    def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.permanent = permanent
-
-
-class OutcomeUnknown(Exception):
-    """What was to be sent may have been sent; `pending` where it may be later: daprd goes on without us."""
-
-    def __init__(self, reason: str, *, pending: bool) -> None:
-        super().__init__(reason)
-        self.pending = pending
 
 
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -150,14 +139,16 @@ class Sidecar:
         request = self._http.build_request("GET", url, params=query, headers=headers)
         answer = await self._call(request)
         given = Answer(answer.status_code, answer.content)
-        if not _is_complete(given) or (given.status >= 400 and _error_of(answer)):
+        if not _is_complete(given) or (
+            given.status >= 400 and daprds_error(answer.text)
+        ):
             raise SidecarUnavailable(
                 f"{app_id} was not heard: {given.status} {answer.text[:500]}"
             )
         return given
 
     async def send(self, binding: str, data: str, metadata: Mapping[str, str]) -> None:
-        """Send through an output binding, once; returns when the other side has taken it.
+        """Send a mail through an output binding of SMTP, once; returns when its server has taken it.
 
         Raises BindingRefused or SidecarUnavailable where it has certainly not been sent, and OutcomeUnknown
         where nobody can say. Whoever is cancelled in here does not know either. daprd's SMTP binding mixes up
@@ -165,6 +156,23 @@ class Sidecar:
         `subject` (Dapr: POST /v1.0/bindings/{binding}).
         """
         body = {"operation": "create", "data": data, "metadata": dict(metadata)}
+        answered = await self._invoke(binding, body)
+        check_mailed(binding, metadata.get("emailTo", ""), answered)
+
+    async def post(
+        self, binding: str, data: Mapping[str, object], headers: Mapping[str, str]
+    ) -> None:
+        """Post JSON through an output binding of HTTP, once; returns when it was answered 2xx.
+
+        `headers` are the request's, each beginning with a capital. Raises what `send` raises. daprd is asked
+        not to use a connection twice: on one that was used before it sends a request again by itself, and
+        then its words would tell of the second time alone (Dapr: POST /v1.0/bindings/{binding}).
+        """
+        asked = {"errorIfNot2XX": "false", "Connection": "close", **headers}
+        body = {"operation": "post", "data": dict(data), "metadata": asked}
+        check_posted(binding, await self._invoke(binding, body))
+
+    async def _invoke(self, binding: str, body: Mapping[str, object]) -> Answered:
         request = self._post(f"/v1.0/bindings/{binding}", json.dumps(body))
         try:
             answer = await self._exchange(request, self._send_deadline)
@@ -173,8 +181,7 @@ class Sidecar:
         except (httpx.HTTPError, TimeoutError) as error:
             reason = f"no answer ({type(error).__name__})"
             raise OutcomeUnknown(reason, pending=True) from error
-        if not answer.is_success:
-            raise _not_sent(binding, metadata, answer)
+        return Answered(answer.status_code, answer.text, answer.headers)
 
     def _post(self, path: str, body: str) -> httpx.Request:
         headers = {"content-type": "application/json"}
@@ -221,26 +228,3 @@ def _is_complete(answer: Answer) -> bool:
         return isinstance(answer.json(), dict | list)
     except ValueError:
         return False
-
-
-def _error_of(answer: httpx.Response) -> dict[str, Any]:
-    """Give the error that daprd itself answers with; a service's problem document has no errorCode."""
-    try:
-        said = answer.json()
-    except ValueError:
-        return {}
-    is_daprds = isinstance(said, dict) and str(said.get("errorCode")).startswith("ERR_")
-    return said if is_daprds else {}
-
-
-def _not_sent(
-    binding: str, metadata: Mapping[str, str], answer: httpx.Response
-) -> BindingRefused | OutcomeUnknown:
-    text = f"{answer.status_code} {answer.text[:500]}"
-    if 400 <= answer.status_code < 500:  # daprd's own: a binding's error is always 500
-        return BindingRefused(text, permanent=answer.status_code == 400)
-    message = str(_error_of(answer).get("message", ""))
-    refused = refusal(binding, metadata.get("emailTo", ""), message)
-    if refused is None:
-        return OutcomeUnknown(text, pending=False)
-    return BindingRefused(refused.reason, permanent=refused.permanent)

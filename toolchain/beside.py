@@ -14,23 +14,45 @@ DATABASES = ("sqlite", "postgresql")
 """What the services can keep their data in."""
 
 
+MAILS = ("smtp", "api")
+"""How mails leave: the folders in components/mail."""
+
+
 def chosen_database() -> str:
     """Give the database that DATABASE names; raises Failure where there is none."""
-    database = os.environ.get("DATABASE") or runfile.DATABASE
-    if database not in DATABASES:
+    about = "what the services keep their data in"
+    return _chosen("DATABASE", "database", about, runfile.DATABASE, DATABASES)
+
+
+def chosen_mail() -> str:
+    """Give the way of mails that MAIL names; raises Failure where there is none."""
+    about = "one of the folders in components/mail"
+    return _chosen("MAIL", "way of mails", about, runfile.MAIL, MAILS)
+
+
+def _chosen(
+    variable: str, what: str, about: str, usual: str, known: Sequence[str]
+) -> str:
+    chosen = os.environ.get(variable) or usual
+    if "/" in chosen:  # a login's own MAIL: the file that its mails come into
+        return usual
+    if chosen not in known:
         raise Failure(
-            f"There is no database {database!r} here",
-            "DATABASE names what the services keep their data in.",
-            f"One of these helps: {', '.join(f'DATABASE={each}' for each in DATABASES)}",
+            f"There is no {what} {chosen!r} here",
+            f"{variable} names {about}.",
+            f"One of these helps: {', '.join(f'{variable}={each}' for each in known)}",
         )
-    return database
+    return chosen
 
 
 @contextmanager
 def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
     """Run what this system needs beside its broker; it is stopped at the end."""
-    page = system.port("mail page")
-    mails = mail.provide(machine, system.state / "mail", page)
+    folder = system.state / "mail"
+    if system.mail == "api":
+        mails = mail.provide_api(machine, folder, system.port("smtp"))
+    else:
+        mails = mail.provide(machine, folder, system.port("mail page"))
     with mails as mail_server, database(machine, system) as cluster:
         yield [each for each in (mail_server, cluster) if each]
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from toolchain import runfile, say, server
 from toolchain.failure import Failure
@@ -35,6 +36,37 @@ def provide(
     with server.running(server_in(folder, port, page_port)) as started:
         say.done(NAME, f"read it at http://127.0.0.1:{page_port}")
         yield started
+
+
+@contextmanager
+def provide_api(
+    machine: Machine, folder: Path, smtp_port: int
+) -> Iterator[RunningServer | None]:
+    """Let mails be taken at MAIL_API_URL; what was started for it is stopped at the end."""
+    url = machine.environment["MAIL_API_URL"]
+    host, port = _api_of(url)
+    if host not in HERE or not runfile.is_free(port):
+        say.done(NAME, f"goes to the mail API at {url}")
+        yield None
+        return
+    if not runfile.is_free(smtp_port):
+        smtp_port = runfile.free_port()
+    with server.running(server_in(folder, smtp_port, port)) as started:
+        say.done(NAME, f"read it at http://127.0.0.1:{port}")
+        yield started
+
+
+def _api_of(url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise Failure(
+            "MAIL_API_URL cannot be used",
+            f"It is no address of HTTP: {url!r}.",
+            "Correct it, or unset it: then it is http://127.0.0.1:8025/emails.",
+        ) from error
+    return parts.hostname or "", port
 
 
 def address_of(machine: Machine) -> tuple[str, int]:

@@ -25,9 +25,10 @@ THEIRS = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:;
 """For what a mail brings: no script, nothing from elsewhere, an origin of its own, however it is opened."""
 
 
-def make(folder: Path) -> Starlette:
-    """Make the page of this folder."""
+def make(folder: Path, *more: Route) -> Starlette:
+    """Make the page of this folder, with whatever else is served beside it."""
     routes = [
+        *more,
         Route("/", list_mails),
         Route("/mail/{id}", show_mail),
         Route("/mail/{id}/html", show_html),

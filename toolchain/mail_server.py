@@ -1,5 +1,7 @@
 """A mail server for this machine alone: it takes every mail, delivers none, and shows them on a page.
 
+Mails come by SMTP, or by HTTP at the page's port (mail_intake.py).
+
 `python -m toolchain.mail_server --smtp-port 1025 --page-port 8025 --folder .local/mail`
 """
 
@@ -15,13 +17,13 @@ import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from toolchain import mail_page, mailbox
+from toolchain.mail_intake import LARGEST, Intake
 
 HERE = "127.0.0.1"
-LARGEST = 2**20
 
 
 @dataclass(frozen=True)
-class Intake:
+class Letterbox:
     """Takes what SMTP clients send."""
 
     folder: Path
@@ -50,7 +52,7 @@ class Door(SMTP):
     def __init__(self, folder: Path) -> None:
         """Let the mails into this folder."""
         super().__init__(
-            Intake(folder),
+            Letterbox(folder),
             data_size_limit=LARGEST,
             hostname="localhost",
             ident="mail",
@@ -75,7 +77,7 @@ async def serve(folder: Path, smtp_port: int, page_port: int) -> None:
     """Take mails and show them, until this process is told to end."""
     page = Page(
         uvicorn.Config(
-            mail_page.make(folder),
+            mail_page.make(folder, Intake(folder).route()),
             host=HERE,
             port=page_port,
             log_level="warning",

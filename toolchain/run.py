@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def chosen() -> System:
-    """Give the system that OFFSET, BROKER and DATABASE describe; raises Failure where there is none."""
+    """Give the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure where there is none."""
     broker = os.environ.get("BROKER") or runfile.BROKER
     if broker not in BROKERS:
         raise Failure(
@@ -82,8 +82,9 @@ def chosen() -> System:
             "BROKER names one of the folders in components/.",
             f"One of these helps: {', '.join(f'BROKER={each}' for each in BROKERS)}",
         )
-    offset, database = int(os.environ.get("OFFSET") or 0), beside.chosen_database()
-    return runfile.load(offset, broker=broker, database=database)
+    offset = int(os.environ.get("OFFSET") or 0)
+    database, mail = beside.chosen_database(), beside.chosen_mail()
+    return runfile.load(offset, broker=broker, database=database, mail=mail)
 
 
 def run_broker(machine: Machine, system: System) -> None:

@@ -30,7 +30,7 @@ VARIABLES = {
 }
 """The variable of the sidecars' environment that says where each broker is."""
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
-BROKER, DATABASE = "rabbitmq", "sqlite"
+BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What dapr.yaml, as it is, runs on."""
 OFFSETS = range(1100, 15000, 100)
 """How much higher the ports of another system may be."""
@@ -48,19 +48,27 @@ class System:
     offset: int = 0
     broker: str = BROKER
     database: str = DATABASE
+    mail: str = MAIL
 
     @property
     def is_as_declared(self) -> bool:
         """Tell whether dapr.yaml itself describes it."""
-        return (self.offset, self.broker, self.database) == (0, BROKER, DATABASE)
+        chosen = self.offset, self.broker, self.database, self.mail
+        return chosen == (0, BROKER, DATABASE, MAIL)
 
     @property
     def by_hand(self) -> str:
         """What to type to run it on a broker that runs, without the toolchain."""
-        if self.broker == BROKER:
+        chosen = {"": (BROKER, self.broker), "mail/": (MAIL, self.mail)}
+        swaps = [
+            f"s#components/{folder}{old}#components/{folder}{new}#"
+            for folder, (old, new) in chosen.items()
+            if old != new
+        ]
+        if not swaps:
             return "dapr run -f dapr.yaml"
+        swap = f"sed '{';'.join(swaps)}' dapr.yaml"
         variable = VARIABLES[self.broker]
-        swap = f"sed s#components/{BROKER}#components/{self.broker}# dapr.yaml"
         return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
 
     def app(self, app_id: str) -> dict[str, Any]:
@@ -81,6 +89,7 @@ class System:
             "RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}",
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.port("smtp")),
+            "MAIL_API_URL": f"http://127.0.0.1:{self.port('mail page')}/emails",
             "REDIS_HOST": f"127.0.0.1:{self.port('redis')}",
             "KAFKA_BROKERS": f"127.0.0.1:{self.port('kafka')}",
         }
@@ -92,15 +101,16 @@ def load(
     *,
     broker: str = BROKER,
     database: str = DATABASE,
+    mail: str = MAIL,
 ) -> System:
-    """Read dapr.yaml, with another broker, another database, or moved to other ports and another folder."""
+    """Read dapr.yaml, with another broker, database or way of mails, or moved to other ports and a folder."""
     document = yaml.safe_load((ROOT / "dapr.yaml").read_text())
     state = state or (LOCAL / str(offset) if offset else LOCAL)
-    system = System(document, state, offset, broker, database)
+    system = System(document, state, offset, broker, database, mail)
     if offset:
         _move(document, offset, state)
-    if broker != BROKER:
-        _swap_broker(document["common"], broker)
+    _swap(document["common"], f"components/{BROKER}", f"components/{broker}")
+    _swap(document["common"], f"components/mail/{MAIL}", f"components/mail/{mail}")
     if database == "postgresql":
         _use_postgresql(system)
     return system
@@ -121,9 +131,8 @@ def _move(document: dict[str, Any], offset: int, state: Path) -> None:
         )
 
 
-def _swap_broker(common: dict[str, Any], broker: str) -> None:
-    # The two lines that a person would change: the folder, and the tuning of subscriptions that lies in it.
-    old, new = f"components/{BROKER}", f"components/{broker}"
+def _swap(common: dict[str, Any], old: str, new: str) -> None:
+    # The lines that a person would change: a folder, and a broker's tuning of subscriptions that lies in it.
     common["resourcesPaths"] = [
         path.replace(old, new) for path in common["resourcesPaths"]
     ]

@@ -5,12 +5,16 @@ from datetime import UTC
 from pathlib import Path
 from string import Template
 
-from chassis.sidecar import OutcomeUnknown, Sidecar
+from chassis.binding_outcomes import BindingRefused
+from chassis.sidecar import Sidecar
 from services.notification.model import Notification
 
 _TEMPLATE = Template(
     (Path(__file__).parent / "templates" / "order_created.html").read_text()
 )
+
+KEYED = {"bindings.smtp": False, "bindings.http": True}
+"""The kinds of components that send mails, and whether what they reach deduplicates by a key."""
 
 
 def subject(notification: Notification) -> str:
@@ -29,43 +33,70 @@ def body(notification: Notification) -> str:
     )
 
 
+def key(notification: Notification) -> str:
+    """Give the key by which a mail is known again, the same after a rebuild: what it says, and of what."""
+    return f"order-created/{notification.order_id}"
+
+
 class Console:
     """The console shows what is sent by itself, after the commit: there is nothing to do before."""
+
+    async def is_keyed(self) -> bool:
+        """Tell that nothing out there would know a notification again."""
+        return False
 
     async def deliver(self, notification: Notification) -> None:
         """Do nothing."""
 
 
 class Mail:
-    """Mail, through the output binding of this name.
+    """Mail, through the output binding of this name, of whichever kind the sidecar has it.
 
-    One at a time: Dapr's SMTP binding mixes up mails that are sent at once, text of one to the other's
-    customer. For the same reason each says its recipient and its subject itself.
+    To a mail server goes one at a time: Dapr's SMTP binding mixes up mails that are sent at once, text of one
+    to the other's customer. For the same reason each says its recipient and its subject itself. To a mail API
+    each goes with a key, by which the API knows it again. `sender` is named to the API alone.
     """
 
-    def __init__(self, sidecar: Sidecar, binding: str) -> None:
+    def __init__(self, sidecar: Sidecar, binding: str, sender: str) -> None:
         self._sidecar = sidecar
         self._binding = binding
-        # An earlier process may have left a mail behind, too.
-        self._in_doubt = True
+        self._sender = sender
+
+    async def is_keyed(self) -> bool:
+        """Tell whether a mail that is sent now carries a key that its receiver deduplicates by.
+
+        Asked before every mail: the sidecar may have another component by now. And one that stood still would
+        begin with this mail and one before it at once, when it goes on; one that answers has begun with the
+        one before, and then they do not meet. Raises SidecarUnavailable, BindingRefused.
+        """
+        loaded = await self._sidecar.metadata()
+        kinds = {each["name"]: each["type"] for each in loaded.get("components") or []}
+        kind = kinds.get(self._binding)
+        if kind not in KEYED:
+            reason = f"the sidecar has no `{self._binding}` that can send mails"
+            raise BindingRefused(reason, permanent=False)
+        return KEYED[kind]
 
     async def deliver(self, notification: Notification) -> None:
-        """Send a mail; raises what Sidecar.send raises."""
-        if self._in_doubt:
-            # A sidecar that stood still would begin with this mail and the one before it at once, when it
-            # goes on. One that answers has begun with the one before, and then they do not meet.
-            await self._sidecar.metadata()
-            self._in_doubt = False
-        try:
-            await self._send(notification)
-        except OutcomeUnknown:
-            self._in_doubt = True
-            raise
+        """Send a mail as its claim says; raises what Sidecar.send raises."""
+        send = self._post if notification.keyed else self._send
+        await send(notification, _recipient(notification))
 
-    async def _send(self, notification: Notification) -> None:
-        assert notification.customer_email  # noqa: S101 - who has none is told on the console
-        metadata = {
-            "emailTo": notification.customer_email,
-            "subject": subject(notification),
-        }
+    async def _send(self, notification: Notification, to: str) -> None:
+        metadata = {"emailTo": to, "subject": subject(notification)}
         await self._sidecar.send(self._binding, body(notification), metadata)
+
+    async def _post(self, notification: Notification, to: str) -> None:
+        mail = {
+            "from": self._sender,
+            "to": to,
+            "subject": subject(notification),
+            "html": body(notification),
+        }
+        headers = {"Idempotency-Key": key(notification)}
+        await self._sidecar.post(self._binding, mail, headers)
+
+
+def _recipient(notification: Notification) -> str:
+    assert notification.customer_email  # noqa: S101 - who has none is told on the console
+    return notification.customer_email

@@ -10,23 +10,31 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, and_
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, and_, case, literal
 
 from chassis import ambient
-from chassis.database import Database
+from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
+from chassis.database import Database, Utc
 from chassis.loop import Loop
-from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
+from chassis.sidecar import SidecarUnavailable
 from services.notification import outcomes
 from services.notification.model import Channel, Notification, State, signal_of
 from services.notification.outcomes import Policy
 
+TOO_LATE = "nobody knows whether it was sent, and its receiver may have forgotten its key by now"
+REFUSED_AGAIN = "nobody knows whether it was sent before, and sent again it was refused"
 LOOK_FOR_EXPIRED = 10.0
 """Seconds between two looks at claims that nobody will answer for."""
 
 
 class Delivery(Protocol):
     """A channel's way to its customers."""
+
+    async def is_keyed(self) -> bool:
+        """Tell whether what is sent now carries a key that its receiver deduplicates by.
+
+        Raises SidecarUnavailable, BindingRefused.
+        """
 
     async def deliver(self, notification: Notification) -> None:
         """Send it; raises BindingRefused, SidecarUnavailable (it did not leave), OutcomeUnknown."""
@@ -46,6 +54,7 @@ class Dispatcher:
     batch: int = 1
     unknown: Policy = "resend"
     owner: str = ""
+    key_kept: timedelta = outcomes.KEY_KEPT
     # What was wrong last, until something goes through.
     _trouble: str = ""
     _delivered: list[Notification] = field(default_factory=list)
@@ -73,22 +82,37 @@ class Dispatcher:
         """Send one batch; tell whether there was any. Raises ChannelUnavailable in trouble."""
         await self._mark_delivered()
         await self._settle_expired()
-        async with self.database.write() as session:
-            claimed = await outcomes.claim(
-                session, self.owner, self.channel, self.batch
-            )
-            if self._trouble and not claimed:
-                await self._wait_on(session)
+        if not await self._is_any_due():
+            return False
+        claimed = await self._claim()
         for each in claimed:
-            if await self._is_delivered(each):
+            if not await self._is_held(each) and await self._is_delivered(each):
                 self._delivered.append(each)
         await self._mark_delivered()
         return bool(claimed)
 
-    async def _wait_on(self, session: AsyncSession) -> None:
-        # Nothing was due, so nothing was tried: that is no sign that the channel works again.
-        if await outcomes.is_waiting(session, self.channel):
-            raise ChannelUnavailable(self._trouble)
+    async def _is_any_due(self) -> bool:
+        async with self.database.read() as session:
+            is_due = await outcomes.is_any_due(session, self.channel)
+            if is_due or not self._trouble:
+                return is_due
+            # Nothing is tried now: that is no sign that the channel works again.
+            if await outcomes.is_waiting(session, self.channel):
+                raise ChannelUnavailable(self._trouble)
+        return False
+
+    async def _claim(self) -> Sequence[Notification]:
+        keyed, trouble = False, ""
+        try:
+            keyed = await self.delivery.is_keyed()
+        except (SidecarUnavailable, BindingRefused) as error:
+            trouble = str(error)
+        mine = self.owner, self.channel, self.batch
+        async with self.database.write() as session:
+            claimed = await outcomes.claim(session, *mine, keyed=keyed)
+        if trouble and claimed:
+            await self._give_back(claimed[0], trouble)
+        return claimed
 
     async def _mark_delivered(self) -> None:
         # They are forgotten only once they are stored: what went out would be sent again otherwise.
@@ -126,10 +150,21 @@ class Dispatcher:
         self, notification: Notification, error: OutcomeUnknown
     ) -> None:
         mine, reason = outcomes.fence(self.owner, [notification]), str(error)
-        due = _abandoned() if error.pending else _due(notification)
+        # With a key, daprd may as well be at it still.
+        is_at_it = error.pending and not notification.keyed
+        due = _abandoned() if is_at_it else _due(notification)
         async with self.database.write() as session:
             await outcomes.mark_unknown(session, mine, self.unknown, reason, due)
         self._pause(reason)
+
+    async def _is_held(self, notification: Notification) -> bool:
+        is_late = outcomes.is_too_late(notification, self.key_kept)
+        if not notification.keyed or not is_late:
+            return False
+        mine = outcomes.fence(self.owner, [notification])
+        async with self.database.write() as session:
+            await outcomes.hold(session, mine, TOO_LATE)
+        return True
 
     def _pause(self, reason: str) -> None:
         # This one is tried again later, and the channel as a whole pauses: a server that is away would
@@ -140,7 +175,11 @@ class Dispatcher:
     async def _refuse(self, notification: Notification, reason: str) -> None:
         mine = outcomes.fence(self.owner, [notification])
         async with self.database.write() as session:
-            await outcomes.mark_refused(session, mine, reason)
+            if notification.keyed and notification.in_doubt_since:
+                # It may be the key that is refused, for a mail that was taken before, worded otherwise.
+                await outcomes.hold(session, mine, f"{REFUSED_AGAIN}: {reason}")
+            else:
+                await outcomes.mark_refused(session, mine, reason)
         self._trouble = ""
 
     async def _settle_expired(self) -> None:
@@ -158,7 +197,7 @@ class Dispatcher:
                 await outcomes.give_back(session, mine, None, ambient.now())
             else:
                 await outcomes.mark_unknown(
-                    session, mine, self.unknown, reason, _abandoned()
+                    session, mine, self.unknown, reason, _due_with_or_without_a_key()
                 )
 
 
@@ -171,6 +210,11 @@ def _due(notification: Notification) -> datetime:
 
 def _abandoned() -> datetime:
     return ambient.now() + outcomes.ABANDONED_WAIT
+
+
+def _due_with_or_without_a_key() -> ColumnElement[datetime]:
+    with_a_key, without = literal(ambient.now(), Utc), literal(_abandoned(), Utc)
+    return case((Notification.keyed, with_a_key), else_=without)
 
 
 def _print(sent: Sequence[Notification]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis import (
@@ -17,6 +17,7 @@ from chassis import (
     outbox,
 )
 from chassis.database import Utc
+from chassis.errors import Rejected
 from contracts.event import rfc3339
 
 
@@ -43,6 +44,12 @@ def signal_of(channel: Channel) -> str:
     return f"notification on the {channel}"
 
 
+class NotificationNotFound(Rejected):
+    """There is no notification for an order with this id, at least not yet."""
+
+    status = 404
+
+
 class Base(DeclarativeBase):
     """The tables of this service."""
 
@@ -65,6 +72,14 @@ class Notification(Base):
     due_at: Mapped[datetime | None] = mapped_column(Utc)
     sending_until: Mapped[datetime | None] = mapped_column(Utc)
     reason: Mapped[str | None] = mapped_column(String(500))
+    # Whether it is, or was last, sent with a key that its receiver deduplicates by.
+    keyed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # When the first claim ended of which nobody knows whether it was sent.
+    in_doubt_since: Mapped[datetime | None] = mapped_column(Utc)
+    # Who released it last, and why.
+    released_at: Mapped[datetime | None] = mapped_column(Utc)
+    released_by: Mapped[str | None] = mapped_column(String(100))
+    release_reason: Mapped[str | None] = mapped_column(String(500))
     # How often something was said of it: the version of the events about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")

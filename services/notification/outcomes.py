@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, outbox
 from chassis.cloud_event import Cause, CloudEvent, envelop
 from contracts.event import Event
 from contracts.notification_failed import NotificationFailed
+from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from services.notification.model import Channel, Notification, State
 
@@ -20,15 +21,25 @@ LONGEST_WAIT = timedelta(minutes=5)
 """How long a notification waits at most before it is tried again."""
 ABANDONED_WAIT = timedelta(minutes=2)
 """How long the sidecar has for a mail that it may still be at, before the mail is sent again."""
+KEY_KEPT = timedelta(hours=12)
+"""How long a receiver that deduplicates is relied on to know a key; the usual ones know it for 24 hours."""
 LEASE = timedelta(seconds=60)
 """How long a claim holds, well above the deadline of a call; after it nobody knows what became of it."""
 LONGEST_REASON = 500
 
 
 async def claim(
-    session: AsyncSession, owner: str, channel: Channel, batch: int
+    session: AsyncSession,
+    owner: str,
+    channel: Channel,
+    batch: int,
+    *,
+    keyed: bool = False,
 ) -> Sequence[Notification]:
-    """Take the oldest that are due, what is UNKNOWN too: committed as SENDING before anything leaves."""
+    """Take the oldest that are due, what is UNKNOWN too: committed as SENDING before anything leaves.
+
+    `keyed` is kept with them: whether they leave with a key that their receiver deduplicates by.
+    """
     now = ambient.now()
     due = (
         select(Notification.id)
@@ -44,11 +55,20 @@ async def claim(
             state=State.SENDING,
             owner=owner,
             attempt=Notification.attempt + 1,
+            keyed=keyed,
             sending_until=now + LEASE,
         )
         .returning(Notification)
     )
     return (await session.scalars(statement)).all()
+
+
+async def is_any_due(session: AsyncSession, channel: Channel) -> bool:
+    """Tell whether there is anything to claim on this channel."""
+    mine = and_(Notification.channel == channel, _is_due(ambient.now()))
+    return (
+        await session.scalar(select(Notification.id).where(mine).limit(1)) is not None
+    )
 
 
 async def is_waiting(session: AsyncSession, channel: Channel) -> bool:
@@ -119,17 +139,47 @@ async def mark_unknown(
     which: ColumnElement[bool],
     policy: Policy,
     reason: str,
-    due: datetime,
+    due: datetime | ColumnElement[datetime],
 ) -> None:
     """Mark as UNKNOWN, to be sent again when due, or as HELD, and tell of it.
 
-    It is sent again once: a server that takes each mail and never says so would get it for ever. Whatever
-    was said of a notification that is not at its end was that it is unknown.
+    What was sent with a key is sent again with it until its outcome is known; that it is unknown is told
+    once. What had none is sent again once: a server that takes each mail and never says so would get it for
+    ever.
     """
-    was_unknown = true() if policy == "hold" else Notification.version > 0
     sending, why = and_(which, Notification.state == State.SENDING), _line(reason)
-    await _mark(session, and_(sending, was_unknown), State.HELD, reason=why)
-    await _mark(session, sending, State.UNKNOWN, reason=why, due_at=due)
+    in_doubt = Notification.in_doubt_since
+    since = {"in_doubt_since": func.coalesce(in_doubt, Notification.sending_until)}
+    is_held = true() if policy == "hold" else in_doubt.is_not(None)
+    to_hold = and_(sending, Notification.keyed.is_(False), is_held)
+    await _mark(session, to_hold, State.HELD, reason=why, **since)
+    again = update(Notification).where(sending, in_doubt.is_not(None))
+    unknown = {"reason": why, "due_at": due}
+    await session.execute(again.values(**unknown, state=State.UNKNOWN))
+    await _mark(session, sending, State.UNKNOWN, **unknown, **since)
+
+
+def is_too_late(notification: Notification, kept: timedelta) -> bool:
+    """Tell whether its receiver may have forgotten its key since it may have been sent first.
+
+    So does a time that lies ahead: the clock was set back, and nobody knows how long ago it was.
+    """
+    since, now = notification.in_doubt_since, ambient.now()
+    return since is not None and not now - kept < since <= now + LEASE
+
+
+async def hold(session: AsyncSession, which: ColumnElement[bool], reason: str) -> None:
+    """Mark as HELD, and tell of it: it waits for an operator."""
+    await _mark(session, which, State.HELD, reason=_line(reason))
+
+
+async def release(
+    session: AsyncSession, which: ColumnElement[bool], by: str, reason: str
+) -> None:
+    """Make ready again what was held or had failed, as if nothing were in doubt, and tell of it."""
+    released = {"released_at": ambient.now(), "released_by": by}
+    fresh = {"owner": None, "in_doubt_since": None, "release_reason": reason}
+    await _mark(session, which, State.READY, **released, **fresh)
 
 
 async def _mark(
@@ -164,9 +214,11 @@ def _letter(
 def _event(notification: Notification) -> Event:
     about = {"order_id": notification.order_id, "channel": notification.channel}
     if notification.state == State.SENT:
-        return NotificationSent.model_validate(
-            {**about, "sent_at": notification.sent_at}
-        )
+        sent = {"sent_at": notification.sent_at}
+        return NotificationSent.model_validate({**about, **sent})
+    if notification.state == State.READY:
+        released = {"released_at": notification.released_at}
+        return NotificationReleased.model_validate({**about, **released})
     failed = {"outcome": notification.state, "reason": notification.reason}
     return NotificationFailed.model_validate(
         {**about, **failed, "failed_at": ambient.now()}

@@ -2,8 +2,8 @@
 
 While the service is stopped, and its sidecar runs: python -m services.notification.rebuild
 Nobody is told again: of each order that was placed up to now there is a notification afterwards. It is SENT
-where the order service knows that it was, and HELD where nobody knows, until an operator releases it. It
-goes on where it was, when it is begun again.
+where the order service knows that it was, and HELD where nobody knows, until an operator releases it
+(release.py). It goes on where it was, when it is begun again.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ from chassis.sidecar import Sidecar
 from services.order.commands import create_order
 from services.order.reactions import (
     show_notification_on_notification_failed,
+    show_notification_on_notification_released,
     show_notification_on_notification_sent,
 )
 from services.order.views import order_overview
@@ -33,5 +34,6 @@ def create_app(
         reactions=[
             show_notification_on_notification_sent.reaction,
             show_notification_on_notification_failed.reaction,
+            show_notification_on_notification_released.reaction,
         ],
     )

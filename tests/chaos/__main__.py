@@ -21,6 +21,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--broker", choices=brokers, default="rabbitmq")
     databases = ("sqlite", "postgresql")
     parser.add_argument("--database", choices=databases, default="sqlite")
+    ways = ("smtp", "api")
+    parser.add_argument("--mail", choices=ways, default="smtp")
     mails = "every so many orders one with an e-mail address; 0 for none"
     parser.add_argument("--mail-every", type=int, default=20, help=mails)
     parser.add_argument("--json", type=Path, help="write the report to this file too")
@@ -60,7 +62,7 @@ def main() -> int:
     # `kill` ends it as Ctrl-C does: every part is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
-    setting = Setting(asked.broker, asked.database)
+    setting = Setting(asked.broker, asked.database, asked.mail)
     faults = plan.make(asked.seed, asked.faults, setting)
     report = asyncio.run(run(faults, asked.orders, setting, asked.mail_every))
     _show(report)

@@ -33,6 +33,7 @@ class Setting:
 
     broker: str = "rabbitmq"
     database: str = "sqlite"
+    mail: str = "smtp"
     longest: float = 8.0
 
     @property

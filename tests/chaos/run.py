@@ -55,6 +55,7 @@ async def run(
             books = await ledger.read(
                 on.urls, on.real.apps["notification"].said(), on.mails
             )
+            books.deduplicated = setting.mail == "api"
             return Report(
                 ledger.judge(load.accepted, books),
                 journal,

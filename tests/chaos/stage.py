@@ -88,7 +88,8 @@ def _empty(folder: Path) -> None:
 @asynccontextmanager
 async def running(folder: Path, setting: Setting) -> AsyncIterator[Stage]:
     """Run the whole system, ready to be used; nothing of it is left at the end."""
-    real = build(folder, broker=setting.broker, database=setting.database)
+    broker, database, mails = setting.broker, setting.database, setting.mail
+    real = build(folder, broker=broker, database=database, mail=mails)
     stage = Stage(real, setting)
     for name, app in real.apps.items():
         stage.urls[name] = app.environment["DATABASE_URL"]
@@ -125,13 +126,15 @@ async def _stop(stage: Stage) -> None:
 
 async def _connect(stage: Stage, stack: AsyncExitStack) -> None:
     system, setting = stage.real.system, stage.setting
-    ports = {"mail": "smtp", "broker": setting.broker, "database": "postgresql"}
+    by_api = setting.mail == "api"
+    mails = "mail page" if by_api else "smtp"
+    ports = {"mail": mails, "broker": setting.broker, "database": "postgresql"}
     for link in setting.links:
         port = system.port(ports[link])
         proxy = await stack.enter_async_context(open_proxy(port))
         stage.links[f"{link} link"] = proxy
         variable = {
-            "mail": "SMTP_PORT",
+            "mail": "MAIL_API_URL" if by_api else "SMTP_PORT",
             "broker": VARIABLES[setting.broker],
             "database": "DATABASE_URL",
         }[link]

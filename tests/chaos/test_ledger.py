@@ -61,6 +61,15 @@ def test_a_second_mail_is_found_unless_the_first_was_unknown(
     assert judge([str(ORDER)], doctored).is_clean is is_clean
 
 
+def test_a_second_mail_is_found_where_the_server_should_have_known_the_first() -> None:
+    mails = Counter({str(ORDER): 2})
+    doctored = replace(_books(version=2), lines=Counter(), mails=mails)
+
+    found = judge([str(ORDER)], replace(doctored, deduplicated=True))
+
+    assert found.twice == {ORDER.hex: "2 mails"}
+
+
 def test_a_row_that_is_stuck_is_found() -> None:
     assert not judge([str(ORDER)], replace(_books(), open_rows=1)).is_clean
 

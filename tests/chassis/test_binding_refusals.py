@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.binding_refusals import refusal
+from chassis.binding_refusals import smtp_refusal
 
 START = "error invoking output binding email: "
 FAILED = f"{START}error from smtp binding, sending email failed: "
@@ -29,7 +29,7 @@ JANE = "jane@example.com"
     ],
 )
 def test_what_may_have_been_sent_is_not_refused(message: str) -> None:
-    assert refusal("email", JANE, message) is None
+    assert smtp_refusal("email", JANE, message) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_was_not_sent_is_refused_for_now_or_for_good(
     message: str,
     permanent: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    refused = refusal("email", JANE, message)
+    refused = smtp_refusal("email", JANE, message)
 
     assert refused
     assert message.endswith(refused.reason)

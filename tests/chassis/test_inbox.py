@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis.dead_letter import dead_letter
 from chassis.inbox import Reaction, inbox, take_in
 from contracts.notification_failed import NotificationFailed
+from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
@@ -194,6 +195,7 @@ async def test_the_names_of_the_order_services_reactions_are_kept(
     assert {name: each.event for name, each in order.app.state.reactions.items()} == {
         "show_notification_on_notification_sent": NotificationSent,
         "show_notification_on_notification_failed": NotificationFailed,
+        "show_notification_on_notification_released": NotificationReleased,
     }
     assert (await order.http.get("/dapr/subscribe")).json() == []
 

@@ -22,6 +22,7 @@ VALUES = {
     "bool": re.compile(r"true|false"),
     "number": re.compile(r"-?\d+"),
     "duration": re.compile(r"-?\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+"),
+    "bytesize": re.compile(r"-?\d+([kMG]|[KMG]i)?"),
     "string": re.compile(r"(?s).*"),
 }
 Table = dict[str, Any]

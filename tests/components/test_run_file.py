@@ -65,18 +65,25 @@ def test_every_path_exists_and_is_relative() -> None:
 
 
 def test_one_broker_is_chosen_in_both_places() -> None:
-    shared, broker = COMMON["resourcesPaths"]
+    shared, broker, _ = COMMON["resourcesPaths"]
 
     assert shared == "components"
     assert Path(broker).parent == Path("components")
     assert COMMON["env"]["SUBSCRIPTION_FILE"] == f"{broker}/subscription.yaml"
 
 
-@pytest.mark.parametrize("broker", ["redis", "kafka"])
-def test_what_a_person_types_for_another_broker_is_what_make_run_does(
-    broker: str,
+def test_a_way_of_mails_is_chosen() -> None:
+    assert Path(COMMON["resourcesPaths"][-1]).parent == Path("components/mail")
+
+
+@pytest.mark.parametrize(
+    ("broker", "mail"),
+    [("redis", "smtp"), ("kafka", "smtp"), ("kafka", "api"), ("rabbitmq", "api")],
+)
+def test_what_a_person_types_for_other_components_is_what_make_run_does(
+    broker: str, mail: str
 ) -> None:
-    system = runfile.load(broker=broker)
+    system = runfile.load(broker=broker, mail=mail)
     swap, _, run = system.by_hand.partition(" | ")
 
     typed = subprocess.run(

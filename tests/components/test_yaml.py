@@ -1,19 +1,25 @@
 """What Dapr reads is what it should be: daprd only warns of a broken file, and ignores unknown keys."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from chassis.sidecar import Sidecar
 from services.notification import app as notification
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr
-from toolchain import runfile
+from toolchain import beside, runfile
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
-BROKERS = sorted(each for each in COMPONENTS.iterdir() if each.is_dir())
+MAIL = COMPONENTS / "mail"
+MAILS = {"smtp": "bindings.smtp", "api": "bindings.http"}
+BROKERS = sorted(
+    each for each in COMPONENTS.iterdir() if each.is_dir() and each != MAIL
+)
 TUNINGS = [folder / "subscription.yaml" for folder in BROKERS]
 RESOURCES = sorted({*COMPONENTS.rglob("*.yaml")} - {*TUNINGS}) + sorted(
     (ROOT / "configuration").rglob("*.yaml")
@@ -162,12 +168,17 @@ def test_rabbitmqs_queue_is_replicated_where_there_are_nodes() -> None:
     assert subscription["metadata"]["queueType"] == "quorum"
 
 
-def test_mails_leave_through_the_notification_services_sidecar_alone() -> None:
-    email = read(COMPONENTS / "email.yaml")
+@pytest.mark.parametrize("way", MAILS)
+def test_mails_leave_through_the_notification_services_sidecar_alone(way: str) -> None:
+    email = read(MAIL / way / "email.yaml")
 
-    assert email["spec"]["type"] == "bindings.smtp"
+    assert email["spec"]["type"] == MAILS[way]
     assert email["scopes"] == ["notification"]
     assert email["spec"]["ignoreErrors"] is True
+
+
+def test_each_way_of_mails_is_a_folder_that_can_be_chosen() -> None:
+    assert {each.name for each in MAIL.iterdir()} == {*MAILS} == {*beside.MAILS}
 
 
 def test_no_policy_of_daprs_sends_a_mail_twice() -> None:
@@ -177,12 +188,17 @@ def test_no_policy_of_daprs_sends_a_mail_twice() -> None:
 
 
 def test_no_certificate_of_a_mail_server_is_taken_unseen() -> None:
-    email = COMPONENTS / "email.yaml"
-
-    told = settings_of(email)
+    told = settings_of(MAIL / "smtp" / "email.yaml")
 
     assert told.get("skipTLSVerify", "false") == "false"
     assert not told.keys() & {"emailTo", "emailCC", "emailBCC", "subject"}
+
+
+def test_daprd_waits_less_long_for_a_mail_api_than_the_service_for_daprd() -> None:
+    waits = settings_of(MAIL / "api" / "email.yaml")["responseTimeout"]
+
+    deadline = inspect.signature(Sidecar).parameters["send_deadline"].default
+    assert int(waits.removesuffix("s")) < deadline
 
 
 def test_a_delivery_is_tried_again_and_again() -> None:

@@ -1,15 +1,21 @@
 """Metadata: what a sidecar says that it has loaded."""
 
 from tests.conformance.probe import DEAD, PUBSUB, TOPIC, TUNING, WATCHED
-from tests.conformance.stage import Stage
+from tests.conformance.stage import EMAIL, Stage
 
 
 async def test_the_broker_is_listed_under_its_name(dapr: Stage) -> None:
     loaded = await dapr.sidecar.metadata()
 
-    (component,) = loaded["components"]
-    assert component["name"] == PUBSUB
-    assert component["type"].startswith("pubsub.")
+    (kind,) = [each["type"] for each in loaded["components"] if each["name"] == PUBSUB]
+    assert kind.startswith("pubsub.")
+
+
+async def test_a_binding_is_listed_with_its_kind(dapr: Stage) -> None:
+    loaded = await dapr.other.metadata()
+
+    kinds = {each["name"]: each["type"] for each in loaded["components"]}
+    assert kinds[EMAIL] == "bindings.smtp"
 
 
 async def test_each_subscription_is_listed_with_what_the_app_said_of_it(

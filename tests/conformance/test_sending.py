@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
+from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
+from chassis.sidecar import SidecarUnavailable
 from tests.conformance.real_stage import RealStage
 from tests.conformance.sending import a_recipient, acting, send
 from tests.conformance.stage import DEADLINE, EMAIL, Stage

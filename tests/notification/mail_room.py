@@ -24,6 +24,7 @@ from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
 )
 from tests.support.database import migrated
+from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -49,9 +50,13 @@ class MailRoom:
         """Where the mails arrive."""
         return self.dapr.bindings["email"]
 
+    def api(self) -> MailApi:
+        """Let the sidecar have a mail API in the mail server's place."""
+        return self.dapr.apis.setdefault("email", MailApi())
+
     def mailing(self, policy: Policy = "resend", owner: str = "") -> Dispatcher:
         """Make the dispatcher of mails, as app.py does."""
-        mail = Mail(self.sidecar, "email")
+        mail = Mail(self.sidecar, "email", "shop@example.org")
         return Dispatcher(self.database, Channel.EMAIL, mail, 1, policy, owner)
 
     def printing(self) -> Dispatcher:
@@ -89,12 +94,9 @@ class MailRoom:
         return found
 
     async def said(self, order: UUID) -> list[tuple[str, int]]:
-        """Give what was said of an order's notification, in order: SENT or what went wrong, and version."""
+        """Give what was said of an order's notification, in order, as one word each, and version."""
         events = [each for each in await self.events() if each["subject"] == str(order)]
-        return [
-            (each["data"].get("outcome", "SENT"), each["aggregateversion"])
-            for each in events
-        ]
+        return [(_word(each), each["aggregateversion"]) for each in events]
 
     async def events(self) -> list[dict[str, Any]]:
         """Give all events in the outbox, in order."""
@@ -119,6 +121,11 @@ class MailRoom:
         yield
         async with self.database.write() as session:
             await session.execute(text("ALTER TABLE no_outbox RENAME TO outbox"))
+
+
+def _word(event: dict[str, Any]) -> str:
+    plain = event["type"].removeprefix("Notification").upper()
+    return str(event["data"].get("outcome", plain))
 
 
 async def tries(dispatcher: Dispatcher) -> str:

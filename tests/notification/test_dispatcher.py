@@ -1,13 +1,15 @@
 """The dispatcher: claimed before it leaves, marked by who sent it, printed once, after that is committed."""
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.notification.model import Channel, State
+from services.notification.dispatcher import Dispatcher
+from services.notification.model import Channel, Notification, State
 from services.notification.outcomes import (
     LEASE,
     LONGEST_WAIT,
@@ -16,12 +18,33 @@ from services.notification.outcomes import (
     fence,
     mark_sent,
 )
-from tests.notification.mail_room import JANE, MailRoom, tries
-from tests.support.eventually import eventually
-from tests.support.mail_server import HANG
+from tests.notification.mail_room import JANE, MailRoom
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A way to customers that lets nothing pass until it is opened."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def dispatcher(self, room: MailRoom) -> Dispatcher:
+        """Make a dispatcher of mails that sends this way."""
+        return Dispatcher(room.database, Channel.EMAIL, self)
+
+    async def is_keyed(self) -> bool:
+        """Tell that nothing is known again."""
+        return False
+
+    async def deliver(self, _notification: Notification) -> None:
+        """Wait."""
+        self.reached.set()
+        await self.opened.wait()
+
+
 BOTH = pytest.mark.parametrize("email", [None, JANE])
 
 
@@ -63,16 +86,13 @@ async def test_nothing_is_printed_before_sent_is_committed(
 async def test_a_notification_is_committed_as_sending_before_it_leaves(
     room: MailRoom, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    order = await room.is_asked()
-    room.dapr.answering.clear()
-    leaving = asyncio.create_task(room.mailing().step())
+    order, gate = await room.is_asked(), Gate()
+    leaving = asyncio.create_task(gate.dispatcher(room).step())
 
-    async def is_sending() -> bool:
-        return (await room.of(order)).state == State.SENDING
+    await asyncio.wait_for(gate.reached.wait(), 15)
 
-    await eventually(is_sending, "it is SENDING")
-    assert room.mailbox.mails == []
-    room.dapr.answering.set()
+    assert (await room.of(order)).state == State.SENDING
+    gate.opened.set()
     assert await leaving
     assert len(capfd.readouterr().out.splitlines()) == 1
 
@@ -194,16 +214,13 @@ async def test_a_claim_that_still_holds_is_left_alone(room: MailRoom) -> None:
 
 async def test_a_slow_mail_server_does_not_hold_up_the_console(room: MailRoom) -> None:
     await room.is_asked()
-    order = await room.is_asked(None)
-    room.mailbox.acts["DOT"] = HANG
-    mailing = asyncio.create_task(tries(room.mailing()))
+    order, gate = await room.is_asked(None), Gate()
+    mailing = asyncio.create_task(gate.dispatcher(room).step())
+    await asyncio.wait_for(gate.reached.wait(), 15)
 
-    async def is_taken() -> bool:
-        return len(room.mailbox.mails) == 1
-
-    await eventually(is_taken, "the mail server has the mail")
     await room.printing().step()
 
     assert (await room.of(order)).state == State.SENT
     assert not mailing.done()
+    gate.opened.set()
     await mailing

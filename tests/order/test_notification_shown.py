@@ -12,9 +12,11 @@ from chassis.dead_letter import dead_letter
 from chassis.inbox import AnyReaction, take_in
 from contracts.event import Event
 from contracts.notification_failed import NotificationFailed
+from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from services.order.reactions import (
     show_notification_on_notification_failed,
+    show_notification_on_notification_released,
     show_notification_on_notification_sent,
 )
 from tests.support.eventually import eventually
@@ -30,6 +32,7 @@ FAILED = {"state": "FAILED", "channel": "email", "at": AT, "reason": "550 no suc
 REACTIONS: dict[type[Event], AnyReaction] = {
     NotificationSent: show_notification_on_notification_sent.reaction,
     NotificationFailed: show_notification_on_notification_failed.reaction,
+    NotificationReleased: show_notification_on_notification_released.reaction,
 }
 
 
@@ -45,6 +48,12 @@ def failed(order_id: UUID, outcome: str = "FAILED") -> Event:
     return NotificationFailed.model_validate(
         {**about, "outcome": outcome, "reason": FAILED["reason"]}
     )
+
+
+def released(order_id: UUID) -> Event:
+    """Say that the customer is still to be told."""
+    about = {"orderId": order_id, "channel": "email", "releasedAt": LATER}
+    return NotificationReleased.model_validate(about)
 
 
 async def hears(order: Service, event: Event, version: int) -> None:

@@ -20,7 +20,7 @@ from tests.prove.safeguards import SAFEGUARDS
 LIMIT = 300.0
 """Seconds that the tests of one safeguard may take."""
 
-_FAILED = re.compile(r"^FAILED (\S+) - (.+)$", re.MULTILINE)
+_FAILED = re.compile(r"^FAILED (.+?) - (.+)$", re.MULTILINE)
 # Code that cannot be run is noticed by any test, and a test that hangs may hang of anything: neither proves
 # anything of the safeguard.
 _BROKEN = re.compile(

@@ -1,5 +1,6 @@
 """The safeguards of the production code, and the tests that have to notice when one is gone."""
 
+from tests.prove.mail_safeguards import MAIL
 from tests.prove.safeguard import Safeguard
 
 _RELAY = ("tests/chassis/test_relay.py",)
@@ -11,7 +12,6 @@ _INBOX = ("tests/chassis/test_inbox.py", "tests/chassis/test_hostile_events.py")
 _FEED = ("tests/chassis/test_feed.py", "tests/chassis/test_feed_refusals.py")
 _HOUSEKEEPING = ("tests/chassis/test_housekeeping.py",)
 _DISPATCHER = ("tests/notification/test_dispatcher.py",)
-_UNKNOWN = ("tests/notification/test_unknown_mail.py",)
 
 SAFEGUARDS = (
     Safeguard(
@@ -260,13 +260,6 @@ SAFEGUARDS = (
         _DISPATCHER,
     ),
     Safeguard(
-        "after doubt the sidecar is asked before a mail",
-        "services/notification/channels.py",
-        "await self._sidecar.metadata()",
-        "pass",
-        _UNKNOWN,
-    ),
-    Safeguard(
         "a loop works under its lock",
         "chassis/lock.py",
         "fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
@@ -294,4 +287,5 @@ SAFEGUARDS = (
         "maxRetries: 3",
         ("tests/components/test_yaml.py",),
     ),
+    *MAIL,
 )

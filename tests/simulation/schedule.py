@@ -38,6 +38,11 @@ class Schedule:
     orders: int
     faults: tuple[Fault, ...] = field(default=())
 
+    @property
+    def mails_by_api(self) -> bool:
+        """Tell whether mails go to an API that deduplicates: in every other run of each profile."""
+        return self.seed // len(PROFILES) % 2 == 1
+
     def only(self, places: Iterable[int]) -> "Schedule":
         """Leave out all faults but those at these places of the list."""
         return replace(self, faults=tuple(self.faults[each] for each in places))

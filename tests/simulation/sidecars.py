@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.process import Answer, Died, Process
-from tests.support.mail_server import DROP, Act, Mailbox
+from tests.support.mail_api import LOST_ANSWER, LOST_REQUEST, Deed, MailApi
+from tests.support.mail_server import DROP, Act, Mail, Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
 
 MAIL = {
@@ -22,6 +23,15 @@ MAIL = {
     "hang": {"DATA": Act(delay=45.0)},
 }
 """What a mail server does, by the fault's name (tests/support/mail_server.py)."""
+MAIL_API = {
+    "drop before": LOST_REQUEST,
+    "drop after": LOST_ANSWER,
+    "refuse for now": Deed(429),
+    "refuse for good": Deed(422),
+    "slow": Deed(takes=True, delay=20.0),
+    "hang": Deed(takes=True, delay=45.0),
+}
+"""What a mail API does, by the same names (tests/support/mail_api.py)."""
 HANGS = 12.0
 """Seconds that a call takes which hangs: longer than a service waits."""
 
@@ -66,7 +76,7 @@ class Strict(httpx.ASGITransport):
 
 @dataclass
 class Sidecars:
-    """All sidecars, the broker and the mail server behind them."""
+    """All sidecars, the broker and the mail server behind them, or in its place a mail API."""
 
     broker: Broker
     chance: Chance
@@ -76,12 +86,21 @@ class Sidecars:
     away_until: dict[str, float] = field(default_factory=dict)
     broker_away_until: float = 0.0
     mailbox: Mailbox = field(default_factory=Mailbox)
+    api: MailApi | None = None
     refused_for_good: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Make the simulated Dapr behind all of them."""
-        self.dapr = SimulatedDapr(apps=dict(self.doors))
+        apis = {"email": self.api} if self.api else {}
+        self.dapr = SimulatedDapr(apps=dict(self.doors), apis=apis)
         self._wire = Wire(self.dapr)
+
+    @property
+    def mails(self) -> list[Mail]:
+        """Give the mails that were taken."""
+        posted = self.api.taken.values() if self.api else []
+        by_api = [Mail((p.to,), p.sender, p.subject, p.html) for p in posted]
+        return [*self.mailbox.mails, *by_api]
 
     def is_away(self, service: str) -> bool:
         """Tell whether this service's sidecar does not run at the moment."""
@@ -128,6 +147,8 @@ class Sidecars:
         # The mails are everybody's; how the server is, is this call's alone.
         mailbox = Mailbox(mails=self.mailbox.mails, acts=MAIL.get(act, {}))
         self.dapr.bindings = {"email": mailbox}
+        if self.api:
+            self.api.deeds = {"": MAIL_API[act]} if act in MAIL_API else {}
         if act == "refuse for good":
             self.refused_for_good.add(request.content.decode())
         answer = await self._pass_on(request)

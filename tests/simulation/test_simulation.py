@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import ColumnElement
@@ -49,11 +50,17 @@ async def everything_is_new(*_: object) -> bool:
 
 
 async def ready_again(
-    session: AsyncSession, which: ColumnElement[bool], *rest: object
+    session: AsyncSession,
+    which: ColumnElement[bool],
+    _policy: object,
+    _reason: object,
+    due: datetime,
 ) -> None:
-    *_, due = rest
-    assert isinstance(due, datetime)
     await outcomes.give_back(session, which, "as if it had not been sent", due)
+
+
+def a_key_of_its_own(_notification: object) -> str:
+    return str(uuid4())
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -91,6 +98,17 @@ def test_a_duplicate_is_found_where_the_inbox_takes_everything_for_new() -> None
 def test_a_second_mail_is_found_where_an_unknown_one_counts_as_not_sent() -> None:
     with without("services.notification.outcomes.mark_unknown", ready_again):
         found = run(with_faults(Fault("send", "drop after", 1))).violations
+
+    assert any(each.startswith("twice: 2 mails") for each in found)
+
+
+def test_a_second_mail_is_found_where_each_try_has_a_key_of_its_own() -> None:
+    by_api = Schedule(len(PROFILES), "worst", 3, (Fault("send", "drop after", 1),))
+    assert by_api.mails_by_api
+    assert run(by_api).violations == []
+
+    with without("services.notification.channels.key", a_key_of_its_own):
+        found = run(by_api).violations
 
     assert any(each.startswith("twice: 2 mails") for each in found)
 

@@ -19,6 +19,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.process import Answer, Died, Process
 from tests.simulation.schedule import SECONDS, SERVICES, Fault, Schedule
 from tests.simulation.sidecars import Door, Sidecars, Strict, Way
+from tests.support.mail_api import MailApi
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,13 @@ class World:
         parts = (self.faults.take, self.note)
         way = Strict(doors["notification"])
         self.broker = Broker(way, self.chance("broker"), *parts)
-        self.sidecars = Sidecars(self.broker, self.chance("sidecars"), *parts, doors)
+        self.sidecars = Sidecars(
+            self.broker,
+            self.chance("sidecars"),
+            *parts,
+            doors,
+            api=MailApi() if self.schedule.mails_by_api else None,
+        )
 
     def chance(self, actor: str) -> Chance:
         """Give the chance of one actor."""

@@ -46,6 +46,16 @@ class Shop:
             await eventually(accepted, "the shop accepts the order", deadline), customer
         )
 
+    async def releases(self, order: Order) -> None:
+        """Send after all what is held or has failed, through Dapr."""
+        base = self.system.system.invoke_url("notification")
+        answer = await self.http.post(
+            f"{base}/api/notification/{order.id}/release",
+            json={"by": "the shop", "reason": "The customer asked."},
+            headers={"Idempotency-Key": order.id},
+        )
+        assert answer.status_code == 200, answer.text
+
 
 @dataclass(frozen=True)
 class Customer:

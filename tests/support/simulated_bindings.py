@@ -1,6 +1,7 @@
 """The simulated sidecar's SMTP binding: what daprd says of each thing that a mail server may do.
 
-The mail server is a mailbox with acts, like the one of tests/support/mail_server.py.
+The mail server is a mailbox with acts, like the one of tests/support/mail_server.py. The binding that speaks
+to a mail API is in simulated_posting.py.
 """
 
 import asyncio
@@ -28,16 +29,17 @@ async def create(
     """Send a mail to a mailbox; `is_away` where its server does not run."""
     body, name = await request.body(), request.path_params["name"]
     if len(body) > LARGEST:
-        message = "failed deserializing HTTP body: stream too large"
-        wrong = {"errorCode": "ERR_MALFORMED_REQUEST", "message": message}
-        return JSONResponse(wrong, 400)
+        return too_large()
     if mailbox is None:
-        return _failure(name, f"couldn't find output binding {name}")
-    mail = _mail(json.loads(body))
+        return failure(name, f"couldn't find output binding {name}")
+    said = json.loads(body)
+    if said["operation"] != "create":
+        return unsupported(name, said["operation"], "create")
+    mail = _mail(said)
     with _connection(mailbox):
         error = await _dial(mailbox, is_away=is_away) or await _transfer(mailbox, mail)
     if error:
-        return _failure(name, f"error from smtp binding, sending email failed: {error}")
+        return failure(name, f"error from smtp binding, sending email failed: {error}")
     return Response(status_code=204)
 
 
@@ -53,8 +55,8 @@ def _connection(mailbox: Mailbox) -> Iterator[None]:
 
 def _mail(said: dict[str, object]) -> Mail:
     metadata, data = said["metadata"], said["data"]
-    if said["operation"] != "create" or not isinstance(data, str):
-        raise NotImplementedError("anything but `create` with a text")
+    if not isinstance(data, str):
+        raise NotImplementedError("anything but a text")
     if not isinstance(metadata, dict) or metadata.keys() != {"emailTo", "subject"}:
         raise NotImplementedError("what a call leaves out, daprd takes from an earlier")
     if not all(isinstance(each, str) and each for each in metadata.values()):
@@ -104,7 +106,21 @@ async def _error(act: Act, stage: str) -> str:
     return f"{act.reply[:3]} {json.dumps(text)}"
 
 
-def _failure(name: str, why: str) -> Response:
+def too_large() -> Response:
+    """Refuse a request that is longer than daprd reads."""
+    message = "failed deserializing HTTP body: stream too large"
+    wrong = {"errorCode": "ERR_MALFORMED_REQUEST", "message": message}
+    return JSONResponse(wrong, 400)
+
+
+def unsupported(name: str, operation: str, supported: str) -> Response:
+    """Refuse what a binding of this kind cannot do."""
+    why = f"binding {name} does not support operation {operation}."
+    return failure(name, f"{why} supported operations:{supported}")
+
+
+def failure(name: str, why: str) -> Response:
+    """Answer with what went wrong."""
     message = f"error invoking output binding {name}: {why}"
     code = "ERR_INVOKE_OUTPUT_BINDING"
     return JSONResponse({"errorCode": code, "message": message}, 500)

@@ -22,7 +22,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.sidecar import Sidecar
-from tests.support import simulated_bindings, simulated_delivery, simulated_invocation
+from tests.support import (
+    simulated_bindings,
+    simulated_delivery,
+    simulated_invocation,
+    simulated_posting,
+)
+from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_delivery import CLOUD_EVENT, Message
 
@@ -35,8 +41,8 @@ LARGEST = simulated_bindings.LARGEST
 class SimulatedDapr:
     """One broker, and for every app a sidecar in front of it; knobs for how they are today.
 
-    `apps` are those that may be asked, by app-id; `bindings` are the mailboxes behind the bindings, by name;
-    `away` names those of both that do not run.
+    `apps` are those that may be asked, by app-id; `bindings` are the mailboxes behind the bindings, by name,
+    and `apis` the mail APIs that are there in their place; `away` names those of all that do not run.
     """
 
     available: bool = True
@@ -49,6 +55,7 @@ class SimulatedDapr:
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     apps: dict[str, ASGIApp] = field(default_factory=dict)
     bindings: dict[str, Mailbox] = field(default_factory=lambda: {"email": Mailbox()})
+    apis: dict[str, MailApi] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -126,16 +133,21 @@ class SimulatedDapr:
         return "the broker refused it" if event.get("id") in self.refused else None
 
     async def _metadata(self, _request: Request) -> Response:
-        component = {"name": "pubsub", "type": "pubsub.simulated", "version": "v1"}
+        kinds = {"pubsub": "pubsub.simulated"}
+        kinds |= dict.fromkeys(self.bindings, "bindings.smtp")
+        kinds |= dict.fromkeys(self.apis, "bindings.http")
+        loaded = [{"name": n, "type": t, "version": "v1"} for n, t in kinds.items()]
         listed = [_listed(each) for each in self.subscriptions.values()]
         # What is empty, daprd leaves out.
         subscriptions = {"subscriptions": listed} if listed else {}
-        return JSONResponse({"components": [component], **subscriptions})
+        return JSONResponse({"components": loaded, **subscriptions})
 
     async def _send(self, request: Request) -> Response:
         name = request.path_params["name"]
         mailbox = self.bindings.get(name)
         is_away = name in self.away
+        if api := self.apis.get(name):
+            return await simulated_posting.post(request, api, is_away=is_away)
         return await simulated_bindings.create(request, mailbox, is_away=is_away)
 
     async def _ask(self, request: Request) -> Response:

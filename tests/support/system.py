@@ -65,6 +65,16 @@ class RealSystem:
         for part in self.apps.values():
             part.start()
 
+    async def swap_mail(self, mail: str) -> None:
+        """Start the notification service's sidecar again with another folder of components for its mails."""
+        kept = {"broker": self.system.broker, "database": self.system.database}
+        other = runfile.load(self.system.offset, self.system.state, mail=mail, **kept)
+        part = self.sidecars["notification"]
+        await asyncio.to_thread(part.stop)
+        part.command = sidecar_command(other, other.app("notification"))
+        part.start()
+        await self.is_ready()
+
     async def is_ready(self, deadline: float = 60.0) -> None:
         """Wait until both services say so, and reach each other through Dapr."""
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -119,6 +129,7 @@ def build(
     *,
     broker: str = runfile.BROKER,
     database: str = runfile.DATABASE,
+    mail: str = runfile.MAIL,
     pulls: bool = True,
 ) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet.
@@ -126,7 +137,8 @@ def build(
     Without the pull, the feeds refuse whoever asks: the services do not share a secret.
     """
     offset = runfile.free_offset()
-    system = runfile.load(offset, folder, broker=broker, database=database)
+    chosen = {"broker": broker, "database": database, "mail": mail}
+    system = runfile.load(offset, folder, **chosen)
     real = RealSystem(system, own_broker(system, folder))
     for app in system.document["apps"]:
         name = app["appID"]

@@ -14,7 +14,7 @@ import pytest
 from tests.support.sockets import listening_at
 from tests.toolchain.small_broker import listening
 from tests.toolchain.stand_ins import until
-from toolchain import mail, mail_server, mailbox, runfile, server
+from toolchain import mail, mail_intake, mailbox, runfile, server
 from toolchain.failure import Failure
 from toolchain.machine import Machine
 from toolchain.server import RunningServer
@@ -82,8 +82,8 @@ def test_a_mail_that_is_too_large_is_refused_and_the_next_one_is_taken(
         client.rcpt("jane@example.org")
         assert client.data(b"Subject: large\r\n\r\n" + b"x\r\n" * 2**19)[0] == 552
     with pytest.raises(smtplib.SMTPSenderRefused, match="552"):
-        running.send("large", mail_server.LARGEST)
-    running.send("a long line", mail_server.LARGEST - 100)
+        running.send("large", mail_intake.LARGEST)
+    running.send("a long line", mail_intake.LARGEST - 100)
 
     assert running.subjects() == ["a long line"]
 

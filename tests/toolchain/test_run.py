@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -197,6 +198,25 @@ def test_another_broker_is_one_word_and_changes_no_file(
     assert f"{broker.title()} " in demo.stdout
     assert len(re.findall(r"^Notification for Order", demo.stdout, re.MULTILINE)) == 3
     assert tree() == before
+    assert nothing_is_left(system)
+
+
+def test_mails_by_an_api_are_one_word(system: System) -> None:
+    with Terminal([*make("run", system), "MAIL=api"], ROOT) as terminal:
+        shown = terminal.shows("Ctrl-C stops all of it", deadline=120)
+        page = re.findall(r"read it at (http://127\.0\.0\.1:\d+)", shown)[0]
+        curl = readme("curl ").replace(":3500", f":{port(system)}")
+        address = '"customerEmail":"jane@example.org"'
+
+        typed(curl.replace('"Jane Doe"', f'"Jane Doe",{address}'))
+
+        terminal.shows(f"== APP - notification == {LINE}", deadline=60)
+        (mail,) = httpx.get(f"{page}/api/mail", trust_env=False).json()
+        assert mail["to"] == ["jane@example.org"]
+        source = f"{page}/mail/{mail['id']}/source"
+        assert "X-Known-By: " in httpx.get(source, trust_env=False).text
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
     assert nothing_is_left(system)
 
 

@@ -9,11 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.database import ReadSession
-from chassis.errors import Rejected
 from chassis.refusals import refusals
 from chassis.wire import Limit, Page, View
 from contracts.event import Timestamp
-from services.notification.model import Channel, Notification, State
+from services.notification.model import (
+    Channel,
+    Notification,
+    NotificationNotFound,
+    State,
+)
 
 router = APIRouter(tags=["Notifications"])
 
@@ -38,12 +42,11 @@ class NotificationOverview(View):
     reason: Annotated[
         str | None, Field(description="Why it was not sent when it was tried last")
     ]
-
-
-class NotificationNotFound(Rejected):
-    """There is no notification for an order with this id, at least not yet."""
-
-    status = 404
+    released_at: Annotated[
+        Timestamp | None, Field(description="When somebody released it last")
+    ]
+    released_by: str | None
+    release_reason: str | None
 
 
 async def find_notification_overview(

@@ -1,0 +1,99 @@
+"""Releasing many: all that are held, or those that are named; what cannot be released holds up no other."""
+
+import asyncio
+import os
+import sys
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.notification.commands.release_notification import ReleaseNotification
+from services.notification.model import State
+from services.notification.release import each_of, held, release_all
+from tests.notification.mail_room import MailRoom
+
+COMMAND = ReleaseNotification(by="Ada Lovelace", reason="After the rebuild.")
+
+
+async def is_held(room: MailRoom) -> UUID:
+    """Have a notification that is held."""
+    order = await room.is_asked()
+    await room.set(state=State.HELD)
+    return order
+
+
+async def test_all_that_are_held_are_released_page_by_page(room: MailRoom) -> None:
+    orders = [await room.is_asked() for _ in range(101)]
+    failed, sent = orders.pop(), orders.pop()
+    await room.set(state=State.HELD)
+    await _become(room, {failed: State.FAILED, sent: State.SENT})
+
+    done = await release_all(room.database, held(room.database), COMMAND, rate=1e6)
+
+    assert done == (len(orders), 0)
+    states = {each.order_id: each.state for each in await room.all()}
+    assert {states[each] for each in orders} == {State.READY}
+    assert (states[failed], states[sent]) == (State.FAILED, State.SENT)
+
+
+async def test_what_cannot_be_released_holds_up_no_other(
+    room: MailRoom, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order, unknown = await is_held(room), uuid4()
+
+    done = await release_all(
+        room.database, each_of([unknown, order]), COMMAND, rate=1e6
+    )
+
+    assert done == (1, 1)
+    assert f"no notification for order {unknown}" in capsys.readouterr().err
+
+
+async def test_as_a_command_it_says_how_many(room: MailRoom) -> None:
+    order = await is_held(room)
+
+    said, status = await _command(room, str(order), "--by=Ada", "--reason=why")
+    again, _ = await _command(room, "--all-held", "--by=Ada", "--reason=why")
+
+    assert (said, status) == ("1 released, 0 refused.\n", 0)
+    assert again == "0 released, 0 refused.\n"
+    assert (await room.of(order)).released_by == "Ada"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--by=Ada", "--reason=why"],
+        [str(uuid4()), "--all-held", "--by=Ada", "--reason=why"],
+        ["--all-held", "--reason=why"],
+        ["--all-held", "--by=Ada", "--reason= "],
+        ["--all-held", "--by=Ada", "--reason=why", "--rate=0"],
+    ],
+)
+async def test_a_command_that_is_none_releases_nothing(
+    room: MailRoom, arguments: list[str]
+) -> None:
+    order = await is_held(room)
+
+    assert (await _command(room, *arguments))[1] == 2
+
+    assert (await room.of(order)).state == State.HELD
+
+
+async def _become(room: MailRoom, states: dict[UUID, State]) -> None:
+    async with room.database.write() as session:
+        for each in await room.all():
+            if each.order_id in states:
+                each.state = states[each.order_id]
+                await session.merge(each)
+
+
+async def _command(room: MailRoom, *arguments: str) -> tuple[str, int | None]:
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.notification.release", *arguments),
+        env={**os.environ, "DATABASE_URL": room.database.url},  # noqa: TID251 - handed on
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await command.communicate()
+    return said.decode(), command.returncode

@@ -1,0 +1,143 @@
+"""Mails that come over HTTP: each key is taken once, whatever happens between, and is a mail like others."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.sockets import closed_port
+from toolchain import mail, mailbox, run, runfile, server
+from toolchain.failure import Failure
+from toolchain.machine import Machine
+from toolchain.server import RunningServer
+
+MAIL = {
+    "from": "Orders <orders@localhost>",
+    "to": "jane@example.org",
+    "subject": "Your order, Nguy\u1ec5n",
+    "html": "<p>Dear Minh</p>",
+}
+Running = tuple[Path, str, RunningServer]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """Run a mail server; give its folder, its page, and itself."""
+    folder, smtp, page = tmp_path / "mail", runfile.free_port(), runfile.free_port()
+    with server.running(mail.server_in(folder, smtp, page)) as started:
+        yield folder, f"http://127.0.0.1:{page}", started
+
+
+def post(running: Running, key: str | None, mail: object = MAIL) -> httpx.Response:
+    """Post a mail."""
+    headers = {"idempotency-key": key} if key is not None else {}
+    with httpx.Client(base_url=running[1], trust_env=False) as client:
+        return client.post("/emails", json=mail, headers=headers)
+
+
+def test_a_mail_is_read_as_it_was_posted(running: Running) -> None:
+    assert post(running, "a").status_code == 200
+
+    (taken,) = mailbox.newest(running[0], 10)
+    assert (taken.sender, taken.to) == (MAIL["from"], (MAIL["to"],))
+    assert (taken.subject, taken.html.strip()) == (MAIL["subject"], MAIL["html"])
+
+
+def test_a_key_is_taken_once_also_after_a_kill(running: Running) -> None:
+    first = post(running, "a")
+    again = post(running, "a")
+    server.kill(running[2])
+    server.keep(running[2])
+
+    later = post(running, "a")
+
+    assert first.json() == again.json() == later.json()
+    assert len(mailbox.newest(running[0], 10)) == 1
+    assert post(running, "b").json() != first.json()
+
+
+def test_a_key_with_another_mail_is_refused(running: Running) -> None:
+    post(running, "a")
+
+    assert post(running, "a", {**MAIL, "html": "else"}).status_code == 409
+    assert len(mailbox.newest(running[0], 10)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        "<p>Hello</p>",
+        {"to": "jane@example.org"},
+        {**MAIL, "to": 7},
+        {**MAIL, "to": "jane@example.org\nBcc: joe@example.org"},
+        {**MAIL, "html": None},
+    ],
+)
+def test_what_is_no_mail_is_refused(running: Running, wrong: object) -> None:
+    assert post(running, "a", wrong).status_code == 422
+    assert mailbox.newest(running[0], 10) == []
+
+
+def test_without_a_key_nothing_is_taken(running: Running) -> None:
+    assert post(running, None).status_code == 400
+    assert post(running, "").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("named", "chosen"),
+    [("api", "api"), ("", "smtp"), ("/var/mail/jane", "smtp")],
+)
+def test_a_way_of_mails_is_chosen_and_a_logins_own_mail_is_not_one(
+    monkeypatch: pytest.MonkeyPatch, named: str, chosen: str
+) -> None:
+    monkeypatch.setenv("MAIL", named)
+
+    assert run.chosen().mail == chosen
+
+
+def test_a_way_of_mails_that_there_is_not_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAIL", "pigeon")
+
+    with pytest.raises(
+        Failure, match=r"(?s)no way of mails 'pigeon'.*MAIL=smtp, MAIL=api"
+    ):
+        run.chosen()
+
+
+def machine_with(url: str) -> Machine:
+    """A machine on which mails go there."""
+    return Machine(runfile.ROOT, {**os.environ, "MAIL_API_URL": url})
+
+
+def test_an_api_is_started_where_none_listens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, smtp = f"http://127.0.0.1:{closed_port()}/emails", runfile.free_port()
+
+    with mail.provide_api(machine_with(url), tmp_path, smtp) as started:
+        assert started
+        with mail.provide_api(machine_with(url), tmp_path, smtp) as second:
+            assert second is None
+
+    assert "goes to the mail API at" in capsys.readouterr().out
+
+
+def test_an_api_elsewhere_is_left_to_itself(tmp_path: Path) -> None:
+    machine = machine_with("https://mail.invalid/emails")
+
+    with mail.provide_api(machine, tmp_path, 1) as started:
+        assert started is None
+
+
+@pytest.mark.parametrize("url", ["", "mail.invalid", "http://x:y/", "ftp://x/"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    with (
+        pytest.raises(Failure, match="MAIL_API_URL cannot be used"),
+        mail.provide_api(machine_with(url), tmp_path, 1),
+    ):
+        pass
