@@ -8,6 +8,7 @@ from functools import partial
 from sqlalchemy import (
     BigInteger,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -57,6 +58,15 @@ dead_letter = Table(
     Column("discarded_by", String(200)),
     Column("discarded_because", String(1000)),
     sqlite_autoincrement=True,
+)
+_holds = dead_letter.c.event_id.is_not(None)
+# Which letter holds a key is asked of each key that is old (chassis/housekeeping.py).
+Index(
+    "dead_letter_holds",
+    dead_letter.c.event_id,
+    dead_letter.c.reaction,
+    sqlite_where=_holds,
+    postgresql_where=_holds,
 )
 
 

@@ -120,10 +120,13 @@ async def _move_the_mark(session: AsyncSession, place: tuple[int, int]) -> None:
 
 
 async def forget_taken_in(session: AsyncSession) -> int:
-    """Delete the keys of events that were taken in long ago."""
+    """Delete the keys of events that were taken in long ago, and not those that a dead letter holds."""
     old = inbox.c.taken_at < ambient.now() - INBOX_KEPT
     keys = tuple_(inbox.c.reaction, inbox.c.event_id)
-    batch = select(inbox.c.reaction, inbox.c.event_id).where(old).limit(BATCH)
+    its_event = dead_letter.c.event_id == inbox.c.event_id
+    holds = and_(its_event, dead_letter.c.reaction == inbox.c.reaction)
+    free = and_(old, ~select(dead_letter.c.id).where(holds).exists())
+    batch = select(inbox.c.reaction, inbox.c.event_id).where(free).limit(BATCH)
     return await _count(session, delete(inbox).where(keys.in_(batch)))
 
 

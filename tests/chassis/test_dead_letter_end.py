@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import ambient
 from chassis.cloud_event import CloudEvent
 from chassis.database_away import DatabaseAway
 from chassis.dead_letter import dead_letter
+from chassis.housekeeping import INBOX_KEPT, forget_taken_in
 from chassis.inbox import Reaction, inbox
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
@@ -252,3 +256,27 @@ async def test_a_replay_while_the_database_is_away_is_no_attempt(
 
     is_refused(answer, 503, "database-unavailable")
     assert await rows(notification, dead_letter.c.attempts) == [(1,)]
+
+
+async def test_the_key_of_a_letter_is_kept_as_long_as_the_letter(
+    notification: Service,
+) -> None:
+    """However long ago that was: until then its event is not taken in otherwise."""
+    first = order_created()
+    for each in (first, {**first, "id": "open"}, {**first, "id": "discarded"}):
+        await deliver(notification, each)
+    await discard(notification, 2)
+    long_ago = ambient.now() - INBOX_KEPT - timedelta(hours=1)
+
+    async def swept() -> set[str]:
+        async with notification.database.write() as session:
+            await session.execute(update(inbox).values(taken_at=long_ago))
+        async with notification.database.write() as session:
+            await forget_taken_in(session)
+        return {row.event_id for row in await rows(notification, inbox.c.event_id)}
+
+    assert await swept() == {"open", "discarded"}
+    async with notification.database.write() as session:
+        mine = dead_letter.c.event_id == "discarded"
+        await session.execute(delete(dead_letter).where(mine))
+    assert await swept() == {"open"}

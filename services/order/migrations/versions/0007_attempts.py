@@ -25,10 +25,19 @@ def upgrade() -> None:
         sa.Column("discarded_because", sa.String(length=1000)),
     ):
         op.add_column("dead_letter", column)
+    holds = sa.text("event_id IS NOT NULL")
+    op.create_index(
+        "dead_letter_holds",
+        "dead_letter",
+        ["event_id", "reaction"],
+        sqlite_where=holds,
+        postgresql_where=holds,
+    )
 
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_index("dead_letter_holds", "dead_letter")
     for name in ("discarded_because", "discarded_by", "discarded_at"):
         op.drop_column("dead_letter", name)
     op.drop_table("attempt")
