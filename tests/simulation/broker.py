@@ -32,6 +32,12 @@ class Broker:
     under_way: int = 0
     _wiped: int = 0
 
+    def __post_init__(self) -> None:
+        """Make the sidecar's way to the service."""
+        self._client = httpx.AsyncClient(
+            transport=self.transport, base_url="http://app"
+        )
+
     def accept(self, message: Message) -> None:
         """Take a message, and carry it, once or twice or not at all."""
         act = self.fault("message")
@@ -81,6 +87,5 @@ class Broker:
         return "RETRY" if act == "again" else verdict
 
     def _deliver(self, message: Message) -> Awaitable[str]:
-        client = httpx.AsyncClient(transport=self.transport, base_url="http://app")
         subscription = self.subscriptions[message.topic]
-        return simulated_delivery.deliver(client, subscription, message)
+        return simulated_delivery.deliver(self._client, subscription, message)

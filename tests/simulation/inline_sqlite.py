@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
 )
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from tests.simulation.process import here
@@ -119,10 +120,25 @@ class InlineDialect(SQLiteDialect_aiosqlite):
     driver = "inline"
     supports_statement_cache = True
 
+    # One is as good as any other: what was compiled for one engine is used for all (see `share`).
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     @classmethod
     def import_dbapi(cls) -> _Inline:
         """Give aiosqlite's adapter with our connections in it."""
         return _Inline(aiosqlite, sqlite3)
+
+
+_compiled: dict[Any, Any] = {}
+
+
+def share(engine: AsyncEngine) -> None:
+    """Let this engine use what others have compiled: the same statements come again in each life."""
+    engine.update_execution_options(compiled_cache=_compiled)
 
 
 def register() -> None:

@@ -25,12 +25,15 @@ SHOW = {
 ENDS = {"SENT", "FAILED", "HELD"}
 
 
-def read(folder: Path, service: str, table: str) -> Rows:
-    """Read a whole table of a service."""
+def read(folder: Path, service: str, *tables: str) -> list[Rows]:
+    """Read whole tables of a service."""
     url = f"file:{folder}/{service}.db?mode=ro"
     with closing(sqlite3.connect(url, uri=True)) as connection:
         connection.row_factory = sqlite3.Row
-        return connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
+        return [
+            connection.execute(f"SELECT * FROM {each} ORDER BY rowid").fetchall()  # noqa: S608
+            for each in tables
+        ]
 
 
 @dataclass
@@ -42,21 +45,22 @@ class Ledger:
 
     def __post_init__(self) -> None:
         """Read it."""
-        folder = self.world.folder
-        self.orders = read(folder, "order", "orders")
-        self.said = {each: read(folder, each, "outbox") for each in self.world.skew}
-        self.heard = {each: read(folder, each, "inbox") for each in self.world.skew}
-        self.cursors = {
-            row["reaction"]: row["cursor"]
-            for each in self.world.skew
-            for row in read(folder, each, "feed_cursor")
-        }
-        self.notifications = read(folder, "notification", "notification")
-        self.dead = [
-            f"{each}: {row['reason']}"
-            for each in self.world.skew
-            for row in read(folder, each, "dead_letter")
-        ]
+        self.said: dict[str, Rows] = {}
+        self.heard: dict[str, Rows] = {}
+        self.cursors: dict[str, str] = {}
+        self.dead: list[str] = []
+        self.orders = self._read("order", "orders")
+        self.notifications = self._read("notification", "notification")
+
+    def _read(self, service: str, its_own: str) -> Rows:
+        tables = ("outbox", "inbox", "feed_cursor", "dead_letter")
+        said, heard, cursors, dead, own = read(
+            self.world.folder, service, *tables, its_own
+        )
+        self.said[service], self.heard[service] = said, heard
+        self.cursors |= {row["reaction"]: row["cursor"] for row in cursors}
+        self.dead += [f"{service}: {row['reason']}" for row in dead]
+        return own
 
     def is_settled(self) -> bool:
         """Tell whether nothing is under way any more."""
@@ -186,7 +190,7 @@ class Ledger:
 
 def sent_and_unprinted(world: World) -> set[str]:
     """Give the orders whose notification is SENT and has no line: their process died in between."""
-    rows = read(world.folder, "notification", "notification")
+    (rows,) = read(world.folder, "notification", "notification")
     sent = [_id(row["order_id"]) for row in rows if row["state"] == "SENT"]
     return {each for each in sent if not any(each in line for line in world.lines)}
 

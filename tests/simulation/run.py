@@ -85,8 +85,8 @@ async def _live(world: World, loop: VirtualLoop) -> None:
         serving = all(each.is_serving for each in world.alive.values())
         if serving and Ledger(world).is_settled():
             break
-        await asyncio.sleep(1.0)
-    await asyncio.sleep(2.0)
+        await asyncio.sleep(world.grow_calm())
+    await asyncio.sleep(world.calm)
     world.note("it is over")
 
 

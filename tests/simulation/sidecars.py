@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.process import Answer, Died, Process
+from tests.support.in_process import InProcess
 from tests.support.mail_server import DROP, Act, Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
 
@@ -51,7 +52,7 @@ class Door:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-class Strict(httpx.ASGITransport):
+class Strict(InProcess):
     """A way to an app on which its death is no good answer: for deliveries."""
 
     def __init__(self, door: Door) -> None:
@@ -100,11 +101,7 @@ class Sidecars:
         return answer
 
     async def _pass_on(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._wire.handle_async_request(request)
-        content = await answer.aread()
-        return httpx.Response(
-            answer.status_code, headers=answer.headers, content=content
-        )
+        return await self._wire.handle_async_request(request)
 
     async def _publish(self, request: httpx.Request) -> httpx.Response:
         act = self.fault("publish")

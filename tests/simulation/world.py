@@ -9,16 +9,22 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from chassis.sidecar import Sidecar
 from services.notification import app as notification
 from services.order import app as order
+from tests.simulation import inline_sqlite
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Faults
 from tests.simulation.process import Answer, Died, Process
 from tests.simulation.schedule import SECONDS, SERVICES, Fault, Schedule
 from tests.simulation.sidecars import Door, Sidecars, Strict, Way
+
+SWEEPS = [1.0, 4.0, 16.0]
+"""How often a loop may look for work that nobody has told it of, in seconds; a process draws one for each."""
+LONGEST_CALM = 16.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class World:
     alive: dict[str, Process] = field(default_factory=dict)
     skew: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
     on_crash: Callable[[str], None] = lambda _: None
+    calm: float = 1.0
 
     def __post_init__(self) -> None:
         """Put the parts together; nothing runs yet."""
@@ -96,6 +103,25 @@ class World:
         return True
 
     def _make(self, process: Process) -> FastAPI:
+        app = self._app_of(process)
+        inline_sqlite.share(app.state.database.engine)
+        _share_routes(process.name, app)
+        for loop in app.state.loops:
+            loop.sweep = max(loop.sweep, self.calm, process.chance.one_of(SWEEPS))
+        return app
+
+    def grow_calm(self) -> float:
+        """Let the loops look for work less often from now on, signals apart; give how often: in seconds.
+
+        Each look at nothing costs as much as one at something, and most of a run would be looks at nothing.
+        """
+        self.calm = min(2 * self.calm, LONGEST_CALM)
+        for process in self.alive.values():
+            for loop in process.app.state.loops if process.app else []:
+                loop.sweep = max(loop.sweep, self.calm)
+        return self.calm
+
+    def _app_of(self, process: Process) -> FastAPI:
         sidecar = Sidecar("http://sidecar", transport=Way(process, self.sidecars))
         url = f"sqlite+inline:///{self.folder}/{process.name}.db"
         secret = self.folder / "secret"
@@ -169,6 +195,19 @@ class World:
         except (Died, httpx.ConnectError):
             return None
         return None if act else _order_id(answer)
+
+
+_routes: dict[str, list[BaseRoute]] = {}
+
+
+def _share_routes(service: str, app: FastAPI) -> None:
+    # What an included router's routes are, FastAPI works out when it is first asked, for each app anew.
+    # They know nothing of the app: what differs between two lives is in its state.
+    routes = app.router.routes
+    known = _routes.setdefault(service, [*routes])
+    for place, route in enumerate(known):
+        if hasattr(route, "original_router"):
+            routes[place] = route
 
 
 def scope(method: str, path: str) -> dict[str, object]:

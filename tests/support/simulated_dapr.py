@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from chassis.sidecar import Sidecar
 from tests.support import simulated_bindings, simulated_delivery, simulated_invocation
+from tests.support.in_process import InProcess
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_delivery import CLOUD_EVENT, Message
 
@@ -70,7 +71,7 @@ class SimulatedDapr:
 
     async def deliver_to(self, app: FastAPI) -> list[str]:
         """Deliver what is in the queue to an app, once each; give what it answered."""
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = InProcess(app, quiet=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
         ) as client:
@@ -145,7 +146,7 @@ class SimulatedDapr:
         return await simulated_invocation.invoke(request, app, is_away=is_away)
 
 
-class Wire(httpx.ASGITransport):
+class Wire(InProcess):
     """The way to a simulated sidecar, on which calls fail and wait as on a real one."""
 
     def __init__(self, dapr: SimulatedDapr) -> None:
