@@ -37,6 +37,8 @@ class _Cursor:
         if operation.startswith("BEGIN"):
             await here().pause()
             self._connection.is_writing = operation != "BEGIN"
+            if self._connection.is_writing:
+                _fail_for(here().trouble(here(), "begin"))
         self._cursor.execute(operation, parameters)
 
     async def executemany(self, operation: str, rows: Sequence[Any]) -> None:
@@ -47,6 +49,11 @@ class _Cursor:
 
     async def close(self) -> None:
         self._cursor.close()
+
+
+def _fail_for(trouble: str) -> None:
+    if trouble:
+        raise sqlite3.OperationalError(trouble)
 
 
 class _Connection:
@@ -71,6 +78,7 @@ class _Connection:
             return
         if self.is_writing:
             await here().point("before a commit")
+            _fail_for(here().trouble(here(), "commit"))
         self._connection.execute("COMMIT")
         if self.is_writing:
             await here().point("after a commit")

@@ -1,6 +1,8 @@
 """The whole system in virtual time: whatever goes wrong, nothing is lost, twice or stuck."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,22 +13,28 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notification import outcomes
+from tests.simulation.forgeries import CONTENT
+from tests.simulation.profiles import NOT_YET, PROFILES
 from tests.simulation.run import run
-from tests.simulation.schedule import PROFILES, Fault, Schedule, schedule
+from tests.simulation.schedule import Fault, Schedule, schedule
 from tests.simulation.shrink import shrink
 from tests.simulation.virtual_loop import Deadlock, VirtualLoop
 
-SEEDS = 6
-"""Of each profile in an ordinary test run; `make simulate SEEDS=1000` runs more."""
+TWICE, TEN = 50, 10
+"""Seeds that are run in this process and in another, so many at once."""
+SEEDS = 30
+"""Of each profile in an ordinary test run, after those; `make simulate SEEDS=1000` runs more."""
+BY_TURNS = [each for each in PROFILES if each not in NOT_YET]
 
+LIMIT = 150.0
+"""Seconds that the other process has."""
 DROP = Fault("message", "drop", 1)
 DUPLICATE = Fault("message", "duplicate", 1)
 HARMLESS = (Fault("ask", "empty", 3), Fault("clock", "notification", 2.0, 3600.0))
 
 
 def planned(profile: str, seeds: int) -> list[Schedule]:
-    place = [*PROFILES].index(profile)
-    return [schedule(place + len(PROFILES) * each) for each in range(seeds)]
+    return [schedule(TWICE + each, profile) for each in range(seeds)]
 
 
 def with_faults(*faults: Fault) -> Schedule:
@@ -56,16 +64,41 @@ async def ready_again(
     await outcomes.give_back(session, which, "as if it had not been sent", due)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", BY_TURNS)
 def test_nothing_is_lost_twice_or_stuck_whatever_goes_wrong(profile: str) -> None:
     for each in planned(profile, SEEDS):
-        assert run(each).violations == [], f"seed {each.seed}"
+        assert run(each).violations == [], f"--profile {profile} --seed {each.seed}"
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_a_seed_does_the_same_in_every_run(profile: str) -> None:
-    for each in planned(profile, 2):
-        assert run(each).digest == run(each).digest
+@pytest.mark.xfail(reason="the feed does not win over a forgery that came first, yet")
+def test_who_forges_the_content_of_an_event_deceives_nobody() -> None:
+    forgery = Fault("message", CONTENT, 1)
+
+    assert run(Schedule(0, "forged", 2, (forgery,))).violations == []
+
+
+@pytest.mark.parametrize("first", range(0, TWICE, TEN))
+def test_seeds_do_the_same_in_another_process_whose_hashes_are_others(
+    first: int,
+) -> None:
+    program = [sys.executable, "-m", "tests.simulation", str(TEN), "--digests"]
+    command = ["env", "PYTHONHASHSEED=7", *program, "--from", str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        here = [run(schedule(each)) for each in range(first, first + TEN)]
+        there, _ = process.communicate(timeout=LIMIT)
+
+    assert [each.digest for each in here] == there.decode().split()
+    assert [each.violations for each in here] == [[]] * TEN
+
+
+@pytest.mark.parametrize("profile", BY_TURNS)
+def test_a_seed_does_the_same_after_others_and_in_the_same_process(
+    profile: str,
+) -> None:
+    first, other = planned(profile, 2)
+    before, _, after = run(first), run(other), run(first)
+
+    assert before.digest == after.digest
 
 
 def test_another_seed_does_something_else() -> None:

@@ -19,12 +19,24 @@ from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Faults
 from tests.simulation.process import Answer, Died, Process
-from tests.simulation.schedule import SECONDS, SERVICES, Fault, Schedule
-from tests.simulation.sidecars import Door, Sidecars, Strict, Way
+from tests.simulation.profiles import PROFILES
+from tests.simulation.schedule import SECONDS, SERVICES, Schedule
+from tests.simulation.sidecars import Door, Sidecars, Way
+from tests.support.in_process import InProcess
 
 SWEEPS = [1.0, 4.0, 16.0]
 """How often a loop may look for work that nobody has told it of, in seconds; a process draws one for each."""
 LONGEST_CALM = 16.0
+
+
+SAID = {
+    "full": "database or disk is full",
+    "locked": "database is locked",
+    "": "",
+}
+"""What SQLite says, by the fault's name."""
+PATIENCE = 10.0
+"""Seconds that a customer waits for an answer."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,9 @@ class World:
     lines: list[str] = field(default_factory=list)
     alive: dict[str, Process] = field(default_factory=dict)
     skew: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
+    disk_full_until: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(SERVICES, 0.0)
+    )
     on_crash: Callable[[str], None] = lambda _: None
     calm: float = 1.0
 
@@ -55,8 +70,9 @@ class World:
         self.faults = Faults(self.schedule.faults)
         doors = {each: Door(self._alive(each)) for each in SERVICES}
         parts = (self.faults.take, self.note)
-        way = Strict(doors["notification"])
-        self.broker = Broker(way, self.chance("broker"), *parts)
+        way = InProcess(doors["notification"].strict)
+        habits = PROFILES[self.schedule.profile].habits
+        self.broker = Broker(way, habits, self.chance("broker"), *parts)
         self.sidecars = Sidecars(self.broker, self.chance("sidecars"), *parts, doors)
 
     def chance(self, actor: str) -> Chance:
@@ -85,7 +101,11 @@ class World:
             life += 1
             of_life = self.chance(f"{service} {life}")
             process = Process(
-                service, of_life, lambda: self.skew[service], self._on_point
+                service,
+                of_life,
+                lambda: self.skew[service],
+                self._on_point,
+                self._trouble,
             )
             self.alive[service] = process
             self.note(f"{service} starts")
@@ -101,6 +121,15 @@ class World:
         self.note(f"{process.name} dies {where}")
         self.on_crash(process.name)
         return True
+
+    def _trouble(self, process: Process, what: str) -> str:
+        act = self.faults.take(what)
+        is_full = self.disk_full_until[process.name] > self._now()
+        return SAID["full" if is_full and what == "commit" else act]
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     def _make(self, process: Process) -> FastAPI:
         app = self._app_of(process)
@@ -133,7 +162,9 @@ class World:
                 sidecar,
             )
         settings = notification.Settings.model_construct(
-            database_url=url, feed_secret_file=secret
+            database_url=url,
+            feed_secret_file=secret,
+            unknown_mail=self.schedule.unknown_mail,
         )
         return notification.create_app(settings, sidecar)
 
@@ -145,29 +176,6 @@ class World:
             return
         listed = json.loads(answer.body)
         self.broker.subscriptions = {each["topic"]: each for each in listed}
-
-    async def trouble(self) -> None:
-        """Bring what comes at a time of its own."""
-        loop = asyncio.get_running_loop()
-        for fault in self.faults.timed():
-            await asyncio.sleep(max(0.0, fault.at - loop.time()))
-            self.note(str(fault))
-            self.faults.comes(fault)
-            self._comes(fault, loop.time() + fault.size)
-
-    def _comes(self, fault: Fault, until: float) -> None:
-        if fault.what == "clock":
-            self.skew[fault.act.split()[0]] += fault.size
-        elif fault.what == "sidecar":
-            self.sidecars.away_until[fault.act] = until
-        elif fault.what == "stop":
-            self.alive[fault.act].stopping.set()
-        elif fault.act == "wiped":
-            self.broker.wipe()
-        else:
-            self.broker.stands_still_until = until
-            if fault.act == "away":
-                self.sidecars.broker_away_until = until
 
     async def customer(self, number: int) -> None:
         """Order once, and again while that is not answered with 201 and an id."""
@@ -189,10 +197,11 @@ class World:
         if act == "empty" or self.sidecars.is_away("order"):
             return None
         try:
-            answer = await self.sidecars.doors["order"].asked(
-                scope("POST", "/api/order"), body
-            )
-        except (Died, httpx.ConnectError):
+            async with asyncio.timeout(PATIENCE):
+                answer = await self.sidecars.doors["order"].asked(
+                    scope("POST", "/api/order"), body
+                )
+        except (Died, TimeoutError, httpx.ConnectError):
             return None
         return None if act else _order_id(answer)
 
