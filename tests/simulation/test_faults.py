@@ -3,13 +3,19 @@
 import asyncio
 from unittest.mock import patch
 
+import httpx
 import pytest
+from starlette.types import Scope
 
+from tests.simulation.chance import Chance
 from tests.simulation.forgeries import CONTENT
+from tests.simulation.process import Answer, Died, Process
 from tests.simulation.profiles import PROFILES
 from tests.simulation.run import Result, run
 from tests.simulation.schedule import TIMED, Fault, Schedule
+from tests.simulation.sidecars import Door
 from tests.simulation.virtual_loop import VirtualLoop, owner
+from tests.support.in_process import InProcess
 
 KINDS = {
     (what, act)
@@ -18,6 +24,7 @@ KINDS = {
     for act in acts
     if act != CONTENT
 }
+REQUEST = httpx.Request("POST", "http://app/events/OrderCreated")
 FORGED = Fault("message", "forge the source", 1)
 
 
@@ -59,6 +66,31 @@ def test_a_forgery_that_takes_the_place_of_what_is_genuine_is_found() -> None:
         found = alone(FORGED).violations
 
     assert [each.endswith("is no dead letter") for each in found] == [True]
+
+
+class Dying(Process):
+    async def asked(self, scope: Scope, body: bytes = b"") -> Answer:
+        raise Died
+
+
+async def test_what_a_service_dies_of_is_not_delivered_and_is_a_good_answer_to_others() -> (
+    None
+):
+    door = Door(lambda: Dying("it", Chance(0, "it"), float, never, quiet))
+
+    with pytest.raises(httpx.ReadError):
+        await InProcess(door.strict).handle_async_request(REQUEST)
+    answer = await InProcess(door).handle_async_request(REQUEST)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def never(_process: Process, _where: str) -> bool:
+    return False
+
+
+def quiet(_process: Process, _what: str) -> str:
+    return ""
 
 
 def test_what_is_held_does_nothing_until_it_goes_on_and_then_all_that_is_due() -> None:

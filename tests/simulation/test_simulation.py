@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, false
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notification import outcomes
@@ -124,6 +125,16 @@ def test_a_duplicate_is_found_where_the_inbox_takes_everything_for_new() -> None
 def test_a_second_mail_is_found_where_an_unknown_one_counts_as_not_sent() -> None:
     with without("services.notification.outcomes.mark_unknown", ready_again):
         found = run(with_faults(Fault("send", "drop after", 1))).violations
+
+    assert any(each.startswith("twice: 2 mails") for each in found)
+
+
+def test_a_second_mail_is_found_where_it_was_to_be_held_back() -> None:
+    faults = (Fault("send", "drop after", 1),)
+    schedule = replace(with_faults(*faults), unknown_mail="hold")
+
+    with without("services.notification.outcomes.true", false):
+        found = run(schedule).violations
 
     assert any(each.startswith("twice: 2 mails") for each in found)
 
