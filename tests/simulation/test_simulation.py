@@ -23,7 +23,7 @@ from tests.simulation.virtual_loop import Deadlock, VirtualLoop
 
 TWICE, TEN = 50, 10
 """Seeds that are run in this process and in another, so many at once."""
-SEEDS = 30
+SEEDS = 25
 """Of each profile in an ordinary test run, after those; `make simulate SEEDS=1000` runs more."""
 BY_TURNS = [each for each in PROFILES if each not in NOT_YET]
 
