@@ -4,11 +4,10 @@ import asyncio
 import gc
 import logging
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -60,7 +59,7 @@ def _run(world: World) -> Result:
     unprinted: set[str] = set()
     world.on_crash = lambda _: unprinted.update(sent_and_unprinted(world))
     world.lines = []
-    with patch.object(sys, "stdout", _Console(world)):
+    with redirect_stdout(_Console(world)):
         try:
             loop.run_until_complete(_live(world, loop))
             found = Ledger(world, unprinted).violations()
