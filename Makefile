@@ -13,7 +13,7 @@ ifneq ($(findstring /,$(MAIL)),)
 MAIL := smtp
 endif
 export OFFSET BROKER DATABASE MAIL
-# How many schedules a simulation runs: make simulate SEEDS=1000
+# How many schedules a simulation runs, and how its broker is: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30
 FAULTS ?= 6
@@ -74,6 +74,6 @@ lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements-dev.txt --group dev pyproject.toml
 
 simulate: ready #proof Run SEEDS=100 schedules of faults in virtual time, and say what they found
-	@.venv/bin/python -m tests.simulation $(SEEDS)
+	@.venv/bin/python -m tests.simulation $(SEEDS) $(if $(PROFILE),--profile $(PROFILE))
 
 LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

@@ -138,6 +138,7 @@ def without_doors(parts: Parts, loops: Sequence[Loop]) -> FastAPI:
         redoc_url=None,
     )
     app.state.database, app.state.sidecar = parts.database, parts.sidecar
+    app.state.loops = loops
     app.state.needs = frozenset()
     app.add_middleware(RequestGuard)
     app.add_middleware(SidecarGuard, token=parts.settings.token)

@@ -1,6 +1,7 @@
 """Run as many schedules as are asked for, on all cores, and say what they found.
 
-python -m tests.simulation SEEDS [--from N]; python -m tests.simulation --seed N [--only 0,3] replays one.
+python -m tests.simulation SEEDS [--from N] [--profile redis] [--processes N];
+python -m tests.simulation --seed N [--only 0,3] replays one.
 """
 
 import argparse
@@ -9,8 +10,9 @@ import time
 from collections import Counter
 
 from tests.simulation.cores import on_all_cores
+from tests.simulation.profiles import PROFILES
 from tests.simulation.run import Result, run
-from tests.simulation.schedule import PROFILES, schedule
+from tests.simulation.schedule import Schedule, schedule
 from tests.simulation.shrink import shrink
 
 
@@ -20,16 +22,23 @@ def main() -> int:
     parser.add_argument("seeds", nargs="?", type=int, default=100)
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--digests", action="store_true", help="tell runs apart")
+    parser.add_argument("--processes", type=int, help="as many as there are cores")
+    parser.add_argument("--profile", choices=PROFILES)
     parser.add_argument("--only", help="the places of the faults that are to happen")
     said = parser.parse_args()
     if said.seed is not None:
-        return replay(said.seed, said.only)
-    return explore(range(said.first, said.first + said.seeds))
+        return replay(schedule(said.seed, said.profile), said.only)
+    seeds = range(said.first, said.first + said.seeds)
+    planned = [schedule(each, said.profile) for each in seeds]
+    if said.digests:
+        _say(*(run(each).digest for each in planned))
+        return 0
+    return explore(planned, said.processes)
 
 
-def replay(seed: int, only: str | None) -> int:
+def replay(planned: Schedule, only: str | None) -> int:
     """Run one schedule again, and show all that happened."""
-    planned = schedule(seed)
     if only is not None:
         planned = planned.only(int(each) for each in only.split(",") if each)
     result = run(planned)
@@ -37,11 +46,12 @@ def replay(seed: int, only: str | None) -> int:
     return 1 if result.violations else 0
 
 
-def explore(seeds: range) -> int:
-    """Run the schedules of these seeds; each that fails is made smaller, and shown."""
-    begun, per_profile = time.monotonic(), {each: Counter[str]() for each in PROFILES}
+def explore(schedules: list[Schedule], processes: int | None) -> int:
+    """Run these schedules, on so many cores; each that fails is made smaller, and shown."""
+    begun, seeds = time.monotonic(), len(schedules)
+    per_profile = {each.profile: Counter[str]() for each in schedules}
     failed = 0
-    for done, result in enumerate(on_all_cores(seeds), 1):
+    for done, result in enumerate(on_all_cores(schedules, processes), 1):
         found = Counter(each.partition(":")[0] for each in result.violations)
         per_profile[result.schedule.profile] += (
             result.counted + found + Counter(seeds=1)
@@ -50,12 +60,12 @@ def explore(seeds: range) -> int:
             failed += 1
             _say(*_shown(result), *_smaller(result))
         if done % 100 == 0:
-            _say(f"{done} of {len(seeds)} seeds, {failed} failed")
+            _say(f"{done} of {seeds} seeds, {failed} failed")
     seconds = time.monotonic() - begun
     for profile, counted in per_profile.items():
         _say(f"{profile:<9}{_row(counted)}")
-    rate = len(seeds) / seconds
-    _say(f"{len(seeds)} seeds, {failed} failed, {seconds:.0f} s, {rate:.1f} a second")
+    rate = seeds / seconds
+    _say(f"{seeds} seeds, {failed} failed, {seconds:.0f} s, {rate:.1f} a second")
     return 1 if failed else 0
 
 
@@ -66,7 +76,8 @@ def _smaller(failed: Result) -> list[str]:
     only, seed = ",".join(map(str, places)), planned.seed
     return [
         *_shown(run(planned.only(places))),
-        f'python -m tests.simulation --seed {seed} --only "{only}"',
+        f"python -m tests.simulation --profile {planned.profile} --seed {seed} "
+        f'--only "{only}"',
     ]
 
 
@@ -76,7 +87,8 @@ def _kinds(result: Result) -> set[str]:
 
 def _shown(result: Result) -> list[str]:
     planned = result.schedule
-    title = f"seed {planned.seed} ({planned.profile}, {planned.orders} orders)"
+    many = f"{planned.orders} orders, {planned.unknown_mail} unknown mail"
+    title = f"seed {planned.seed} ({planned.profile}, {many})"
     faults = (f"  {n}. {each}" for n, each in enumerate(planned.faults))
     found = result.violations or ["nothing is violated"]
     return [title, *faults, *(f"  -> {each}" for each in found)]

@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.simulation.schedule import Fault
-
-TIMED = {"clock", "sidecar", "stop", "broker"}
+from tests.simulation.schedule import TIMED, Fault
 
 
 @dataclass
@@ -28,8 +26,9 @@ class Faults:
 
     def kills(self, service: str) -> bool:
         """Count a crash point of a service; tell whether it dies here."""
-        self._happened[service] += 1
-        due = Fault("crash", service, self._happened[service])
+        point = f"crash point of {service}"
+        self._happened[point] += 1
+        due = Fault("crash", service, self._happened[point])
         return due in self.all and bool(self._injected(due))
 
     def timed(self) -> list[Fault]:
@@ -42,6 +41,7 @@ class Faults:
         if self.are_over:
             return ""
         self.injected["crash" if fault.what == "crash" else "fault"] += 1
+        self.injected[fault.kind] += 1
         return fault.act
 
     def comes(self, fault: Fault) -> None:

@@ -4,48 +4,51 @@ Each connection belongs to the process that opened it; before and after each COM
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Self, cast
+from collections import deque
+from typing import Any, cast
 
 import aiosqlite
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
+    AsyncAdapt_aiosqlite_cursor,
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
 )
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from tests.simulation.process import here
 
 
-class _Cursor:
-    """A cursor whose methods can be awaited, and never wait."""
+class _Cursor(AsyncAdapt_aiosqlite_cursor):
+    """A cursor that has all rows at once, as SQLAlchemy has them of aiosqlite's; only a BEGIN waits."""
 
-    def __init__(self, connection: "_Connection", cursor: sqlite3.Cursor) -> None:
-        self._connection = connection
-        self._cursor = cursor
+    __slots__ = ()
+    _awaitable_cursor_close = False
 
-    async def __aenter__(self) -> Self:
-        return self
+    def _make_new_cursor(self, connection: Any) -> Any:  # noqa: ANN401 - sqlite3's cursor
+        return connection.cursor()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever sqlite3 has
-        return getattr(self._cursor, name)
+    def _aenter_cursor(self, cursor: Any) -> Any:  # noqa: ANN401 - sqlite3's cursor
+        return cursor
 
-    async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> None:
+    def execute(self, operation: str, parameters: Any = None) -> None:  # noqa: ANN401 - sqlite3's own
         if operation.startswith("BEGIN"):
-            await here().pause()
-            self._connection.is_writing = operation != "BEGIN"
-        self._cursor.execute(operation, parameters)
+            connection = cast("_Connection", self._connection)
+            await_only(connection.begins(is_writing=operation != "BEGIN"))
+        cursor = cast("sqlite3.Cursor", self._cursor)
+        cursor.execute(operation, parameters or ())
+        if cursor.description:
+            self._rows = deque(cursor.fetchall())
 
-    async def executemany(self, operation: str, rows: Sequence[Any]) -> None:
-        self._cursor.executemany(operation, rows)
+    def executemany(self, operation: str, seq_of_parameters: Any) -> None:  # noqa: ANN401 - sqlite3's own
+        cast("sqlite3.Cursor", self._cursor).executemany(operation, seq_of_parameters)
 
-    async def fetchall(self) -> list[Any]:
-        return self._cursor.fetchall()
 
-    async def close(self) -> None:
-        self._cursor.close()
+def _fail_for(trouble: str) -> None:
+    if trouble:
+        raise sqlite3.OperationalError(trouble)
 
 
 class _Connection:
@@ -56,9 +59,15 @@ class _Connection:
         self.is_writing = False
         here().opened(self._connection)
 
-    def cursor(self) -> _Cursor:
+    def cursor(self) -> sqlite3.Cursor:
         assert self._connection
-        return _Cursor(self, self._connection.cursor())
+        return self._connection.cursor()
+
+    async def begins(self, *, is_writing: bool) -> None:
+        await here().pause()
+        self.is_writing = is_writing
+        if is_writing:
+            _fail_for(here().trouble(here(), "begin"))
 
     async def create_function(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - sqlite3's own
         assert self._connection
@@ -70,6 +79,7 @@ class _Connection:
             return
         if self.is_writing:
             await here().point("before a commit")
+            _fail_for(here().trouble(here(), "commit"))
         self._connection.execute("COMMIT")
         if self.is_writing:
             await here().point("after a commit")
@@ -92,6 +102,7 @@ class _Adapted(AsyncAdapt_aiosqlite_connection):
     """SQLAlchemy's side of such a connection."""
 
     __slots__ = ()
+    _cursor_cls = _Cursor
 
     @property
     def isolation_level(self) -> str | None:
@@ -119,10 +130,25 @@ class InlineDialect(SQLiteDialect_aiosqlite):
     driver = "inline"
     supports_statement_cache = True
 
+    # One is as good as any other: what was compiled for one engine is used for all (see `share`).
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     @classmethod
     def import_dbapi(cls) -> _Inline:
         """Give aiosqlite's adapter with our connections in it."""
         return _Inline(aiosqlite, sqlite3)
+
+
+_compiled: dict[Any, Any] = {}
+
+
+def share(engine: AsyncEngine) -> None:
+    """Let this engine use what others have compiled: the same statements come again in each life."""
+    engine.update_execution_options(compiled_cache=_compiled)
 
 
 def register() -> None:

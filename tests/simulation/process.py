@@ -35,14 +35,19 @@ class Answer:
 
 @dataclass(eq=False)
 class Process:
-    """One life of a service: `on_point` is asked at each crash point whether it ends here."""
+    """One life of a service: `on_point` is asked at each crash point whether it ends here.
+
+    `trouble` is asked at each BEGIN and COMMIT what SQLite says instead of doing it, if anything.
+    """
 
     name: str
     chance: Chance
     skew: Callable[[], float]
     on_point: Callable[["Process", str], bool]
+    trouble: Callable[["Process", str], str]
     app: FastAPI | None = None
     dead: bool = False
+    is_held: bool = False
     is_serving: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)

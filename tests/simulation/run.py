@@ -4,11 +4,10 @@ import asyncio
 import gc
 import logging
 import sqlite3
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -20,7 +19,8 @@ from chassis import lock, migration
 from tests.simulation import inline_sqlite
 from tests.simulation.ledger import Ledger, sent_and_unprinted
 from tests.simulation.process import here
-from tests.simulation.schedule import SERVICES, Schedule
+from tests.simulation.schedule import SECONDS, SERVICES, Schedule
+from tests.simulation.trouble import bring
 from tests.simulation.virtual_loop import Deadlock, TooLong, VirtualLoop, owner
 from tests.simulation.world import World
 
@@ -59,7 +59,7 @@ def _run(world: World) -> Result:
     unprinted: set[str] = set()
     world.on_crash = lambda _: unprinted.update(sent_and_unprinted(world))
     world.lines = []
-    with patch.object(sys, "stdout", _Console(world)):
+    with redirect_stdout(_Console(world)):
         try:
             loop.run_until_complete(_live(world, loop))
             found = Ledger(world, unprinted).violations()
@@ -78,15 +78,21 @@ async def _live(world: World, loop: VirtualLoop) -> None:
     for service in SERVICES:
         loop.create_task(world.keep(service))
     orders = range(1, world.schedule.orders + 1)
-    await asyncio.gather(world.trouble(), *(world.customer(each) for each in orders))
+    customers = [world.customer(each) for each in orders]
+    ordering = asyncio.gather(bring(world), *customers)
+    while not ordering.done():
+        await asyncio.wait([ordering], timeout=2 * SECONDS)
+        world.grow_calm()
     world.faults.are_over = True
     over = loop.time()
     while loop.time() < over + DEADLINE:
-        serving = all(each.is_serving for each in world.alive.values())
-        if serving and Ledger(world).is_settled():
+        at_work = (
+            each.is_serving and not each.is_held for each in world.alive.values()
+        )
+        if all(at_work) and Ledger(world).is_settled():
             break
-        await asyncio.sleep(1.0)
-    await asyncio.sleep(2.0)
+        await asyncio.sleep(world.grow_calm())
+    await asyncio.sleep(world.calm)
     world.note("it is over")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 from starlette.types import Receive, Scope, Send
 
+from tests.simulation.answers import Answers
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.process import Answer, Died, Process
@@ -34,6 +35,8 @@ MAIL_API = {
 """What a mail API does, by the same names (tests/support/mail_api.py)."""
 HANGS = 12.0
 """Seconds that a call takes which hangs: longer than a service waits."""
+SLOW = 8.0
+"""Seconds that an answer takes which is late, and yet in time."""
 
 
 @dataclass
@@ -51,27 +54,28 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an app does; who dies while it answers has given, as with daprd, a good answer so far."""
-        body = (await receive()).get("body", b"")
         try:
-            answer = await self.asked(dict(scope), body)
+            answer = await self._asked(scope, receive)
         except Died:
             answer = Answer(200, [], b"")
-        start = {"type": "http.response.start", "status": answer.status}
-        await send({**start, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await _give(answer, send)
+
+    async def strict(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as an app does; who dies while it answers has given none, as deliveries mostly have it."""
+        try:
+            answer = await self._asked(scope, receive)
+        except Died as died:
+            raise httpx.ReadError("connection reset") from died
+        await _give(answer, send)
+
+    async def _asked(self, scope: Scope, receive: Receive) -> Answer:
+        return await self.asked(dict(scope), (await receive()).get("body", b""))
 
 
-class Strict(httpx.ASGITransport):
-    """A way to an app on which its death is no good answer: for deliveries."""
-
-    def __init__(self, door: Door) -> None:
-        async def served(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                await door(scope, receive, send)
-            except Died as died:
-                raise httpx.ReadError("connection reset") from died
-
-        super().__init__(served)
+async def _give(answer: Answer, send: Send) -> None:
+    start = {"type": "http.response.start", "status": answer.status}
+    await send({**start, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 @dataclass
@@ -94,6 +98,7 @@ class Sidecars:
         apis = {"email": self.api} if self.api else {}
         self.dapr = SimulatedDapr(apps=dict(self.doors), apis=apis)
         self._wire = Wire(self.dapr)
+        self._answers = Answers(self.chance)
 
     @property
     def mails(self) -> list[Mail]:
@@ -119,11 +124,7 @@ class Sidecars:
         return answer
 
     async def _pass_on(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._wire.handle_async_request(request)
-        content = await answer.aread()
-        return httpx.Response(
-            answer.status_code, headers=answer.headers, content=content
-        )
+        return await self._wire.handle_async_request(request)
 
     async def _publish(self, request: httpx.Request) -> httpx.Response:
         act = self.fault("publish")
@@ -158,15 +159,11 @@ class Sidecars:
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
         act, asked = self.fault("ask"), request.url.path.split("/")[3]
-        if act == "hang":
-            await asyncio.sleep(HANGS)
+        await asyncio.sleep({"hang": HANGS, "slow": SLOW}.get(act, 0.0))
         is_away = self.doors[asked].alive() is None or self.is_away(asked)
         self.dapr.away = {asked} if is_away or act == "away" else set()
         answer = await self._pass_on(request)
-        cut = {"empty": 0, "cut": len(answer.content) // 2}.get(act)
-        if cut is None:
-            return answer
-        return httpx.Response(200, content=answer.content[:cut])
+        return self._answers.changed(act, request, answer)
 
 
 def _first_id(request: httpx.Request) -> str:

@@ -1,33 +1,40 @@
 """The whole system in virtual time: whatever goes wrong, nothing is lost, twice or stuck."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, false
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notification import outcomes
+from tests.simulation.forgeries import CONTENT
+from tests.simulation.profiles import PROFILES
 from tests.simulation.run import run
-from tests.simulation.schedule import PROFILES, Fault, Schedule, schedule
+from tests.simulation.schedule import Fault, Schedule, schedule
 from tests.simulation.shrink import shrink
 from tests.simulation.virtual_loop import Deadlock, VirtualLoop
 
-SEEDS = 6
-"""Of each profile in an ordinary test run; `make simulate SEEDS=1000` runs more."""
-
+TWICE, TEN = 50, 10
+"""Seeds that are run in this process and in another, so many at once."""
+SEEDS = 25
+"""Of each profile in an ordinary test run, after those; `make simulate SEEDS=1000` runs more."""
+LIMIT = 150.0
+"""Seconds that the other process has."""
 DROP = Fault("message", "drop", 1)
 DUPLICATE = Fault("message", "duplicate", 1)
 HARMLESS = (Fault("ask", "empty", 3), Fault("clock", "notification", 2.0, 3600.0))
 
 
 def planned(profile: str, seeds: int) -> list[Schedule]:
-    place = [*PROFILES].index(profile)
-    return [schedule(place + len(PROFILES) * each) for each in range(seeds)]
+    return [schedule(TWICE + each, profile) for each in range(seeds)]
 
 
 def with_faults(*faults: Fault) -> Schedule:
@@ -66,13 +73,37 @@ def a_key_of_its_own(_notification: object) -> str:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_nothing_is_lost_twice_or_stuck_whatever_goes_wrong(profile: str) -> None:
     for each in planned(profile, SEEDS):
-        assert run(each).violations == [], f"seed {each.seed}"
+        assert run(each).violations == [], f"--profile {profile} --seed {each.seed}"
+
+
+def test_who_forges_the_content_of_an_event_deceives_nobody() -> None:
+    forgery = Fault("message", CONTENT, 1)
+
+    assert run(Schedule(0, "forged", 2, (forgery,))).violations == []
+
+
+@pytest.mark.parametrize("first", range(0, TWICE, TEN))
+def test_seeds_do_the_same_in_another_process_whose_hashes_are_others(
+    first: int,
+) -> None:
+    program = [sys.executable, "-m", "tests.simulation", str(TEN), "--digests"]
+    command = ["env", "PYTHONHASHSEED=7", *program, "--from", str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        here = [run(schedule(each)) for each in range(first, first + TEN)]
+        there, _ = process.communicate(timeout=LIMIT)
+
+    assert [each.digest for each in here] == there.decode().split()
+    assert [each.violations for each in here] == [[]] * TEN
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_seed_does_the_same_in_every_run(profile: str) -> None:
-    for each in planned(profile, 2):
-        assert run(each).digest == run(each).digest
+def test_a_seed_does_the_same_after_others_and_in_the_same_process(
+    profile: str,
+) -> None:
+    first, other = planned(profile, 2)
+    before, _, after = run(first), run(other), run(first)
+
+    assert before.digest == after.digest
 
 
 def test_another_seed_does_something_else() -> None:
@@ -103,12 +134,22 @@ def test_a_second_mail_is_found_where_an_unknown_one_counts_as_not_sent() -> Non
 
 
 def test_a_second_mail_is_found_where_each_try_has_a_key_of_its_own() -> None:
-    by_api = Schedule(len(PROFILES), "worst", 3, (Fault("send", "drop after", 1),))
-    assert by_api.mails_by_api
+    faults = (Fault("send", "drop after", 1),)
+    by_api = replace(with_faults(*faults), mails_by_api=True)
     assert run(by_api).violations == []
 
     with without("services.notification.channels.key", a_key_of_its_own):
         found = run(by_api).violations
+
+    assert any(each.startswith("twice: 2 mails") for each in found)
+
+
+def test_a_second_mail_is_found_where_it_was_to_be_held_back() -> None:
+    faults = (Fault("send", "drop after", 1),)
+    schedule = replace(with_faults(*faults), unknown_mail="hold")
+
+    with without("services.notification.outcomes.true", false):
+        found = run(schedule).violations
 
     assert any(each.startswith("twice: 2 mails") for each in found)
 

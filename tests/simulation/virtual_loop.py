@@ -1,7 +1,8 @@
 """An event loop in virtual time: when nothing is ready it jumps to the next timer, and waits for nothing.
 
 It has no sockets and no threads. Each callback belongs to the process in whose context it was scheduled; what
-belongs to a dead one is put aside, so that nothing of it ever runs again, be it a `finally`.
+belongs to a dead one is put aside, so that nothing of it ever runs again, be it a `finally`; what belongs to
+one that is held still waits until it goes on.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from typing import Protocol, cast
 
 
 class Mortal(Protocol):
-    """What may die."""
+    """What may die, or be held still."""
 
     dead: bool
+    is_held: bool
 
 
 owner: ContextVar[Mortal | None] = ContextVar("owner", default=None)
@@ -40,6 +42,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._seconds = 0.0
         self._steps_left = most_steps
         self._aside: list[asyncio.Handle] = []
+        self._held: list[asyncio.Handle] = []
         self._is_clearing = False
 
     def time(self) -> float:
@@ -49,7 +52,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def clear(self) -> None:
         """Let the dead come to their ends, now that nothing they do has any effect; then close."""
         self._is_clearing = True
-        self._ready.extend(self._aside)
+        self._ready.extend([*self._aside, *self._held])
         tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
         for task in tasks:
             task.cancel()
@@ -66,12 +69,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._jump()
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
-            if handle.cancelled():
-                continue
-            if self._is_of_the_dead(handle) and not self._is_clearing:
-                self._aside.append(handle)
-            else:
-                handle._run()
+            if not handle.cancelled():
+                self._run_or_keep(handle)
+
+    def _run_or_keep(self, handle: asyncio.Handle) -> None:
+        process = None if self._is_clearing else _owner_of(handle)
+        if process and process.dead:
+            self._aside.append(handle)
+        elif process and process.is_held:
+            self._held.append(handle)
+        else:
+            handle._run()
+
+    def go_on(self) -> None:
+        """Let those that are held still no more do what has become due meanwhile, all at once."""
+        self._ready.extend(self._held)
+        self._held.clear()
 
     def _jump(self) -> None:
         while self._scheduled and self._scheduled[0].cancelled():
@@ -82,14 +95,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while self._scheduled and self._scheduled[0].when() <= self._seconds:
             self._ready.append(heapq.heappop(self._scheduled))
 
-    @staticmethod
-    def _is_of_the_dead(handle: asyncio.Handle) -> bool:
-        context = cast("Context", getattr(handle, "_context"))  # noqa: B009 - unknown to the type checker
-        process = context.get(owner)
-        return process is not None and process.dead
-
     def _process_events(self, event_list: list[object]) -> None:
         """Do nothing: there are no files or sockets."""
 
     def _write_to_self(self) -> None:
         """Do nothing: there is no other thread."""
+
+
+def _owner_of(handle: asyncio.Handle) -> Mortal | None:
+    context = cast("Context", getattr(handle, "_context"))  # noqa: B009 - unknown to the type checker
+    return context.get(owner)

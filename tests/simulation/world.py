@@ -9,17 +9,35 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from chassis.sidecar import Sidecar
 from services.notification import app as notification
 from services.order import app as order
+from tests.simulation import inline_sqlite
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Chance
 from tests.simulation.faults import Faults
 from tests.simulation.process import Answer, Died, Process
-from tests.simulation.schedule import SECONDS, SERVICES, Fault, Schedule
-from tests.simulation.sidecars import Door, Sidecars, Strict, Way
+from tests.simulation.profiles import PROFILES
+from tests.simulation.schedule import SECONDS, SERVICES, Schedule
+from tests.simulation.sidecars import Door, Sidecars, Way
+from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
+
+SWEEPS = [1.0, 4.0, 16.0]
+"""How often a loop may look for work that nobody has told it of, in seconds; a process draws one for each."""
+LONGEST_CALM = 16.0
+
+
+SAID = {
+    "full": "database or disk is full",
+    "locked": "database is locked",
+    "": "",
+}
+"""What SQLite says, by the fault's name."""
+PATIENCE = 10.0
+"""Seconds that a customer waits for an answer."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +60,23 @@ class World:
     lines: list[str] = field(default_factory=list)
     alive: dict[str, Process] = field(default_factory=dict)
     skew: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0.0))
+    disk_full_until: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(SERVICES, 0.0)
+    )
     on_crash: Callable[[str], None] = lambda _: None
+    calm: float = 1.0
 
     def __post_init__(self) -> None:
         """Put the parts together; nothing runs yet."""
         self.faults = Faults(self.schedule.faults)
         doors = {each: Door(self._alive(each)) for each in SERVICES}
         parts = (self.faults.take, self.note)
-        way = Strict(doors["notification"])
-        self.broker = Broker(way, self.chance("broker"), *parts)
-        self.sidecars = Sidecars(
-            self.broker,
-            self.chance("sidecars"),
-            *parts,
-            doors,
-            api=MailApi() if self.schedule.mails_by_api else None,
-        )
+        way = InProcess(doors["notification"].strict)
+        habits = PROFILES[self.schedule.profile].habits
+        self.broker = Broker(way, habits, self.chance("broker"), *parts)
+        api = MailApi() if self.schedule.mails_by_api else None
+        chance = self.chance("sidecars")
+        self.sidecars = Sidecars(self.broker, chance, *parts, doors, api=api)
 
     def chance(self, actor: str) -> Chance:
         """Give the chance of one actor."""
@@ -85,7 +104,11 @@ class World:
             life += 1
             of_life = self.chance(f"{service} {life}")
             process = Process(
-                service, of_life, lambda: self.skew[service], self._on_point
+                service,
+                of_life,
+                lambda: self.skew[service],
+                self._on_point,
+                self._trouble,
             )
             self.alive[service] = process
             self.note(f"{service} starts")
@@ -102,7 +125,35 @@ class World:
         self.on_crash(process.name)
         return True
 
+    def _trouble(self, process: Process, what: str) -> str:
+        act = self.faults.take(what)
+        is_full = self.disk_full_until[process.name] > self._now()
+        return SAID["full" if is_full and what == "commit" else act]
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     def _make(self, process: Process) -> FastAPI:
+        app = self._app_of(process)
+        inline_sqlite.share(app.state.database.engine)
+        _share_routes(process.name, app)
+        for loop in app.state.loops:
+            loop.sweep = max(loop.sweep, self.calm, process.chance.one_of(SWEEPS))
+        return app
+
+    def grow_calm(self) -> float:
+        """Let the loops look for work less often from now on, signals apart; give how often: in seconds.
+
+        Each look at nothing costs as much as one at something, and most of a run would be looks at nothing.
+        """
+        self.calm = min(2 * self.calm, LONGEST_CALM)
+        for process in self.alive.values():
+            for loop in process.app.state.loops if process.app else []:
+                loop.sweep = max(loop.sweep, self.calm)
+        return self.calm
+
+    def _app_of(self, process: Process) -> FastAPI:
         sidecar = Sidecar("http://sidecar", transport=Way(process, self.sidecars))
         url = f"sqlite+inline:///{self.folder}/{process.name}.db"
         secret = self.folder / "secret"
@@ -114,7 +165,9 @@ class World:
                 sidecar,
             )
         settings = notification.Settings.model_construct(
-            database_url=url, feed_secret_file=secret
+            database_url=url,
+            feed_secret_file=secret,
+            unknown_mail=self.schedule.unknown_mail,
         )
         return notification.create_app(settings, sidecar)
 
@@ -126,29 +179,6 @@ class World:
             return
         listed = json.loads(answer.body)
         self.broker.subscriptions = {each["topic"]: each for each in listed}
-
-    async def trouble(self) -> None:
-        """Bring what comes at a time of its own."""
-        loop = asyncio.get_running_loop()
-        for fault in self.faults.timed():
-            await asyncio.sleep(max(0.0, fault.at - loop.time()))
-            self.note(str(fault))
-            self.faults.comes(fault)
-            self._comes(fault, loop.time() + fault.size)
-
-    def _comes(self, fault: Fault, until: float) -> None:
-        if fault.what == "clock":
-            self.skew[fault.act.split()[0]] += fault.size
-        elif fault.what == "sidecar":
-            self.sidecars.away_until[fault.act] = until
-        elif fault.what == "stop":
-            self.alive[fault.act].stopping.set()
-        elif fault.act == "wiped":
-            self.broker.wipe()
-        else:
-            self.broker.stands_still_until = until
-            if fault.act == "away":
-                self.sidecars.broker_away_until = until
 
     async def customer(self, number: int) -> None:
         """Order once, and again while that is not answered with 201 and an id."""
@@ -170,12 +200,26 @@ class World:
         if act == "empty" or self.sidecars.is_away("order"):
             return None
         try:
-            answer = await self.sidecars.doors["order"].asked(
-                scope("POST", "/api/order"), body
-            )
-        except (Died, httpx.ConnectError):
+            async with asyncio.timeout(PATIENCE):
+                answer = await self.sidecars.doors["order"].asked(
+                    scope("POST", "/api/order"), body
+                )
+        except (Died, TimeoutError, httpx.ConnectError):
             return None
         return None if act else _order_id(answer)
+
+
+_routes: dict[str, list[BaseRoute]] = {}
+
+
+def _share_routes(service: str, app: FastAPI) -> None:
+    # What an included router's routes are, FastAPI works out when it is first asked, for each app anew.
+    # They know nothing of the app: what differs between two lives is in its state.
+    routes = app.router.routes
+    known = _routes.setdefault(service, [*routes])
+    for place, route in enumerate(known):
+        if hasattr(route, "original_router"):
+            routes[place] = route
 
 
 def scope(method: str, path: str) -> dict[str, object]:

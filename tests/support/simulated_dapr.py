@@ -28,6 +28,7 @@ from tests.support import (
     simulated_invocation,
     simulated_posting,
 )
+from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_delivery import CLOUD_EVENT, Message
@@ -77,7 +78,7 @@ class SimulatedDapr:
 
     async def deliver_to(self, app: FastAPI) -> list[str]:
         """Deliver what is in the queue to an app, once each; give what it answered."""
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = InProcess(app, quiet=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
         ) as client:
@@ -157,7 +158,7 @@ class SimulatedDapr:
         return await simulated_invocation.invoke(request, app, is_away=is_away)
 
 
-class Wire(httpx.ASGITransport):
+class Wire(InProcess):
     """The way to a simulated sidecar, on which calls fail and wait as on a real one."""
 
     def __init__(self, dapr: SimulatedDapr) -> None:

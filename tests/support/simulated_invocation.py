@@ -5,6 +5,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from tests.support.in_process import InProcess
+
 
 async def invoke(request: Request, app: ASGIApp | None, *, is_away: bool) -> Response:
     """Hand a GET on to an app; what the app leaves unfinished is its answer so far, as with daprd."""
@@ -17,9 +19,8 @@ async def invoke(request: Request, app: ASGIApp | None, *, is_away: bool) -> Res
         return _not_heard(app_id, "dial tcp: connect: connection refused")
     url = httpx.URL("http://app/" + request.path_params["path"])
     url = url.copy_with(query=request.scope["query_string"])
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport) as client:
-        answer = await client.get(url, headers=request.headers)
+    passed_on = httpx.Request("GET", url, headers=request.headers)
+    answer = await InProcess(app, quiet=True).handle_async_request(passed_on)
     kept = {"content-type": answer.headers.get("content-type", "application/json")}
     return Response(answer.content, answer.status_code, kept)
 
