@@ -9,10 +9,14 @@ DATABASE ?= sqlite
 export OFFSET BROKER DATABASE
 # How many schedules a simulation runs: make simulate SEEDS=1000
 SEEDS ?= 100
-# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30
+# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30. How many processes of each
+# service (on PostgreSQL), for how many seconds a part is held still, and whether the naive program runs beside ours
 FAULTS ?= 6
 ORDERS ?= 300
 SEED ?= 1
+REPLICAS ?= 1
+STILL ?= 60
+NAIVE ?= no
 
 .DEFAULT_GOAL := help
 .PHONY: help setup ready run broker demo test check format docs lock simulate chaos prove
@@ -61,7 +65,8 @@ docs: ready ## Generate the events' schemas and the API's documents from the cod
 chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m tests.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		--broker $(BROKER) --database $(DATABASE)
+		--broker $(BROKER) --database $(DATABASE) --replicas $(REPLICAS) --still $(STILL) \
+		$(if $(filter yes,$(NAIVE)),--naive)
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml
