@@ -76,11 +76,11 @@ def main() -> int:
             reports.append(asyncio.run(ran))
         except KeyboardInterrupt:
             return INTERRUPTED
-    print(f"\n{tables.table(reports)}")  # noqa: T201 - a program for the terminal
     if asked.json:
         report.write_json(reports, asked.json)
     if asked.markdown:
         asked.markdown.write_text(tables.markdown(reports) + "\n")
+    print(f"\n{tables.table(reports)}")  # noqa: T201 - a program for the terminal
     return 0 if reports[0].is_clean else 1
 
 

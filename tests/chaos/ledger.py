@@ -107,9 +107,13 @@ def at_most(count: int, of: int) -> float:
     low, high = float(count), count + 4 * math.sqrt(count) + 4
     for _ in range(60):
         mean = (low + high) / 2
-        terms = (math.exp(k * math.log(mean) - math.lgamma(k + 1)) for k in range(count + 1))  # fmt: skip
-        low, high = (mean, high) if math.exp(-mean) * sum(terms) > 0.05 else (low, mean)
+        low, high = (mean, high) if _so_few(count, mean) > 0.05 else (low, mean)
     return min(1.0, high / of)
+
+
+def _so_few(count: int, mean: float) -> float:
+    logs = (k * math.log(mean) - math.lgamma(k + 1) - mean for k in range(count + 1))
+    return sum(math.exp(each) for each in logs)
 
 
 def judge(books: Books) -> Ledger:

@@ -164,7 +164,13 @@ def test_a_program_without_records_is_judged_by_what_customers_see() -> None:
 
 @pytest.mark.parametrize(
     ("count", "of", "most"),
-    [(0, 1000, 0.003), (1, 1000, 0.00474), (10, 10_000, 0.0017), (0, 0, 1)],
+    [
+        (0, 1000, 0.003),
+        (1, 1000, 0.00474),
+        (10, 10_000, 0.0017),
+        (2000, 4000, 0.519),
+        (0, 0, 1),
+    ],
 )
 def test_a_share_is_given_with_what_it_is_at_most(
     count: int, of: int, most: float
