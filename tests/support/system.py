@@ -154,6 +154,7 @@ def _add(real: RealSystem, name: str, app: dict[str, Any], secret: Path) -> None
         **system.document["common"]["env"],
         **app["env"],
         "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
+        "DAPR_GRPC_PORT": str(app["daprGRPCPort"]),
         "FEED_SECRET_FILE": str(secret),
     }
     log = folder / f"{name.replace(' ', '-')}.log"
