@@ -167,7 +167,7 @@ def _beginning(became: dict[str, int], word: str) -> int:
 def _findings(books: Books) -> dict[str, str]:
     good = "('SENT', 'HELD')"
     asked = (
-        f"order_id, became FROM standing WHERE became NOT IN {good}",
+        f"order_id, became FROM standing WHERE became NOT IN {good} ORDER BY became",
         f"order_id, times || ' times by ' || way FROM often WHERE {TWICE}",
         f"order_id, 'an order that nobody was answered' FROM orders WHERE {UNASKED}",
         "'dead letter ' || rowid, reason FROM dead_letter WHERE NOT forged",

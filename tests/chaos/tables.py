@@ -90,8 +90,8 @@ def _stored(name: str, *, bounded: bool = False) -> Callable[[Report], Cell]:
 def _figure(report: Report, count: int, bounded: bool) -> Cell:  # noqa: FBT001 - handed on
     if not bounded:
         return f"{count:,}", ""
-    most = at_most(count, report.ledger.told.accepted)
-    return f"{count:,}", f"< {100 * most:.2g} %"
+    most = 100 * at_most(count, report.ledger.told.accepted)
+    return f"{count:,}", f"< {most:.0f} %" if most >= 10 else f"< {most:.2g} %"
 
 
 def _median(report: Report) -> Cell:

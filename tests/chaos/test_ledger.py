@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.chaos.books import Books, plain
-from tests.chaos.ledger import at_most, judge, judge_without_records
+from tests.chaos.ledger import EXAMPLES, at_most, judge, judge_without_records
 
 Written = tuple[str, list[tuple[object, ...]]]
 """A table of the books, and its rows."""
@@ -56,6 +56,15 @@ def test_a_lost_order_is_found_with_where_it_ended(without: str, why: str) -> No
     assert found.records
     assert found.records.lost == 1
     assert found.findings == {ORDER: why}
+
+
+def test_what_is_lost_is_named_before_what_is_stuck() -> None:
+    books = _books(("event", [("event", ORDER, "LEASED")]))
+    lost = [plain(uuid4()) for _ in range(EXAMPLES + 1)]
+    for order in lost:
+        books.accepted(order)
+
+    assert {*judge(books).findings} < {*lost}
 
 
 def test_a_mail_that_is_said_to_be_sent_and_is_nowhere_is_lost() -> None:

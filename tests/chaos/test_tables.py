@@ -37,6 +37,14 @@ def test_a_figure_stands_with_what_the_true_share_is_below() -> None:
     assert _row(table([OURS]), "lost") == ["0", "<", "0.1", "%"]
 
 
+def test_a_share_of_nearly_all_is_written_plainly() -> None:
+    records = replace(OURS.ledger.records or Records(*[0] * 9), stuck=2999)
+
+    shown = table([replace(OURS, ledger=replace(OURS.ledger, records=records))])
+
+    assert _row(shown, "stuck") == ["2,999", "<", "100", "%"]
+
+
 def test_the_naive_program_stands_beside_ours() -> None:
     shown = table([OURS, NAIVE])
 
