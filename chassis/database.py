@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import platform
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import Session
 
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
 _PRAGMAS = (
@@ -156,6 +157,19 @@ class Database:
 def announce(session: AsyncSession, name: str) -> None:
     """Wake the loop that waits for `name`, once this session's transaction is committed."""
     session.info["announced"].add(name)
+
+
+def afterwards(session: AsyncSession, act: Callable[[], None]) -> None:
+    """Do this once this session's transaction is committed, and before anything else has its turn.
+
+    A crash in between swallows it: so not even the connection is given back before.
+    """
+
+    def follow(committed: Session) -> None:
+        if not committed.in_nested_transaction():
+            act()
+
+    event.listen(session.sync_session, "after_commit", follow)
 
 
 def keep_quiet(session: AsyncSession) -> None:

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
-from chassis.database import Database
+from chassis.database import Database, afterwards
 from chassis.loop import Loop
 from chassis.sidecar import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from services.notification import outcomes
@@ -97,8 +98,8 @@ class Dispatcher:
         async with self.database.write() as session:
             mine = outcomes.fence(self.owner, self._delivered)
             marked = await outcomes.mark_sent(session, mine)
+            afterwards(session, partial(_print, marked))
         self._delivered.clear()
-        _print(marked)
 
     async def _is_delivered(self, notification: Notification) -> bool:
         try:

@@ -15,7 +15,6 @@ from tests.chaos.plan import Fault
 from tests.chaos.proxy import Mode
 from tests.chaos.reading import FORGED
 from tests.chaos.stage import Stage
-from tests.support.eventually import eventually
 from toolchain import server
 
 QUEUE = "/api/queues/%2F/notification-OrderCreated/contents"
@@ -31,8 +30,6 @@ MADE_UP = (
 NO_JSON = f"{{{FORGED}".encode()
 AS_IT_IS = "?metadata.rawPayload=true"
 """Only so does daprd publish what it cannot read."""
-ENDS_WITHIN = 60.0
-"""Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
 CLOCK_STEP = 3600
 """Seconds by which a clock is set; what is kept for long (keys 24 hours, events 7 days) stays kept."""
 
@@ -67,7 +64,7 @@ async def inflict(stage: Stage, fault: Fault) -> None:
 
 async def _kill(stage: Stage, fault: Fault) -> None:
     if stage.part(fault.part):
-        await _ends(stage, fault, signal.SIGKILL)
+        await stage.ends(fault.part, signal.SIGKILL)
     else:
         await stage.down(fault.part)
         await stage.up(fault.part)
@@ -75,21 +72,10 @@ async def _kill(stage: Stage, fault: Fault) -> None:
 
 async def _terminate(stage: Stage, fault: Fault) -> None:
     if stage.part(fault.part):
-        await _ends(stage, fault, signal.SIGTERM)
+        await stage.ends(fault.part, signal.SIGTERM)
     else:
         await asyncio.to_thread(server.stop, stage.servers[fault.part])
         await stage.up(fault.part)
-
-
-async def _ends(stage: Stage, fault: Fault, sign: signal.Signals) -> None:
-    """Signal a part, and wait until it is gone; its keeper starts it again."""
-    pids = stage.pids(fault.part)
-    stage.signal(fault.part, sign)
-
-    async def is_gone() -> bool:
-        return not pids & stage.pids(fault.part)
-
-    await eventually(is_gone, f"{fault.part} ends", ENDS_WITHIN)
 
 
 async def _hold_still(stage: Stage, fault: Fault) -> None:

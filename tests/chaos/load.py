@@ -5,6 +5,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -32,6 +33,7 @@ class Load:
     clients: int = 8
     placed: int = 0
     trouble: Counter[str] = field(default_factory=Counter)
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def place(self) -> None:
         """Place all orders; returns when each was accepted."""
@@ -41,12 +43,21 @@ class Load:
             async def customer() -> None:
                 while (each := next(numbers)) < self.number:
                     due = begun + each * self.seconds / self.number
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    await self._wait(due - time.monotonic())
                     await self.order(http, f"Customer {each}", self._email(each))
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.clients):
                     group.create_task(customer())
+
+    def hurry(self) -> None:
+        """Let the customers wait no longer: the faults are over."""
+        self._hurry.set()
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), seconds)
 
     def customers(self) -> httpx.AsyncClient:
         """Open the connections of customers."""

@@ -10,7 +10,7 @@ LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
 MESSAGES = ("duplicates", "forged")
 CLOCKS = ("clock back", "clock forward")
 APPS = ("order", "notification")
-RECOVERY = 6.0
+RECOVERY = 4.0
 """Seconds until all works again after a fault, about."""
 
 

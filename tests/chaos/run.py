@@ -85,6 +85,7 @@ async def _carry_out(run: Run, faults: Sequence[Fault]) -> Report:
     async with run.load.customers() as http:
         for fault in faults:
             await _one(run, http, fault)
+        run.load.hurry()
         is_placed = await _is_placed(run)
     placing = time.monotonic() - begun
     settled = await _settles(run) if is_placed else None

@@ -4,22 +4,26 @@ import asyncio
 import os
 import re
 import shutil
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGCONT, SIGKILL, Signals
 
 from tests.chaos import disks
 from tests.chaos.plan import APPS, CLOCKS, Fault, Setting
 from tests.chaos.proxy import Proxy, open_proxy
 from tests.chaos.reading import Reader
+from tests.support.eventually import eventually
 from tests.support.part import Part
 from tests.support.system import RealSystem, build
 from toolchain import beside, descendants, faketime, mail, server
 from toolchain.machine import this_machine
 from toolchain.runfile import VARIABLES
 from toolchain.server import RunningServer
+
+ENDS_WITHIN = 60.0
+"""Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
 
 
 @dataclass
@@ -55,16 +59,28 @@ class Stage:
         part = self.part(name)
         return part.pids() if part else _family(self.servers[name].itself.pid)
 
-    def signal(self, name: str, sign: signal.Signals) -> None:
+    def signal(self, name: str, sign: Signals) -> None:
         """Send a part a signal; one that is gone at this moment hears nothing."""
         for pid in self.pids(name):
             with suppress(ProcessLookupError):
                 os.kill(pid, sign)
 
+    async def ends(self, name: str, sign: Signals) -> None:
+        """Signal a service or a sidecar, and wait until it is gone; its keeper starts it again."""
+        pids = self.pids(name)
+        self.signal(name, sign)
+
+        async def is_gone() -> bool:
+            return not pids & self.pids(name)
+
+        await eventually(is_gone, f"{name} ends", ENDS_WITHIN)
+
     async def down(self, name: str) -> None:
         """Take a part away, with whoever would start it again."""
         part = self.part(name)
         if part:
+            # Its keeper has then written down all that it said: what customers read is no loss of the rig's.
+            await self.ends(name, SIGKILL)
             part.kill_for_good()
         else:
             await asyncio.to_thread(server.kill, self.servers[name])
@@ -191,7 +207,7 @@ async def _stop(stage: Stage) -> None:
     # A part that stands still hears no request to stop.
     for name in stage.setting.parts:
         with suppress(KeyError):
-            stage.signal(name, signal.SIGCONT)
+            stage.signal(name, SIGCONT)
     await asyncio.to_thread(stage.real.stop)
     for name in ("mail", "broker"):
         if name in stage.servers:
