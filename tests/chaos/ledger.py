@@ -17,8 +17,8 @@ SELECT accepted.order_id AS order_id, CASE
     WHEN notification.state NOT IN ('SENT', 'FAILED', 'HELD') THEN 'stuck, ' || notification.state
     WHEN event.state NOT IN ('PUBLISHED', 'PULLED') THEN 'stuck, OrderCreated is ' || event.state
     WHEN orders.shown <> notification.state THEN 'stuck, the order shows ' || orders.shown
-    WHEN notification.state = 'SENT' AND way = 'mail' AND NOT EXISTS (
-        SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = 'mail'
+    WHEN notification.state = 'SENT' AND way <> 'line' AND NOT EXISTS (
+        SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = accepted.way
     ) THEN 'lost, SENT and no mail'
     ELSE notification.state
 END AS became
@@ -35,9 +35,12 @@ SELECT told.order_id AS order_id, way, count(*) AS times, coalesce(max(version),
 FROM told LEFT JOIN notification USING (order_id) GROUP BY told.order_id, way
 """
 # Each unknown outcome of a mail is a version of its own, and allows one mail more.
-TWICE = "times > CASE way WHEN 'mail' THEN max(1, outcomes) ELSE 1 END"
+TWICE = "times > CASE way WHEN 'line' THEN 1 ELSE max(1, outcomes) END"
 UNTOLD = "NOT EXISTS (SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = accepted.way)"
 
+ASTRAY = (
+    "told JOIN accepted USING (order_id) WHERE told.way NOT IN ('line', accepted.way)"
+)
 UNASKED = "order_id NOT IN (SELECT order_id FROM accepted)"
 
 
@@ -45,13 +48,15 @@ UNASKED = "order_id NOT IN (SELECT order_id FROM accepted)"
 class Told:
     """What customers see, of whatever program: what they were answered, and what they were told.
 
-    `untold` were answered 201 and told nothing, `twice` were told more often than is promised; `again` got a
-    mail once more because its outcome was unknown; `surplus` are orders that nobody was answered.
+    `untold` were answered 201 and told nothing, `twice` were told more often than is promised, `astray` are
+    mails that somebody else got; `again` got a mail once more because its outcome was unknown; `surplus` are
+    orders that nobody was answered.
     """
 
     accepted: int
     untold: int
     twice: int
+    astray: int
     again: int
     surplus: int
 
@@ -90,7 +95,8 @@ class Ledger:
         """Tell whether nothing is lost, doubled, stuck or refused."""
         mine = self.records
         broken = mine and (mine.lost or mine.stuck or mine.failed or mine.dead_letters)
-        return not (self.told.twice or self.told.surplus or broken)
+        told = self.told
+        return not (told.twice or told.astray or told.surplus or broken)
 
     def as_json(self) -> dict[str, object]:
         """Give it as JSON can hold it."""
@@ -150,11 +156,12 @@ def what_was_told(books: Books) -> Told:
     """Count what customers see."""
     books.rows(TOLD)
     number = "SELECT count(*) FROM"
-    again = "way = 'mail' AND times > 1 AND NOT"
+    again = "way <> 'line' AND times > 1 AND NOT"
     return Told(
         accepted=books.number(f"{number} accepted"),
         untold=books.number(f"{number} accepted WHERE {UNTOLD}"),
         twice=books.number(f"{number} often WHERE {TWICE}"),
+        astray=books.number(f"{number} {ASTRAY}"),
         again=books.number(f"{number} often WHERE {again} {TWICE}"),
         surplus=books.number(f"{number} orders WHERE {UNASKED}"),
     )
@@ -169,6 +176,7 @@ def _findings(books: Books) -> dict[str, str]:
     asked = (
         f"order_id, became FROM standing WHERE became NOT IN {good} ORDER BY became",
         f"order_id, times || ' times by ' || way FROM often WHERE {TWICE}",
+        f"order_id, 'told ' || told.way FROM {ASTRAY}",
         f"order_id, 'an order that nobody was answered' FROM orders WHERE {UNASKED}",
         "'dead letter ' || rowid, reason FROM dead_letter WHERE NOT forged",
     )

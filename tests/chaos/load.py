@@ -79,7 +79,7 @@ class Load:
                 identity, what = "", type(error).__name__
             if identity:
                 self.placed += 1
-                self.books.accepted(identity, "mail" if email else "line")
+                self.books.accepted(identity, email or "line")
                 return identity
             self.trouble[what] += 1
             await asyncio.sleep(PAUSE)

@@ -11,12 +11,10 @@ from sqlalchemy.pool import NullPool
 
 from tests.chaos.books import Books, plain
 
-LINE = re.compile(
-    r"Notification for Order ([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-)
-MAIL = re.compile(rb"^Subject: Your order\s+([0-9a-f-]{36})", re.MULTILINE)
-HEAD = 4096
-"""Bytes of a mail in which its subject is."""
+ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+LINE = re.compile(rf"Notification for Order ({ID})")
+ORDER = re.compile(ID.encode())
+RECIPIENT = re.compile(rb"^Delivered-To: (\S+)", re.MULTILINE)
 PULLED = re.compile(r"(\d+) of OrderCreated had not come through the broker")
 FORGED = "forged by the rig"
 """What is in every event that the rig makes up."""
@@ -105,12 +103,15 @@ def read_output(books: Books, log: Path) -> None:
 
 
 def read_mails(books: Books, folder: Path) -> None:
-    """Read whom the mail server has mails for."""
-    books.write("told", ((plain(each), "mail") for each in _subjects(folder)))
+    """Read whom the mail server has mails for, and of which orders they tell."""
+    books.write("told", _mails(folder))
 
 
-def _subjects(folder: Path) -> Iterator[str]:
+def _mails(folder: Path) -> Iterator[tuple[str, str]]:
     for path in folder.glob("*.eml"):
-        with path.open("rb") as file:
-            if found := MAIL.search(file.read(HEAD)):
-                yield found[1].decode()
+        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+        recipient = RECIPIENT.search(head)
+        # Longer lines are broken, be it in the middle of an id.
+        order = ORDER.search(body.replace(b"=\r\n", b""))
+        if recipient and order:
+            yield plain(order[0].decode()), recipient[1].decode()

@@ -120,6 +120,7 @@ _ROWS: tuple[tuple[str, Callable[[Report], Cell] | None], ...] = (
     ("accepted, as answered 201", _told("accepted", bounded=False)),
     ("  customer told nothing", _told("untold")),
     ("  customer told twice", _told("twice")),
+    ("  mail went to somebody else", _told("astray")),
     ("  ordered once, placed twice", _told("surplus")),
     ("  mailed again, as nobody knew", _told("again", bounded=False)),
     ("", None),

@@ -18,8 +18,9 @@ WHOLE: dict[str, list[tuple[object, ...]]] = {
     "notification": [(ORDER, "SENT", 1)],
     "told": [(ORDER, "line")],
 }
+JANE = "jane@example.org"
 PRINTED: Written = ("told", [(ORDER, "line")])
-MAILED: Written = ("told", [(ORDER, "line"), (ORDER, "mail")])
+MAILED: Written = ("told", [(ORDER, "line"), (ORDER, JANE)])
 
 
 def _books(*changed: Written, way: str = "line") -> Books:
@@ -30,7 +31,7 @@ def _books(*changed: Written, way: str = "line") -> Books:
     return books
 
 
-@pytest.mark.parametrize(("told", "way"), [(PRINTED, "line"), (MAILED, "mail")])
+@pytest.mark.parametrize(("told", "way"), [(PRINTED, "line"), (MAILED, JANE)])
 def test_an_order_that_was_notified_once_is_no_finding(told: Written, way: str) -> None:
     found = judge(_books(told, way=way))
 
@@ -68,7 +69,7 @@ def test_what_is_lost_is_named_before_what_is_stuck() -> None:
 
 
 def test_a_mail_that_is_said_to_be_sent_and_is_nowhere_is_lost() -> None:
-    found = judge(_books(way="mail"))
+    found = judge(_books(way=JANE))
 
     assert not found.is_clean
     assert found.findings == {ORDER: "lost, SENT and no mail"}
@@ -120,14 +121,22 @@ def test_a_second_line_is_found() -> None:
 def test_a_second_mail_is_found_unless_the_first_was_unknown(
     version: int, *, is_clean: bool
 ) -> None:
-    told: Written = ("told", [(ORDER, "mail")] * 2)
+    told: Written = ("told", [(ORDER, JANE)] * 2)
 
-    found = judge(
-        _books(told, ("notification", [(ORDER, "SENT", version)]), way="mail")
-    )
+    found = judge(_books(told, ("notification", [(ORDER, "SENT", version)]), way=JANE))
 
     assert found.is_clean is is_clean
     assert (found.told.twice, found.told.again) == (not is_clean, is_clean)
+
+
+def test_a_mail_to_somebody_else_is_found() -> None:
+    told: Written = ("told", [(ORDER, JANE), (ORDER, "ada@example.org")])
+
+    found = judge(_books(told, way=JANE))
+
+    assert not found.is_clean
+    assert found.told.astray == 1
+    assert found.findings == {ORDER: "told ada@example.org"}
 
 
 def test_an_order_that_nobody_was_answered_is_found() -> None:

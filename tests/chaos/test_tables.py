@@ -16,7 +16,7 @@ JOURNAL = Journal(begun=0)
 JOURNAL.write(Fault("kill", "order", 0.0, 1.0), 12.0, 2.5)
 OURS = Report(
     Setting(),
-    Ledger(Told(3000, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 0, 0, 0, 12), {}),
+    Ledger(Told(3000, 0, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 0, 0, 0, 12), {}),
     JOURNAL,
     {"500": 2, "ReadTimeout": 5},
     placing=30.0,
@@ -24,7 +24,9 @@ OURS = Report(
     seconds=60.0,
 )
 NAIVE = replace(
-    OURS, setting=Setting(naive=True), ledger=Ledger(Told(2500, 7, 3, 0, 4), None, {})
+    OURS,
+    setting=Setting(naive=True),
+    ledger=Ledger(Told(2500, 7, 3, 0, 0, 4), None, {}),
 )
 
 
