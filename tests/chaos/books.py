@@ -22,8 +22,8 @@ CREATE TABLE said (what TEXT, number INTEGER);
 CREATE INDEX event_order ON event (order_id);
 CREATE INDEX told_order ON told (order_id);
 """
-"""Ids of orders are in hex, without hyphens. `told` has a row for each line and each mail; its `way` is "line",
-or the address that the mail went to. In `accepted` it is the way by which the customer is to be told."""
+"""Ids of orders are in hex, without hyphens. `told` has a row for each line and each mail; its `way` is
+"line", or where the mail went. In `accepted` it is the way by which the customer is to be told."""
 
 
 class Books:
