@@ -9,11 +9,13 @@ DATABASE ?= sqlite
 export OFFSET BROKER DATABASE
 # How many schedules a simulation runs: make simulate SEEDS=1000
 SEEDS ?= 100
-# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30. How many processes of each
-# service (on PostgreSQL), for how many seconds a part is held still, and whether the naive program runs beside ours
+# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30. How many customers order at
+# once, how many processes each service has (on PostgreSQL), for how many seconds a part is held still, and whether the
+# program that a tutorial would write runs beside ours: NAIVE=yes
 FAULTS ?= 6
 ORDERS ?= 300
 SEED ?= 1
+CLIENTS ?= 8
 REPLICAS ?= 1
 STILL ?= 60
 NAIVE ?= no
@@ -65,7 +67,8 @@ docs: ready ## Generate the events' schemas and the API's documents from the cod
 chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m tests.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		--broker $(BROKER) --database $(DATABASE) --replicas $(REPLICAS) --still $(STILL) \
+		--broker $(BROKER) --database $(DATABASE) --clients $(CLIENTS) \
+		--replicas $(REPLICAS) --still $(STILL) \
 		$(if $(filter yes,$(NAIVE)),--naive)
 
 lock: ready ## Renew the locked versions of all Python packages

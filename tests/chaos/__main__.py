@@ -71,6 +71,8 @@ def main() -> int:
     setting = _setting(asked)
     faults = plan.make(asked.seed, asked.faults, setting, asked.only)
     for each in [setting, *[replace(setting, naive=True)] * asked.naive]:
+        if asked.naive:
+            sys.stderr.write(f"  {'the naive program' if each.naive else 'ours'}\n")
         ran = run(faults, asked.orders, each, asked.mail_every, asked.clients)
         try:
             reports.append(asyncio.run(ran))
