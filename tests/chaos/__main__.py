@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -82,7 +83,8 @@ def main() -> int:
         report.write_json(reports, asked.json)
     if asked.markdown:
         asked.markdown.write_text(tables.markdown(reports) + "\n")
-    print(f"\n{tables.table(reports)}")  # noqa: T201 - a program for the terminal
+    again = f"python -m tests.chaos {shlex.join(sys.argv[1:])}".rstrip()
+    print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
     return 0 if reports[0].is_clean else 1
 
 
