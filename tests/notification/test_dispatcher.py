@@ -17,6 +17,7 @@ from services.notification.outcomes import (
     mark_sent,
 )
 from tests.notification.mail_room import JANE, MailRoom, tries
+from tests.support.database import break_commits
 from tests.support.eventually import eventually
 from tests.support.mail_server import HANG
 
@@ -58,6 +59,19 @@ async def test_nothing_is_printed_before_sent_is_committed(
     assert capfd.readouterr().out == LINE
     assert await room.said(ORDER) == [("SENT", 1)]
     assert len(room.mailbox.mails) == (1 if email else 0)
+
+
+async def test_nothing_is_printed_where_the_commit_itself_fails(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await room.is_asked(None, order=ORDER)
+    await break_commits(room.database)
+
+    with pytest.raises(DBAPIError):
+        await room.printing().step()
+
+    assert capfd.readouterr().out == ""
+    assert (await room.of(ORDER)).state == State.SENDING
 
 
 async def test_a_notification_is_committed_as_sending_before_it_leaves(

@@ -2,32 +2,18 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from chassis.outbox import outbox
 from contracts.order_created import OrderCreated
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import Order
+from tests.support.database import break_commits
 from tests.support.eventually import eventually
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-# A deferred foreign key is checked by COMMIT itself: everything before it succeeds.
-BROKEN = "CREATE TABLE broken (parent bigint REFERENCES outbox (position) DEFERRABLE INITIALLY DEFERRED)"
-WHAT_FAILS_AT_COMMIT = {
-    "sqlite": (
-        BROKEN,
-        "CREATE TRIGGER broken AFTER INSERT ON outbox BEGIN INSERT INTO broken VALUES (-1); END",
-    ),
-    "postgresql": (
-        BROKEN,
-        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN INSERT INTO broken VALUES (-1); RETURN NULL; END'",
-        "CREATE TRIGGER broken AFTER INSERT ON outbox EXECUTE FUNCTION broken()",
-    ),
-}
 
 
 async def count(service: Service, table: object) -> int:
@@ -99,9 +85,7 @@ async def test_the_event_is_a_complete_cloud_event(
 async def test_a_commit_that_fails_is_answered_as_an_error_and_leaves_nothing(
     order: Service,
 ) -> None:
-    async with order.database.write() as session:
-        for statement in WHAT_FAILS_AT_COMMIT[order.database.engine.dialect.name]:
-            await session.execute(text(statement))
+    await break_commits(order.database)
 
     answer = await order.http.post("/api/order", json={"customerName": "Jane Doe"})
 

@@ -5,9 +5,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sqlalchemy import text
+
 from chassis import migration
 from chassis.database import Database
 from tests.support.postgresql import Databases
+
+# A deferred foreign key is checked by COMMIT itself: everything before it succeeds.
+BROKEN = "CREATE TABLE broken (parent bigint REFERENCES outbox (position) DEFERRABLE INITIALLY DEFERRED)"
+WHAT_FAILS_AT_COMMIT = {
+    "sqlite": (
+        BROKEN,
+        "CREATE TRIGGER broken AFTER INSERT ON outbox BEGIN INSERT INTO broken VALUES (-1); END",
+    ),
+    "postgresql": (
+        BROKEN,
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO broken VALUES (-1); RETURN NULL; END'",
+        "CREATE TRIGGER broken AFTER INSERT ON outbox EXECUTE FUNCTION broken()",
+    ),
+}
 
 _opened: dict[tuple[str, Path], str] = {}
 _postgresql: list[tuple[Databases, ExitStack]] = []
@@ -45,3 +62,10 @@ def migrated(service: str, folder: Path) -> Database:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(migration.upgrade, service, url).result()
     return Database(url, service)
+
+
+async def break_commits(database: Database) -> None:
+    """Let every commit fail that stores an event: at the commit itself, when all before it went well."""
+    async with database.write() as session:
+        for statement in WHAT_FAILS_AT_COMMIT[database.engine.dialect.name]:
+            await session.execute(text(statement))
