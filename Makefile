@@ -15,10 +15,16 @@ endif
 export OFFSET BROKER DATABASE MAIL
 # How many schedules a simulation runs, and how its broker is: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
-# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30
+# How many faults, how many orders, and the seed that chooses them: make chaos FAULTS=30. How many customers order at
+# once, how many processes each service has (on PostgreSQL), for how many seconds a part is held still, and whether the
+# program that a tutorial would write runs beside ours: NAIVE=yes
 FAULTS ?= 6
 ORDERS ?= 300
 SEED ?= 1
+CLIENTS ?= 8
+REPLICAS ?= 1
+STILL ?= 60
+NAIVE ?= no
 
 .DEFAULT_GOAL := help
 .PHONY: help setup ready run broker demo test check format docs lock simulate chaos prove
@@ -67,7 +73,9 @@ docs: ready ## Generate the events' schemas and the API's documents from the cod
 chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m tests.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL)
+		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL) --clients $(CLIENTS) \
+		--replicas $(REPLICAS) --still $(STILL) \
+		$(if $(filter yes,$(NAIVE)),--naive)
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import platform
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from chassis import database_away
+from chassis import aftermath, database_away
 
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
 _PRAGMAS = (
@@ -45,10 +45,6 @@ _POSTGRESQL: dict[str, Any] = {
         },
     },
 }
-
-
-FollowUp = Callable[[AsyncSession], Awaitable[object]]
-"""What is to be written though the transaction before it was rolled back."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -110,7 +106,9 @@ class Database:
         self.owner = f"{platform.node()}:{replica}"
         self.is_shared = not is_sqlite(url)
         self._info = {"service": service}
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, sync_session_class=aftermath.Session
+        )
         self._signals: dict[str, asyncio.Event] = {}
         # SQLite has one writer at a time; queueing here is fair and immediate, its own busy wait is neither.
         self._turn: AbstractAsyncContextManager[Any] = (
@@ -140,18 +138,15 @@ class Database:
 
         Never await another part (the sidecar, another service) inside it, and never nest it.
         """
-        lists: dict[str, list[Any]] = {"spoilt": [], "afterwards": [], "said": []}
-        info = {**self._info, "announced": set(), **lists}
+        info = {**self._info, "announced": set(), **aftermath.begin()}
         async with self._turn, self._sessions(info=info) as session:
             try:
                 async with session.begin():
                     yield session
-                    _come_to_the_end(session)
+                    aftermath.check(session)
             except Exception:
-                await _follow_up(session)
+                await aftermath.follow_rollback(session)
                 raise
-            for say in session.info["said"]:
-                say()
             for name in sorted(session.info["announced"]):
                 self.signal(name).set()
 
@@ -175,33 +170,6 @@ def announce(session: AsyncSession, name: str) -> None:
 def keep_quiet(session: AsyncSession) -> None:
     """Wake nobody when this session's transaction is committed: what was announced was taken back."""
     session.info["announced"].clear()
-
-
-def after_commit(session: AsyncSession, say: Callable[[], object]) -> None:
-    """Say something that is true only when this session's transaction is committed."""
-    session.info["said"].append(say)
-
-
-def spoil(session: AsyncSession, error: Exception) -> None:
-    """Let this session's transaction go on, and be rolled back at its end with this error."""
-    session.info["spoilt"].append(error)
-
-
-def after_rollback(session: AsyncSession, do: FollowUp) -> None:
-    """Should this session's transaction be rolled back, do this in a transaction of its own."""
-    session.info["afterwards"].append(do)
-
-
-def _come_to_the_end(session: AsyncSession) -> None:
-    for error in session.info["spoilt"]:
-        raise error
-
-
-async def _follow_up(session: AsyncSession) -> None:
-    if session.info["afterwards"]:
-        async with session.begin():
-            for do in session.info["afterwards"]:
-                await do(session)
 
 
 async def _write(request: Request) -> AsyncIterator[AsyncSession]:

@@ -20,7 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
-from chassis.database import Utc, after_commit
+from chassis.aftermath import after_commit
+from chassis.database import Utc
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient
-from chassis.database import after_rollback, keep_quiet
+from chassis.aftermath import after_rollback
+from chassis.database import keep_quiet
 from chassis.database_away import is_away
 from chassis.dead_letter import State, dead_letter, in_one_line
 from chassis.delivered import parse

@@ -28,8 +28,9 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, attempt
+from chassis.aftermath import after_rollback, spoil
 from chassis.cloud_event import CloudEvent, digest_of
-from chassis.database import Database, Utc, after_rollback, spoil
+from chassis.database import Database, Utc
 from chassis.database_away import is_about_a_value, is_away
 from chassis.dead_letter import Letter, bury, in_one_line
 from chassis.delivered import Unprocessable, envelope_of, parse

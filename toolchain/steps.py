@@ -5,6 +5,7 @@ from pathlib import Path
 
 from toolchain import (
     build,
+    faketime,
     kafka,
     postgresql,
     programs,
@@ -28,6 +29,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             redis.prepare(machine)
             kafka.prepare(machine)
             postgresql.prepare(machine)
+            faketime.prepare(machine)
     say.done("Ready", "type: make run")
 
 

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import ColumnElement, and_, case, literal
 
 from chassis import ambient
+from chassis.aftermath import after_commit
 from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
 from chassis.database import Database, Utc
 from chassis.loop import Loop
@@ -121,8 +123,8 @@ class Dispatcher:
         async with self.database.write() as session:
             mine = outcomes.fence(self.owner, self._delivered)
             marked = await outcomes.mark_sent(session, mine)
+            after_commit(session, partial(_print, marked))
         self._delivered.clear()
-        _print(marked)
 
     async def _is_delivered(self, notification: Notification) -> bool:
         try:

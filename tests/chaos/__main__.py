@@ -2,14 +2,19 @@
 
 import argparse
 import asyncio
-import json
+import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from tests.chaos import plan
+from tests.chaos import disks, plan, report, tables
 from tests.chaos.plan import Setting
-from tests.chaos.run import Report, run
+from tests.chaos.run import run
+from toolchain import faketime
+from toolchain.machine import this_machine
+
+INTERRUPTED = 130
 
 
 def _arguments() -> argparse.Namespace:
@@ -21,54 +26,68 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--broker", choices=brokers, default="rabbitmq")
     databases = ("sqlite", "postgresql")
     parser.add_argument("--database", choices=databases, default="sqlite")
-    ways = ("smtp", "api")
-    parser.add_argument("--mail", choices=ways, default="smtp")
+    parser.add_argument("--mail", choices=("smtp", "api"), default="smtp")
+    replicas = "processes of each service; more than one on PostgreSQL only"
+    parser.add_argument("--replicas", type=int, default=1, help=replicas)
     mails = "every so many orders one with an e-mail address; 0 for none"
     parser.add_argument("--mail-every", type=int, default=20, help=mails)
+    parser.add_argument("--clients", type=int, default=8)
+    still = "seconds for which a part is held still (SIGSTOP)"
+    parser.add_argument("--still", type=float, default=60, help=still)
+    only = (
+        'faults of this kind, on this part, or both: "clock back", order, "kill order"'
+    )
+    parser.add_argument("--only", action="append", default=[], help=only)
+    naive = "run the naive program under the same faults too, and show it beside ours"
+    parser.add_argument("--naive", action="store_true", help=naive)
     parser.add_argument("--json", type=Path, help="write the report to this file too")
-    return parser.parse_args()
+    parser.add_argument("--markdown", type=Path, help="and as Markdown to this one")
+    asked = parser.parse_args()
+    if asked.replicas > 1 and asked.database != "postgresql":
+        parser.error("SQLite is one process's: --replicas needs --database postgresql")
+    return asked
 
 
-def _show(report: Report) -> None:
-    print(report.ledger.table())  # noqa: T201 - a program for the terminal
-    slowest = max((each["recovered"] for each in report.journal.entries), default=0)
-    never = sum(each["recovered"] < 0 for each in report.journal.entries)
-    rows = {
-        "faults": len(report.journal.entries),
-        "requests tried again": report.retried,
-        "slowest recovery, s": slowest,
-        "no recovery in time": never,
-        "the run, s": round(report.seconds),
-    }
-    for name, value in rows.items():
-        print(f"  {name:<30}{value}")  # noqa: T201
-    for name in ("lost", "twice"):
-        for order, why in getattr(report.ledger, name).items():
-            print(f"  {name}: {order} {why}")  # noqa: T201
-
-
-def _as_json(report: Report) -> str:
-    whole = {
-        "ledger": report.ledger.as_json(),
-        "journal": report.journal.entries,
-        "retried": report.retried,
-        "seconds": report.seconds,
-    }
-    return json.dumps(whole, indent=2)
+def _setting(asked: argparse.Namespace) -> Setting:
+    clocks = faketime.library(this_machine()) is not None
+    mounts = asked.database == "sqlite" and disks.can_be_mounted()
+    if not clocks:
+        sys.stderr.write("  no clock is set: libfaketime is not installed\n")
+    if asked.database == "sqlite" and not mounts:
+        sys.stderr.write("  no disk is filled: a small one cannot be mounted here\n")
+    return Setting(
+        asked.broker,
+        asked.database,
+        asked.mail,
+        asked.replicas,
+        still=asked.still,
+        clocks=clocks,
+        disks=mounts,
+    )
 
 
 def main() -> int:
     """Run as the command line says; 1 where something was lost, sent twice or is stuck."""
     # `kill` ends it as Ctrl-C does: every part is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    asked = _arguments()
-    setting = Setting(asked.broker, asked.database, asked.mail)
-    faults = plan.make(asked.seed, asked.faults, setting)
-    report = asyncio.run(run(faults, asked.orders, setting, asked.mail_every))
-    _show(report)
+    asked, reports = _arguments(), []
+    setting = _setting(asked)
+    faults = plan.make(asked.seed, asked.faults, setting, asked.only)
+    for each in [setting, *[replace(setting, naive=True)] * asked.naive]:
+        if asked.naive:
+            sys.stderr.write(f"  {'the naive program' if each.naive else 'ours'}\n")
+        ran = run(faults, asked.orders, each, asked.mail_every, asked.clients)
+        try:
+            reports.append(asyncio.run(ran))
+        except KeyboardInterrupt:
+            return INTERRUPTED
     if asked.json:
-        asked.json.write_text(_as_json(report))
-    return 0 if report.ledger.is_clean else 1
+        report.write_json(reports, asked.json)
+    if asked.markdown:
+        asked.markdown.write_text(tables.markdown(reports) + "\n")
+    again = f"python -m tests.chaos {shlex.join(sys.argv[1:])}".rstrip()
+    print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
+    return 0 if reports[0].is_clean else 1
 
 
 if __name__ == "__main__":

@@ -10,20 +10,28 @@ from typing import Any
 
 import httpx
 
-from tests.chaos import ledger
+from tests.chaos import disks
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Mode
+from tests.chaos.reading import FORGED
 from tests.chaos.stage import Stage
+from toolchain import server
 
 QUEUE = "/api/queues/%2F/notification-OrderCreated/contents"
 GUEST = ("guest", "guest")
-FORGED = (
-    b"{",
-    b'{"specversion": "1.0", "id": "1", "source": "/elsewhere", "type": "OrderCreated", "data": {}}',
-    b'{"specversion": "1.0", "id": "2", "source": "/order", "type": "OrderCreated", "data": {"orderId": 1}}',
-    json.dumps({"id": "3", "source": "/order", "data": "x" * 2**20}).encode(),
+ENVELOPE = "application/cloudevents+json"
+HEAD = {"specversion": "1.0", "type": "OrderCreated"}
+MADE_UP = (
+    {**HEAD, "id": f"{FORGED} 1", "source": "/elsewhere", "data": {}},
+    {**HEAD, "id": f"{FORGED} 2", "source": "/order", "data": {"orderId": 1}},
+    {"id": f"{FORGED} 3", "source": "/order", "data": FORGED * 2**16},
 )
-"""Events that were never sent: broken, from elsewhere, malformed, huge."""
+"""Events that were never sent: from elsewhere, malformed, huge."""
+NO_JSON = f"{{{FORGED}".encode()
+AS_IT_IS = "?metadata.rawPayload=true"
+"""Only so does daprd publish what it cannot read."""
+CLOCK_STEP = 3600
+"""Seconds by which a clock is set; what is kept for long (keys 24 hours, events 7 days) stays kept."""
 
 
 @dataclass
@@ -33,11 +41,15 @@ class Journal:
     begun: float = field(default_factory=time.monotonic)
     entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def write(self, fault: Fault, started: float, recovered: float) -> None:
+    def write(
+        self, fault: Fault, started: float, recovered: float | None
+    ) -> dict[str, Any]:
         """Write one fault down: seconds since the beginning, and the seconds until all worked again."""
         at = round(started - self.begun, 1)
-        entry = {"at": at, **asdict(fault), "recovered": round(recovered, 1)}
+        back = None if recovered is None else round(recovered, 1)
+        entry = {"at": at, **asdict(fault), "recovered": back}
         self.entries.append(entry)
+        return entry
 
 
 async def inflict(stage: Stage, fault: Fault) -> None:
@@ -52,16 +64,17 @@ async def inflict(stage: Stage, fault: Fault) -> None:
 
 async def _kill(stage: Stage, fault: Fault) -> None:
     if stage.part(fault.part):
-        stage.signal(fault.part, signal.SIGKILL)  # its keeper starts it again
+        await stage.ends(fault.part, signal.SIGKILL)
     else:
         await stage.down(fault.part)
         await stage.up(fault.part)
 
 
 async def _terminate(stage: Stage, fault: Fault) -> None:
-    stage.signal(fault.part, signal.SIGTERM)
-    if not stage.part(fault.part):
-        await stage.down(fault.part)
+    if stage.part(fault.part):
+        await stage.ends(fault.part, signal.SIGTERM)
+    else:
+        await asyncio.to_thread(server.stop, stage.servers[fault.part])
         await stage.up(fault.part)
 
 
@@ -79,6 +92,32 @@ async def _take_away(stage: Stage, fault: Fault) -> None:
     await stage.down(fault.part)
     await asyncio.sleep(fault.seconds)
     await stage.up(fault.part)
+
+
+async def _set_back(stage: Stage, fault: Fault) -> None:
+    await _set_clock(stage, fault, -CLOCK_STEP)
+
+
+async def _set_forward(stage: Stage, fault: Fault) -> None:
+    await _set_clock(stage, fault, CLOCK_STEP)
+
+
+async def _set_clock(stage: Stage, fault: Fault, step: int) -> None:
+    # Back again afterwards: that is a step the other way.
+    stage.set_clock(fault.part, step)
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        stage.set_clock(fault.part, 0)
+
+
+async def _fill_disk(stage: Stage, fault: Fault) -> None:
+    folder = stage.disks[fault.part]
+    try:
+        await asyncio.to_thread(disks.fill, folder)
+        await asyncio.sleep(fault.seconds)
+    finally:
+        disks.empty(folder)
 
 
 async def _on_link(stage: Stage, fault: Fault) -> None:
@@ -100,21 +139,23 @@ async def _purge(stage: Stage) -> None:
 
 async def _duplicates(stage: Stage) -> None:
     newest = "SELECT event FROM outbox WHERE topic = 'OrderCreated' ORDER BY position DESC LIMIT 20"
-    events = await ledger.rows(stage.urls["order"], newest)
-    await _publish(stage, [str(event).encode() for (event,) in events])
+    async for (event,) in stage.readers["order"].rows(newest):
+        await _publish(stage, str(event).encode())
 
 
 async def _forged(stage: Stage) -> None:
-    await _publish(stage, list(FORGED))
+    await _publish(stage, NO_JSON, "text/plain", AS_IT_IS)
+    for event in MADE_UP:
+        await _publish(stage, json.dumps(event).encode())
 
 
-async def _publish(stage: Stage, bodies: list[bytes]) -> None:
+async def _publish(
+    stage: Stage, body: bytes, content_type: str = ENVELOPE, how: str = ""
+) -> None:
     port = stage.real.system.app("order")["daprHTTPPort"]
-    url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated"
-    headers = {"content-type": "application/cloudevents+json"}
+    url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated{how}"
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        for body in bodies:
-            await client.post(url, content=body, headers=headers)
+        await client.post(url, content=body, headers={"content-type": content_type})
 
 
 _ON_PARTS: dict[str, Callable[[Stage, Fault], Awaitable[None]]] = {
@@ -122,6 +163,9 @@ _ON_PARTS: dict[str, Callable[[Stage, Fault], Awaitable[None]]] = {
     "terminate": _terminate,
     "stop": _hold_still,
     "down": _take_away,
+    "clock back": _set_back,
+    "clock forward": _set_forward,
+    "disk full": _fill_disk,
 }
 _ON_BROKER: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "wipe": Stage.wipe_broker,
@@ -129,3 +173,5 @@ _ON_BROKER: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "duplicates": _duplicates,
     "forged": _forged,
 }
+PUBLISHED_BY_THE_RIG = ("duplicates", "forged")
+"""Kinds that need an event's id or an inbox: the naive program, which has neither, is spared them."""

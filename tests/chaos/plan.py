@@ -1,20 +1,17 @@
 """Which faults there will be, by a seed: the same seed is the same plan."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-PARTS = (
-    "order",
-    "notification",
-    "order sidecar",
-    "notification sidecar",
-    "broker",
-    "mail",
-)
-"""What can be killed, terminated, held still, and taken away for a while."""
 SIGNALS = ("kill", "terminate", "stop", "down")
+"""SIGKILL, SIGTERM, SIGSTOP with a SIGCONT later; and gone for a while, with whoever starts it again."""
 LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
 MESSAGES = ("duplicates", "forged")
+CLOCKS = ("clock back", "clock forward")
+APPS = ("order", "notification")
+RECOVERY = 4.0
+"""Seconds until all works again after a fault, about."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +26,39 @@ class Fault:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a run is made on; links are the connections that a proxy stands in."""
+    """What a run is made on, and what this machine lets be done to it.
+
+    A fault takes `longest` seconds at most; what is held still is so for `still` seconds. `clocks` tells
+    whether a process can be shown another time of day, `disks` whether a small disk can be mounted.
+    """
 
     broker: str = "rabbitmq"
     database: str = "sqlite"
     mail: str = "smtp"
+    replicas: int = 1
     longest: float = 8.0
+    still: float = 60.0
+    clocks: bool = False
+    disks: bool = False
+    naive: bool = False
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """Every process of both services: order, notification, order 2, notification 2 ..."""
+        numbers = ("", *(f" {each}" for each in range(2, self.replicas + 1)))
+        return tuple(f"{app}{number}" for number in numbers for app in APPS)
+
+    @property
+    def order_apps(self) -> tuple[str, ...]:
+        """Every process of the order service."""
+        return tuple(each for each in self.apps if each.startswith("order"))
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Everything that can be killed."""
-        return (*PARTS, "database") if self.database == "postgresql" else PARTS
+        sidecars = (f"{app} sidecar" for app in self.apps)
+        servers = ("broker", "mail", *["database"] * (self.database == "postgresql"))
+        return (*self.apps, *sidecars, *servers)
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -51,28 +70,52 @@ class Setting:
             links.append("database")
         return tuple(links)
 
+    @property
+    def small_disks(self) -> tuple[str, ...]:
+        """The services whose database lies on a small disk of its own."""
+        return APPS if self.disks and self.database == "sqlite" else ()
+
 
 def kinds(setting: Setting) -> list[tuple[str, str]]:
     """List every kind of fault on everything that it can be done to."""
     found = [(kind, part) for part in setting.parts for kind in SIGNALS]
     found += [(kind, f"{link} link") for link in setting.links for kind in LINK_FAULTS]
     found += [(kind, "broker") for kind in ("wipe", *MESSAGES)]
-    return found + [("purge", "broker")] * (setting.broker == "rabbitmq")
+    found += [("purge", "broker")] * (setting.broker == "rabbitmq")
+    found += [("disk full", app) for app in setting.small_disks]
+    return found + [(kind, app) for app in setting.apps * setting.clocks for kind in CLOCKS]  # fmt: skip
 
 
-def make(seed: int, number: int, setting: Setting) -> list[Fault]:
-    """Choose so many faults; no kind comes a second time before each was there once."""
+def make(
+    seed: int, number: int, setting: Setting, only: Sequence[str] = ()
+) -> list[Fault]:
+    """Choose so many faults; no kind comes a second time before each was there once.
+
+    `only` limits them to some: by kind, by part, or by both as in "kill order".
+    """
     chance = random.Random(seed)
+    possible = [each for each in kinds(setting) if not only or _is_one(each, only)]
     chosen: list[tuple[str, str]] = []
-    while len(chosen) < number:
-        possible = kinds(setting)
+    while possible and len(chosen) < number:
         chosen += chance.sample(possible, len(possible))
     return [
         Fault(
             kind,
             part,
-            round(chance.uniform(1, setting.longest), 2),
+            setting.still
+            if kind == "stop"
+            else round(chance.uniform(1, setting.longest), 2),
             round(chance.uniform(0.2, 2), 2),
         )
         for kind, part in chosen[:number]
     ]
+
+
+def lasts(faults: Sequence[Fault]) -> float:
+    """Give the seconds that these faults take, about: over so long the orders are spread."""
+    return sum(each.pause + each.seconds + RECOVERY for each in faults)
+
+
+def _is_one(fault: tuple[str, str], only: Sequence[str]) -> bool:
+    kind, part = fault
+    return bool({kind, part, f"{kind} {part}"} & {*only})

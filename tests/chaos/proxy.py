@@ -65,7 +65,9 @@ class Proxy:
         self._open |= pair
         try:
             ways = self._carry(reader, server, up=True), self._carry(beyond, writer)
-            await asyncio.gather(*ways)
+            # Cancelled where the whole run is broken off: asyncio would complain of each connection.
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*ways)
         finally:
             self._open -= pair
             for each in pair:

@@ -2,19 +2,28 @@
 
 import pytest
 
-from tests.chaos import plan
+from tests.chaos import plan, tables
 from tests.chaos.plan import Setting
 from tests.chaos.run import run
 
 pytestmark = pytest.mark.system
 
+SIX = (
+    "kill order",
+    "kill notification sidecar",
+    "terminate notification",
+    "stop order sidecar",
+    "purge broker",
+    "silent broker link",
+)
+"""The last is the one in which daprd answers 204 for an event that RabbitMQ never saw."""
+
 
 async def test_six_faults_lose_and_double_nothing() -> None:
-    setting = Setting(longest=3)
+    setting = Setting(longest=2, still=2)
 
     # Without mails: one that nobody knows of is sent again two minutes later.
-    report = await run(plan.make(1, 6, setting), 300, setting, mail_every=0)
+    report = await run(plan.make(1, 6, setting, SIX), 200, setting, mail_every=0)
 
-    assert report.ledger.is_clean, report.ledger.table()
+    assert report.is_clean, tables.table([report])
     assert len(report.journal.entries) == 6
-    assert all(each["recovered"] >= 0 for each in report.journal.entries)

@@ -19,6 +19,7 @@ from services.notification.outcomes import (
     mark_sent,
 )
 from tests.notification.mail_room import JANE, MailRoom
+from tests.support.database import break_commits
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
@@ -81,6 +82,19 @@ async def test_nothing_is_printed_before_sent_is_committed(
     assert capfd.readouterr().out == LINE
     assert await room.said(ORDER) == [("SENT", 1)]
     assert len(room.mailbox.mails) == (1 if email else 0)
+
+
+async def test_nothing_is_printed_where_the_commit_itself_fails(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await room.is_asked(None, order=ORDER)
+    await break_commits(room.database)
+
+    with pytest.raises(DBAPIError):
+        await room.printing().step()
+
+    assert capfd.readouterr().out == ""
+    assert (await room.of(ORDER)).state == State.SENDING
 
 
 async def test_a_notification_is_committed_as_sending_before_it_leaves(

@@ -8,8 +8,7 @@ from chassis.outbox import outbox
 from contracts.order_created import OrderCreated
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import Order
-from tests.support.commits import FAIL_AT_COMMIT
-from tests.support.database import execute
+from tests.support.database import break_commits
 from tests.support.eventually import eventually
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -86,7 +85,7 @@ async def test_the_event_is_a_complete_cloud_event(
 async def test_a_commit_that_fails_is_answered_as_an_error_and_leaves_nothing(
     order: Service,
 ) -> None:
-    await execute(order.database, *FAIL_AT_COMMIT[order.database.engine.dialect.name])
+    await break_commits(order.database)
 
     answer = await order.http.post("/api/order", json={"customerName": "Jane Doe"})
 

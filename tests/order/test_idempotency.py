@@ -16,8 +16,7 @@ from chassis.database import WriteSession
 from chassis.housekeeping import forget_expired
 from chassis.idempotency import KEPT, Idempotent, idempotency_key
 from services.order.model import Order
-from tests.support.commits import COMMIT_AGAIN, FAIL_AT_COMMIT
-from tests.support.database import execute
+from tests.support.database import break_commits, mend_commits
 from tests.support.services import Service
 
 JANE = {"customerName": "Jane"}
@@ -131,9 +130,9 @@ async def test_what_is_refused_leaves_the_key_free(order: Service) -> None:
 async def test_a_commit_that_fails_leaves_the_key_free(
     order: Service,
 ) -> None:
-    await execute(order.database, *FAIL_AT_COMMIT[order.database.engine.dialect.name])
+    await break_commits(order.database)
     assert (await orders(order, "a")).status_code == 500
-    await execute(order.database, *COMMIT_AGAIN[order.database.engine.dialect.name])
+    await mend_commits(order.database)
 
     assert await count(order, idempotency_key) == 0
     assert (await orders(order, "a")).status_code == 201

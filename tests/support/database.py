@@ -11,6 +11,21 @@ from chassis import migration
 from chassis.database import Database
 from tests.support.postgresql import Databases
 
+# A deferred foreign key is checked by COMMIT itself: everything before it succeeds.
+BROKEN = "CREATE TABLE broken (parent bigint REFERENCES outbox (position) DEFERRABLE INITIALLY DEFERRED)"
+WHAT_FAILS_AT_COMMIT = {
+    "sqlite": (
+        BROKEN,
+        "CREATE TRIGGER broken AFTER INSERT ON outbox BEGIN INSERT INTO broken VALUES (-1); END",
+    ),
+    "postgresql": (
+        BROKEN,
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO broken VALUES (-1); RETURN NULL; END'",
+        "CREATE TRIGGER broken AFTER INSERT ON outbox EXECUTE FUNCTION broken()",
+    ),
+}
+
 _opened: dict[tuple[str, Path], str] = {}
 _postgresql: list[tuple[Databases, ExitStack]] = []
 
@@ -54,3 +69,14 @@ async def execute(database: Database, *statements: str) -> None:
     async with database.write() as session:
         for statement in statements:
             await session.execute(text(statement))
+
+
+async def break_commits(database: Database) -> None:
+    """Let every commit fail that stores an event: at the commit itself, when all before it went well."""
+    await execute(database, *WHAT_FAILS_AT_COMMIT[database.engine.dialect.name])
+
+
+async def mend_commits(database: Database) -> None:
+    """Let commits succeed again."""
+    of_table = " ON outbox" if database.is_shared else ""
+    await execute(database, f"DROP TRIGGER broken{of_table}")

@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 async def eventually(
-    attempt: Callable[[], Awaitable[T | None]], what: str, deadline: float = 30.0
+    attempt: Callable[[], Awaitable[T | None]],
+    what: str,
+    deadline: float = 30.0,
+    every: float = 0.02,
 ) -> T:
     """Ask again and again until the answer is neither None nor False, and give it."""
     end = time.monotonic() + deadline
@@ -19,7 +22,7 @@ async def eventually(
             return answer
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:g} s: {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
 
 
 def within(seconds: float, attempt: Callable[[], bool], what: str) -> None:

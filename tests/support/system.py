@@ -44,6 +44,8 @@ class RealSystem:
     broker: server.RunningServer | None = None
     sidecars: dict[str, Part] = field(default_factory=dict)
     apps: dict[str, Part] = field(default_factory=dict)
+    instances: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the run file says of each process of a service, by its name; replicas have other ports."""
 
     def start_broker(self) -> None:
         """Start the broker; the data of an earlier start is there again."""
@@ -78,14 +80,13 @@ class RealSystem:
     async def is_ready(self, deadline: float = 60.0) -> None:
         """Wait until both services say so, and reach each other through Dapr."""
         async with httpx.AsyncClient(trust_env=False) as client:
-            for app in self.system.document["apps"]:
-                name = app["appID"]
-                await _answers(
-                    client, f"http://127.0.0.1:{app['appPort']}/readyz", deadline
-                )
-                await _answers(
-                    client, f"{self.system.invoke_url(name)}/readyz", deadline
-                )
+            for app in self.instances.values():
+                ready = f"http://127.0.0.1:{app['appPort']}/readyz"
+                await _answers(client, ready, deadline)
+            for caller in self.instances:
+                for app in self.system.document["apps"]:
+                    ready = f"{self.invoke_url(caller, app['appID'])}/readyz"
+                    await _answers(client, ready, deadline)
 
         async def keeps() -> bool:
             return await asyncio.to_thread(
@@ -95,6 +96,11 @@ class RealSystem:
         await eventually(
             keeps, "the broker keeps events for the notification service", deadline
         )
+
+    def invoke_url(self, caller: str, app_id: str) -> str:
+        """Where an app's methods are reached through the sidecar of one of the processes."""
+        port = self.instances[caller]["daprHTTPPort"]
+        return f"http://127.0.0.1:{port}/v1.0/invoke/{app_id}/method"
 
     def stop(self) -> None:
         """Stop all that is running: services, sidecars, broker."""
@@ -124,38 +130,61 @@ async def _answers(client: httpx.AsyncClient, url: str, deadline: float) -> None
         raise AssertionError(f"{error}; its last answer: {last}") from None
 
 
-def build(
+def build(  # noqa: PLR0913 - each part of a system can be chosen
     folder: Path,
     *,
     broker: str = runfile.BROKER,
     database: str = runfile.DATABASE,
     mail: str = runfile.MAIL,
     pulls: bool = True,
+    replicas: int = 1,
 ) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet.
 
-    Without the pull, the feeds refuse whoever asks: the services do not share a secret.
+    Without the pull, the feeds refuse whoever asks: the services do not share a secret. Each service runs in
+    so many processes with a sidecar each: `order`, `order 2` and so on.
     """
     offset = runfile.free_offset()
     chosen = {"broker": broker, "database": database, "mail": mail}
     system = runfile.load(offset, folder, **chosen)
     real = RealSystem(system, own_broker(system, folder))
-    for app in system.document["apps"]:
-        name = app["appID"]
-        environment = {**os.environ, **system.addresses(), "APP_ID": name}
-        real.sidecars[name] = Part(
-            sidecar_command(system, app), environment, folder / f"{name}-sidecar.log"
-        )
-        settings = {
-            **system.document["common"]["env"],
-            **app["env"],
-            "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
-            "FEED_SECRET_FILE": str(folder / f"{'feed' if pulls else name}.secret"),
-        }
-        real.apps[name] = Part(
-            list(app["command"]), {**environment, **settings}, folder / f"{name}.log"
-        )
+    for number in range(1, replicas + 1):
+        for app in system.document["apps"]:
+            name = app["appID"] if number == 1 else f"{app['appID']} {number}"
+            secret = folder / f"{'feed' if pulls else app['appID']}.secret"
+            _add(real, name, _replica(app, number), secret)
     return real
+
+
+def _add(real: RealSystem, name: str, app: dict[str, Any], secret: Path) -> None:
+    system, folder = real.system, real.system.state
+    environment = {**os.environ, **system.addresses(), "APP_ID": app["appID"]}
+    log = folder / f"{name.replace(' ', '-')}-sidecar.log"
+    real.instances[name] = app
+    real.sidecars[name] = Part(sidecar_command(system, app), environment, log)
+    settings = {
+        **system.document["common"]["env"],
+        **app["env"],
+        "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
+        "DAPR_GRPC_PORT": str(app["daprGRPCPort"]),
+        "FEED_SECRET_FILE": str(secret),
+    }
+    log = folder / f"{name.replace(' ', '-')}.log"
+    real.apps[name] = Part(list(app["command"]), {**environment, **settings}, log)
+
+
+REPLICA_PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
+
+
+def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
+    """Give what the run file would say of another process of this service: its ports are a little higher."""
+    ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
+    old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
+    return {
+        **app,
+        **ports,
+        "command": [part.replace(old, new) for part in app["command"]],
+    }
 
 
 def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:

@@ -1,0 +1,43 @@
+"""What is read into the books: each line that was printed, each mail with who got it."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from tests.chaos.books import Books, plain
+from tests.chaos.reading import read_mails, read_output
+from toolchain import mailbox
+
+ORDER = str(uuid4())
+LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at"
+
+
+def test_each_line_is_read_also_one_that_a_kill_cut_off(tmp_path: Path) -> None:
+    log, books = tmp_path / "notification.log", Books()
+    log.write_text(
+        f"{LINE} noon.\nkeeper: killed\n{LINE[:70]}keeper: killed\n{LINE[:30]}"
+    )
+
+    read_output(books, log)
+
+    assert books.rows("SELECT * FROM told") == [(plain(ORDER), "line")] * 2
+
+
+def test_what_the_service_says_of_the_pull_is_added_up(tmp_path: Path) -> None:
+    log, books = tmp_path / "notification.log", Books()
+    log.write_text("WARNING 12 of OrderCreated had not come through the broker\n" * 2)
+
+    read_output(books, log)
+
+    assert books.number("SELECT sum(number) FROM said WHERE what = 'pulled'") == 24
+
+
+def test_a_mail_is_read_with_who_got_it_and_of_which_order_it_tells(
+    tmp_path: Path,
+) -> None:
+    broken = f"Subject: another\r\n\r\nOrder number {ORDER[:9]}=\r\n{ORDER[9:]}"
+    mailbox.store(tmp_path, "orders@localhost", ["jane@example.org"], broken.encode())
+    books = Books()
+
+    read_mails(books, tmp_path)
+
+    assert books.rows("SELECT * FROM told") == [(plain(ORDER), "jane@example.org")]
