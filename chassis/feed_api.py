@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.database import ReadSession
 from chassis.feed import MOST, Cursor, Form, Stretch, read, read_by_ids
 from chassis.security import knows_the_secret
 
@@ -47,20 +46,23 @@ class Asked(BaseModel):
 
 
 @router.get("/events")
-async def get_events(
-    request: Request, session: ReadSession, asked: Annotated[Asked, Query()]
-) -> Response:
+async def get_events(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     """Give a page of the feed: {"events": […], "next": cursor, "end": cursor}, oldest first.
 
     An event is JSON as it was stored, or [id, digest in hex] with form=ids ("" where there is none).
     Asked by ids, it gives {"events": {id: event}} in full, without what is not there.
     """
+    database = request.app.state.database
     if asked.id:
-        found = await read_by_ids(session, asked.topic, asked.id)
+        async with database.read() as session:
+            found = await read_by_ids(session, asked.topic, asked.id)
         members = (f"{json.dumps(each)}:{event}" for each, event in found.items())
         return _answer(f'{{"events":{{{",".join(members)}}}}}')
     stretch = asked.stretch()
-    page = await read(session, stretch)
+    # Given back before the next one is taken: many at once that each kept one connection and waited for
+    # another would hold each other up, as after a standstill, and the retries of those who asked for ever.
+    async with database.read() as session:
+        page = await read(session, stretch)
     if asked.reader:
         place = stretch.after.place if stretch.after else None
         readers = request.app.state.readers

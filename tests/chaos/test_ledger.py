@@ -167,10 +167,8 @@ def test_dead_letters_of_forged_events_are_counted_apart() -> None:
 
 
 def test_a_second_mail_is_found_where_the_server_should_have_known_the_first() -> None:
-    told, unknown = (
-        ("told", [(ORDER, JANE)] * 2),
-        ("notification", [(ORDER, "SENT", 2)]),
-    )
+    told: Written = ("told", [(ORDER, JANE)] * 2)
+    unknown: Written = ("notification", [(ORDER, "SENT", 2)])
     books = _books(told, unknown, way=JANE)
     assert judge(books).told.twice == 0
 

@@ -70,7 +70,7 @@ ORDERS = 6
 MOST = 9
 SECONDS = 6.0
 """How long faults that have a time begin; the orders come in this time too."""
-LASTS = {"pause": (5.0, 90.0), "disk": (0.5, 8.0)}
+LASTS = {"pause": (5.0, 130.0), "disk": (0.5, 8.0)}
 """How long what has a time lasts, from the least to the most; the rest as USUALLY."""
 USUALLY = (1.0, 15.0)
 

@@ -50,6 +50,12 @@ def test_each_fault_comes_and_harms_nobody(what: str) -> None:
         assert result.violations == [], str(fault)
 
 
+def test_a_service_that_stood_still_for_long_answers_all_who_asked_meanwhile() -> None:
+    pause = Fault("pause", "notification", 5.92, 125.0)
+
+    assert run(Schedule(519458, "rabbitmq", 4, (pause,))).violations == []
+
+
 def test_a_forgery_that_is_acknowledged_and_not_kept_is_found() -> None:
     async def nothing_is_kept(*_: object) -> None: ...
 
