@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    event,
     func,
     insert,
     select,
@@ -175,6 +176,25 @@ async def test_many_writers_all_succeed(database: Database) -> None:
     await asyncio.gather(*(write_one(database) for _ in range(100)))
 
     assert await rows(database) == 100
+
+
+async def test_writers_of_one_process_take_turns_before_they_reach_the_file(
+    database: Database,
+) -> None:
+    """Whoever waited at the file would wait by chance, and be told after five seconds that it is locked."""
+    connected = database.engine.sync_engine, "connect"
+    event.listen(*connected, lambda made, _: made.execute("PRAGMA busy_timeout=0"))
+
+    await asyncio.gather(*(write_one(database) for _ in range(50)))
+
+    assert await rows(database) == 50
+
+
+def test_on_one_file_there_is_one_loop_of_a_kind(opened: Open) -> None:
+    first, second = opened(), opened()
+
+    assert first.lock_file("relay") == second.lock_file("relay")
+    assert first.lock_file("relay") != first.lock_file("housekeeping")
 
 
 async def test_writers_of_several_processes_do_not_overwrite_each_other(

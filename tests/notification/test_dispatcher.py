@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from services.notification.model import Channel, State
+from services.notification.dispatcher import Dispatcher
+from services.notification.model import Channel, Notification, State
 from services.notification.outcomes import (
     LEASE,
     LONGEST_WAIT,
@@ -58,6 +60,47 @@ async def test_nothing_is_printed_before_sent_is_committed(
     assert capfd.readouterr().out == LINE
     assert await room.said(ORDER) == [("SENT", 1)]
     assert len(room.mailbox.mails) == (1 if email else 0)
+
+
+class FullFrom:
+    """A channel after whose delivery the database of a mail room commits nothing more."""
+
+    def __init__(self, room: MailRoom) -> None:
+        self.commits = (room.database.engine.sync_engine, "commit", self._fail)
+
+    async def deliver(self, _notification: Notification) -> None:
+        """Deliver it, and let the disk be full."""
+        event.listen(*self.commits)
+
+    def _fail(self, _connection: object) -> None:
+        raise OSError("no space left on device")
+
+
+async def test_no_line_is_printed_whose_commit_fails(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await room.is_asked(None, order=ORDER)
+    full = FullFrom(room)
+    printing = Dispatcher(room.database, Channel.CONSOLE, full)
+
+    with pytest.raises(OSError, match="no space"):
+        await printing.step()
+
+    assert capfd.readouterr().out == ""
+    event.remove(*full.commits)
+    await printing.step()
+    assert capfd.readouterr().out == LINE
+
+
+async def test_what_was_sent_is_sent_and_is_said_once(room: MailRoom) -> None:
+    order = await room.is_asked()
+    async with room.database.write() as session:
+        claimed = await claim(session, "me", Channel.EMAIL, 1)
+        assert len(await mark_sent(session, fence("me", claimed))) == 1
+
+        assert await mark_sent(session, fence("me", claimed)) == []
+
+    assert await room.said(order) == [("SENT", 1)]
 
 
 async def test_a_notification_is_committed_as_sending_before_it_leaves(

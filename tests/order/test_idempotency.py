@@ -14,6 +14,7 @@ from chassis import ambient
 from chassis.database import WriteSession
 from chassis.idempotency import KEPT, Idempotent, forget_expired, idempotency_key
 from services.order.model import Order
+from tests.support.database import refuses
 from tests.support.services import Service
 
 JANE = {"customerName": "Jane"}
@@ -135,6 +136,14 @@ async def test_a_commit_that_fails_leaves_the_key_free(
     assert await count(order, idempotency_key) == 0
     assert (await orders(order, "a")).status_code == 201
     assert await count(order) == 1
+
+
+async def test_an_order_whose_key_cannot_be_kept_is_not_placed(order: Service) -> None:
+    await refuses(order.database, "UPDATE", "idempotency_key")
+
+    assert (await orders(order, "a")).status_code == 500
+
+    assert await count(order) == 0
 
 
 async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:

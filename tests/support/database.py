@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sqlalchemy import text
+
 from chassis import migration
 from chassis.database import Database
 from tests.support.postgresql import Databases
@@ -45,3 +47,22 @@ def migrated(service: str, folder: Path) -> Database:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(migration.upgrade, service, url).result()
     return Database(url, service)
+
+
+async def refuses(database: Database, what: str, table: str) -> None:
+    """Let a database refuse what is done to a table from now on, as "INSERT"."""
+    said = "there is no room"
+    if database.is_shared:
+        statements = [
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"'BEGIN RAISE EXCEPTION ''{said}''; END'",
+            f"CREATE TRIGGER refuse BEFORE {what} ON {table} EXECUTE FUNCTION refuse()",
+        ]
+    else:
+        statements = [
+            f"CREATE TRIGGER refuse BEFORE {what} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        ]
+    async with database.write() as session:
+        for statement in statements:
+            await session.execute(text(statement))

@@ -1,0 +1,132 @@
+"""The rig: copies of the working tree, the tests of one safeguard in them, and what those tests say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree as ET
+
+from tests.prove.safeguard import ROOT, Safeguard
+
+LIMIT = 120.0
+"""Seconds that the tests of one safeguard may take, which take some few."""
+LIMIT_OF_A_SYSTEM = 300.0
+"""Seconds that they may take where they start a broker, sidecars and services."""
+LIMIT_OF_ALL = 1200.0
+"""Seconds that the tests of all safeguards may take together, before anything is taken out."""
+
+# Code that cannot run is noticed by whatever test runs it, and what hangs may hang of anything: neither says
+# a thing of the safeguard. A test that waits for something fails by an assertion of its own.
+_SAYS_NOTHING = re.compile(
+    r"([\w.]+\.)?(Import|ModuleNotFound|Name|UnboundLocal|Attribute|Type|Syntax|Indentation)Error\b"
+    r"|Failed: Timeout"
+)
+_TEST = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+_SIMULATE = [sys.executable, "-B", "-m", "tests.prove.simulated"]
+# A run that broke off says nothing, either.
+_VIOLATED = re.compile(r"^violated: (seed .+?): (?!broke off)(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a safeguard's absence was noticed; by which test, and by which words of it."""
+
+    caught: bool
+    by: str
+    why: str
+
+
+@contextmanager
+def a_copy() -> Iterator[Path]:
+    """Copy the working tree, as it is now, without what Git ignores."""
+    listed = ["git", "ls-files", "-co", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    with TemporaryDirectory(prefix="prove-") as folder:
+        copy = Path(folder)
+        for name in names.stdout.splitlines():
+            if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+        (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
+        yield copy
+
+
+def prove(safeguard: Safeguard, copy: Path) -> Verdict:
+    """Take a safeguard out for the time of its tests; raises Rotten."""
+    file = copy / safeguard.file
+    whole, without = file.read_text(), safeguard.removed(copy)
+    file.write_text(without)
+    try:
+        if safeguard.seeds:
+            return simulated(copy, safeguard.seeds)
+        limit = LIMIT_OF_A_SYSTEM if safeguard.on_the_real_system else LIMIT
+        return ran(copy, ["-x", "-n", "0", *safeguard.tests], limit)
+    finally:
+        file.write_text(whole)
+
+
+def ran(copy: Path, asked: Sequence[str], limit: float) -> Verdict:
+    """Run tests; the verdict is that of the first that failed by what it says itself."""
+    report = copy / "report.xml"
+    report.unlink(missing_ok=True)
+    quiet = ["--tb=no", f"--junitxml={report}", f"--timeout={limit / 2:.0f}"]
+    said = _said([*_TEST, *quiet, *asked], copy, limit)
+    if said is None:
+        return Verdict(caught=False, by="", why=f"its tests took over {limit:.0f} s")
+    if not report.exists():
+        return Verdict(caught=False, by="", why=_line(said, last=True))
+    return judged(report.read_text())
+
+
+def judged(report: str) -> Verdict:
+    """Read what pytest wrote (JUnit's XML): a failed test counts, and not by an error of another kind."""
+    others = ["its tests passed"]
+    for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 - pytest wrote it
+        by = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        for kind in case:
+            why = _line(kind.get("message", ""))
+            if kind.tag == "failure" and not _SAYS_NOTHING.match(why):
+                return Verdict(caught=True, by=by, why=why)
+            if kind.tag in {"failure", "error", "skipped"}:
+                others.append(f"{by}: {kind.tag}: {why}")
+    return Verdict(caught=False, by="", why=others[-1])
+
+
+def simulated(copy: Path, seeds: int) -> Verdict:
+    """Run schedules until one is violated."""
+    said = _said([*_SIMULATE, str(seeds)], copy, LIMIT)
+    if said is None:
+        return Verdict(caught=False, by="", why=f"took over {LIMIT:.0f} s")
+    if found := _VIOLATED.search(said):
+        return Verdict(caught=True, by=f"simulation, {found[1]}", why=_line(found[2]))
+    return Verdict(caught=False, by="", why=_line(said, last=True))
+
+
+def _said(command: Sequence[str], copy: Path, limit: float) -> str | None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=copy,
+            # What a test makes of its own code is not to be found by another run.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout
+
+
+def _line(text: str, *, last: bool = False) -> str:
+    lines = [each.strip() for each in text.splitlines() if each.strip()] or [""]
+    line = lines[-1 if last else 0]
+    return line if len(line) <= 100 else f"{line[:97]}..."
