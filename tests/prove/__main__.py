@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.prove.all_safeguards import THEMES
-from tests.prove.rig import LIMIT_OF_ALL, Verdict, a_copy, prove, ran
+from tests.prove.rig import LIMIT_OF_ALL, PASSED, Verdict, a_copy, prove, ran
 from tests.prove.safeguard import Safeguard
 
 Proven = tuple[Safeguard, Verdict, float]
@@ -56,7 +56,7 @@ def _are_green(chosen: Sequence[Safeguard], copy: Path, jobs: int) -> bool:
     say(f"{len(chosen)} safeguards; first their {len(asked)} tests as things are")
     spread = ["-n", str(jobs), "--dist", "loadgroup"]
     found = ran(copy, [*spread, *asked], LIMIT_OF_ALL) if asked else None
-    if found and found.why != "its tests passed":
+    if found and found.why != PASSED:
         say(f"RED before anything was taken out: {found.by} {found.why}")
         return False
     return True

@@ -31,6 +31,7 @@ _TEST = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 _SIMULATE = [sys.executable, "-B", "-m", "tests.prove.simulated"]
 # A run that broke off says nothing, either.
 _VIOLATED = re.compile(r"^violated: (seed .+?): (?!broke off)(.+)$", re.MULTILINE)
+PASSED = "its tests passed"
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,18 @@ def ran(copy: Path, asked: Sequence[str], limit: float) -> Verdict:
     said = _said([*_TEST, *quiet, *asked], copy, limit)
     if said is None:
         return Verdict(caught=False, by="", why=f"its tests took over {limit:.0f} s")
-    if not report.exists():
-        return Verdict(caught=False, by="", why=_line(said, last=True))
-    return judged(report.read_text())
+    found = judged(report.read_text()) if report.exists() else None
+    return found or Verdict(caught=False, by="", why=_line(said, last=True))
 
 
-def judged(report: str) -> Verdict:
-    """Read what pytest wrote (JUnit's XML): a failed test counts, and not by an error of another kind."""
-    others = ["its tests passed"]
-    for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 - pytest wrote it
+def judged(report: str) -> Verdict | None:
+    """Read what pytest wrote (JUnit's XML): a failed test counts, and not by an error of another kind.
+
+    None where no test was run at all.
+    """
+    others: list[str] = []
+    cases = list(ET.fromstring(report).iter("testcase"))  # noqa: S314 - pytest wrote it
+    for case in cases:
         by = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
         for kind in case:
             why = _line(kind.get("message", ""))
@@ -95,7 +99,9 @@ def judged(report: str) -> Verdict:
                 return Verdict(caught=True, by=by, why=why)
             if kind.tag in {"failure", "error", "skipped"}:
                 others.append(f"{by}: {kind.tag}: {why}")
-    return Verdict(caught=False, by="", why=others[-1])
+    if not cases:
+        return None
+    return Verdict(caught=False, by="", why=others[-1] if others else PASSED)
 
 
 def simulated(copy: Path, seeds: int) -> Verdict:

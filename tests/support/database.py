@@ -56,7 +56,8 @@ async def refuses(database: Database, what: str, table: str) -> None:
         statements = [
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
             f"'BEGIN RAISE EXCEPTION ''{said}''; END'",
-            f"CREATE TRIGGER refuse BEFORE {what} ON {table} EXECUTE FUNCTION refuse()",
+            f"CREATE TRIGGER refuse BEFORE {what} ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse()",
         ]
     else:
         statements = [

@@ -159,7 +159,7 @@ SAFEGUARDS = (
         "toolchain/keeper.py",
         "        self.stopping.set()\n        if self.child:\n            self.child.terminate()\n",
         "        self.stopping.set()\n        if self.child:\n            self.child.kill()\n",
-        tests(_KEEPER, "a_keeper_that_is_asked_to_stop_lets_its_part_finish[SIGTERM]"),
+        tests(_KEEPER, "a_keeper_that_is_asked_to_stop_lets_its_part_finish[15]"),
     ),
     Safeguard(
         "a part does not outlive its keeper",
