@@ -254,6 +254,22 @@ async def test_nobody_is_woken_by_a_commit_that_fails(database: Database) -> Non
     assert await rows(database) == 0
 
 
+async def test_an_error_does_not_tell_what_was_to_be_written(
+    database: Database,
+) -> None:
+    """It goes to logs and dead letters; what customers sent does not."""
+
+    async def write_twice() -> None:
+        async with database.write() as session:
+            await session.execute(insert(entry).values(id=4711))
+            await session.execute(insert(entry).values(id=4711))
+
+    with pytest.raises(IntegrityError) as told:
+        await write_twice()
+
+    assert "4711" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     "zone",
     [UTC, timezone(timedelta(hours=5.5)), timezone(timedelta(hours=-8))],

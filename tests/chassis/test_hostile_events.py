@@ -11,6 +11,8 @@ from chassis.inbox import inbox
 from services.notification.model import Notification
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
+from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.simulated_delivery import Message
 
 ATTRIBUTES = sorted(order_created().keys() - {"topic", "pubsubname"})
 DEAD = "/events/notification-dead-letter"
@@ -129,6 +131,17 @@ async def test_what_can_never_be_taken_in_is_one_dead_letter_and_stops_nothing(
     assert all(reason.isprintable() and not held for _, reason, held in letters)
     assert await deliver(notification, order_created(), route) == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1
+
+
+async def test_what_daprd_cannot_read_is_one_dead_letter_as_its_bytes_were(
+    notification: Service, dapr: SimulatedDapr
+) -> None:
+    dapr.queue.append(Message("OrderCreated", b"\xff{"))
+
+    told = [await dapr.deliver_to(notification.app) for _ in range(2)]
+
+    assert told == [["DROP"], ["SUCCESS"]]
+    assert await rows(notification, dead_letter.c.body) == [(b"\xff{",)]
 
 
 async def test_what_is_odd_and_an_event_all_the_same_is_taken_in(

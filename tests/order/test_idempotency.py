@@ -12,7 +12,13 @@ from sqlalchemy import func, select, update
 
 from chassis import ambient
 from chassis.database import WriteSession
-from chassis.idempotency import KEPT, Idempotent, forget_expired, idempotency_key
+from chassis.idempotency import (
+    KEPT,
+    PATIENCE,
+    Idempotent,
+    forget_expired,
+    idempotency_key,
+)
 from services.order.model import Order
 from tests.support.database import refuses
 from tests.support.services import Service
@@ -177,7 +183,8 @@ async def test_a_request_that_meets_one_in_flight_waits_and_gives_up(
     order.app.state.turns["POST /api/order ", "a"] = held = asyncio.Lock()
     await held.acquire()
 
-    answer = await orders(order, "a")
+    async with asyncio.timeout(3 * PATIENCE):
+        answer = await orders(order, "a")
 
     assert answer.status_code == 409
     assert answer.headers["retry-after"] == "1"

@@ -3,6 +3,7 @@
 from tests.prove.lists import (
     components,
     dead_letters,
+    deliveries,
     feed,
     idempotency,
     inbox,
@@ -18,6 +19,7 @@ THEMES = {
     "idempotency": idempotency.SAFEGUARDS,
     "relay": relay.SAFEGUARDS,
     "inbox": inbox.SAFEGUARDS,
+    "deliveries": deliveries.SAFEGUARDS,
     "feed": feed.SAFEGUARDS,
     "pull": pull.SAFEGUARDS,
     "notifications": notifications.SAFEGUARDS,

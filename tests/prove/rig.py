@@ -76,7 +76,7 @@ def ran(copy: Path, asked: Sequence[str], limit: float) -> Verdict:
     """Run tests; the verdict is that of the first that failed by what it says itself."""
     report = copy / "report.xml"
     report.unlink(missing_ok=True)
-    quiet = ["--tb=no", f"--junitxml={report}", f"--timeout={limit / 2:.0f}"]
+    quiet = ["--tb=short", f"--junitxml={report}", f"--timeout={limit / 2:.0f}"]
     said = _said([*_TEST, *quiet, *asked], copy, limit)
     if said is None:
         return Verdict(caught=False, by="", why=f"its tests took over {limit:.0f} s")
@@ -94,7 +94,7 @@ def judged(report: str) -> Verdict | None:
     for case in cases:
         by = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
         for kind in case:
-            why = _line(kind.get("message", ""))
+            why = _why(kind)
             if kind.tag == "failure" and not _SAYS_NOTHING.match(why):
                 return Verdict(caught=True, by=by, why=why)
             if kind.tag in {"failure", "error", "skipped"}:
@@ -102,6 +102,18 @@ def judged(report: str) -> Verdict | None:
     if not cases:
         return None
     return Verdict(caught=False, by="", why=others[-1] if others else PASSED)
+
+
+def _why(said: ET.Element) -> str:
+    message = said.get("message", "")
+    # What an `assert` says itself comes after what was written beside it.
+    compared = [each for each in message.splitlines() if each.startswith("assert ")]
+    why = _line(compared[0] if compared else message)
+    lines = (said.text or "").splitlines()
+    # Of an `assert` that is not in a test's own file pytest tells no values: then its line of code is told.
+    if why == "AssertionError" and "E   AssertionError" in lines:
+        return _line(lines[lines.index("E   AssertionError") - 1])
+    return why
 
 
 def simulated(copy: Path, seeds: int) -> Verdict:

@@ -88,7 +88,17 @@ SAFEGUARDS = (
         "chassis/feed.py",
         "outbox.c.topic == stretch.topic, place <= until.place",
         "outbox.c.topic == stretch.topic",
-        tests(_FEED, "what_is_committed_while_a_page_is_read_belongs_to_the_next"),
+        tests(
+            _ON_POSTGRESQL,
+            "what_is_committed_while_a_page_is_read_belongs_to_the_next",
+        ),
+    ),
+    Safeguard(
+        "a page goes no further than it is asked to",
+        "chassis/feed.py",
+        "outbox.c.topic == stretch.topic, place <= until.place",
+        "outbox.c.topic == stretch.topic",
+        tests(_FEED, "what_comes_after_until_is_not_given"),
     ),
     Safeguard(
         "a full page leads to its last event, and no further",
@@ -222,5 +232,15 @@ SAFEGUARDS = (
         "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
         "[relay.loop(), *pull, *loops]",
         tests("chassis/test_service", "a_service_runs_all_its_loops[sqlite]"),
+    ),
+    Safeguard(
+        "so many events are asked for by their ids, and no more",
+        "chassis/feed_api.py",
+        "        [], max_length=MOST_BY_ID\n",
+        "        []\n",
+        tests(
+            "chassis/test_feed_by_ids",
+            "too_many_ids_and_what_is_none_are_refused[asked0]",
+        ),
     ),
 )

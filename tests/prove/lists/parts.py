@@ -204,4 +204,39 @@ SAFEGUARDS = (
         ),
         on_the_real_system=True,
     ),
+    Safeguard(
+        "a service whose database is away ends so that it is started again",
+        "chassis/start.py",
+        "        sys.exit(os.EX_TEMPFAIL)\n",
+        "        sys.exit(os.EX_CONFIG)\n",
+        tests("chassis/test_service", "the_keeper_starts_it_again_and_says_so_once"),
+    ),
+    Safeguard(
+        "a setting that is wrong is told without its password",
+        "chassis/settings.py",
+        'name in ("DATABASE_URL", "APP_API_TOKEN")',
+        'name in ("APP_API_TOKEN",)',
+        tests(
+            "chassis/test_settings",
+            "a_database_that_is_neither_of_the_two_is_refused_without_its_password"
+            "[OrderSettings]",
+        ),
+    ),
+    Safeguard(
+        "an error of the database tells nothing of what customers sent",
+        "chassis/database.py",
+        "hide_parameters=True",
+        "hide_parameters=False",
+        tests(
+            "chassis/test_database",
+            "an_error_does_not_tell_what_was_to_be_written",
+        ),
+    ),
+    Safeguard(
+        "no proxy is between a service and its sidecar",
+        "chassis/sidecar.py",
+        "            trust_env=False,\n",
+        "",
+        tests("chassis/test_sidecar", "no_proxy_is_asked_for_the_way_to_the_sidecar"),
+    ),
 )

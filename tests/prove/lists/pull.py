@@ -25,15 +25,23 @@ SAFEGUARDS = (
     Safeguard(
         "a cursor moves from where it was read",
         "chassis/feed_cursor.py",
+        "    later = update(feed_cursor).where(_at(reaction, old)).values(cursor=new)\n",
+        "    mine = feed_cursor.c.reaction == reaction\n"
+        "    later = update(feed_cursor).where(mine).values(cursor=new)\n",
+        tests(_PULL, "one_that_is_overtaken_later_leads_nobody_back"),
+    ),
+    Safeguard(
+        "who is overtaken does nothing a second time",
+        "chassis/feed_cursor.py",
         "    if (await session.execute(moved)).first() is None:",
         "    await session.execute(moved)\n    if not new:",
-        tests(_PULL, "one_that_is_overtaken_later_leads_nobody_back"),
+        tests(_PULL, "two_that_read_at_once_make_one_dead_letter"),
     ),
     Safeguard(
         "of two that begin at once one goes on",
         "chassis/feed_cursor.py",
         "insert(feed_cursor).values(row).on_conflict_do_nothing()",
-        'insert(feed_cursor).values(row).on_conflict_do_update(["reaction"], set_=row)',
+        'insert(feed_cursor).values(row).on_conflict_do_update(index_elements=["reaction"], set_=row)',
         tests(_PULL, "two_that_begin_at_once_take_nothing_in_twice"),
     ),
     Safeguard(
@@ -83,7 +91,10 @@ SAFEGUARDS = (
         "chassis/reconciler.py",
         "        if event_id not in known:\n            await _act(",
         "        if event_id:\n            await _act(",
-        tests(_PULL, "what_was_pushed_is_not_taken_in_again"),
+        tests(
+            _TROUBLE,
+            "an_event_that_fails_for_good_is_one_dead_letter_that_holds_its_key[changes0]",
+        ),
     ),
     Safeguard(
         "what is pushed has time to arrive",

@@ -97,8 +97,9 @@ SAFEGUARDS = (
     Safeguard(
         "an outage counts against no event",
         "chassis/relay.py",
-        "        if len(refused) == len(entries):\n",
-        "        if not entries:\n",
+        "update(outbox).where(_fence(self.owner, rows)).values(_FREE)",
+        "update(outbox).where(_fence(self.owner, rows))"
+        ".values({**_FREE, outbox.c.refusals: outbox.c.refusals + 1})",
         tests(
             _FILE, "an_outage_counts_against_no_event_and_is_probed_with_one[sqlite]"
         ),
