@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from chassis import ambient
 from chassis.database import WriteSession
@@ -20,7 +20,7 @@ from chassis.idempotency import (
     idempotency_key,
 )
 from services.order.model import Order
-from tests.support.database import refuses
+from tests.order.test_create_order import WHAT_FAILS_AT_COMMIT
 from tests.support.services import Service
 
 JANE = {"customerName": "Jane"}
@@ -144,12 +144,15 @@ async def test_a_commit_that_fails_leaves_the_key_free(
     assert await count(order) == 1
 
 
-async def test_an_order_whose_key_cannot_be_kept_is_not_placed(order: Service) -> None:
-    await refuses(order.database, "UPDATE", "idempotency_key")
+async def test_a_key_whose_order_cannot_be_committed_is_free(order: Service) -> None:
+    async with order.database.write() as session:
+        for statement in WHAT_FAILS_AT_COMMIT[order.database.engine.dialect.name]:
+            await session.execute(text(statement))
 
     assert (await orders(order, "a")).status_code == 500
 
     assert await count(order) == 0
+    assert await count(order, idempotency_key) == 0
 
 
 async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:

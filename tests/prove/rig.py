@@ -80,8 +80,10 @@ def ran(copy: Path, asked: Sequence[str], limit: float) -> Verdict:
     said = _said([*_TEST, *quiet, *asked], copy, limit)
     if said is None:
         return Verdict(caught=False, by="", why=f"its tests took over {limit:.0f} s")
-    found = judged(report.read_text()) if report.exists() else None
-    return found or Verdict(caught=False, by="", why=_line(said, last=True))
+    if report.exists() and (found := judged(report.read_text())):
+        return found
+    errors = [each for each in said.splitlines() if each.startswith("ERROR: ")]
+    return Verdict(caught=False, by="", why=_line("\n".join(errors) or said))
 
 
 def judged(report: str) -> Verdict | None:

@@ -18,7 +18,7 @@ SAFEGUARDS = (
         "chassis/idempotency.py",
         "            request.state.session = session\n",
         "",
-        tests(_FILE, "an_order_whose_key_cannot_be_kept_is_not_placed[postgresql]"),
+        tests(_FILE, "a_key_whose_order_cannot_be_committed_is_free[postgresql]"),
     ),
     Safeguard(
         "a key belongs to one request",

@@ -219,7 +219,7 @@ SAFEGUARDS = (
         tests(
             "chassis/test_settings",
             "a_database_that_is_neither_of_the_two_is_refused_without_its_password"
-            "[OrderSettings]",
+            "[Settings0]",
         ),
     ),
     Safeguard(

@@ -127,11 +127,11 @@ SAFEGUARDS = (
         tests(_TROUBLE, "a_page_that_is_broken_is_refused_whole[end of another feed]"),
     ),
     Safeguard(
-        "a page has the form of one",
+        "a page without its end is none",
         "chassis/feed_page.py",
-        "ConfigDict(strict=True, frozen=True)",
-        "ConfigDict(frozen=True)",
-        tests(_TROUBLE, "a_page_that_is_broken_is_refused_whole[next true]"),
+        "    end: str | None\n",
+        "    end: str | None = None\n",
+        tests(_TROUBLE, "a_page_that_is_broken_is_refused_whole[no end]"),
     ),
     Safeguard(
         "only 200 is a page",
