@@ -113,7 +113,7 @@ async def test_a_notification_is_committed_as_sending_before_it_leaves(
     async def is_sending() -> bool:
         return (await room.of(order)).state == State.SENDING
 
-    await eventually(is_sending, "it is SENDING")
+    await eventually(is_sending, "it is SENDING", deadline=5)
     assert room.mailbox.mails == []
     room.dapr.answering.set()
     assert await leaving

@@ -13,8 +13,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.prove.all_safeguards import THEMES
-from tests.prove.rig import LIMIT_OF_ALL, PASSED, Verdict, a_copy, prove, ran
+from tests.prove.rig import LIMIT_OF_ALL, PASSED, Verdict, a_copy, prove, ran, simulated
 from tests.prove.safeguard import Safeguard
+from tests.prove.simulated import NOTHING
 
 Proven = tuple[Safeguard, Verdict, float]
 """A safeguard, what was said without it, and how many seconds that took."""
@@ -56,10 +57,12 @@ def _are_green(chosen: Sequence[Safeguard], copy: Path, jobs: int) -> bool:
     say(f"{len(chosen)} safeguards; first their {len(asked)} tests as things are")
     spread = ["-n", str(jobs), "--dist", "loadgroup"]
     found = ran(copy, [*spread, *asked], LIMIT_OF_ALL) if asked else None
-    if found and found.why != PASSED:
-        say(f"RED before anything was taken out: {found.by} {found.why}")
-        return False
-    return True
+    verdicts = [found] if found else []
+    verdicts += [simulated(copy, each.faults) for each in chosen if each.faults]
+    red = [each for each in verdicts if each.why not in {PASSED, NOTHING}]
+    for each in red:
+        say(f"RED before anything was taken out: {each.by} {each.why}")
+    return not red
 
 
 def _proofs(chosen: Sequence[Safeguard], copies: Sequence[Path]) -> Iterator[Proven]:

@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,7 @@ _SAYS_NOTHING = re.compile(
 _TEST = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 _SIMULATE = [sys.executable, "-B", "-m", "tests.prove.simulated"]
 # A run that broke off says nothing, either.
-_VIOLATED = re.compile(r"^violated: (seed .+?): (?!broke off)(.+)$", re.MULTILINE)
+_VIOLATED = re.compile(r"^violated: (?!broke off)(.+)$", re.MULTILINE)
 PASSED = "its tests passed"
 
 
@@ -64,8 +65,8 @@ def prove(safeguard: Safeguard, copy: Path) -> Verdict:
     whole, without = file.read_text(), safeguard.removed(copy)
     file.write_text(without)
     try:
-        if safeguard.seeds:
-            return simulated(copy, safeguard.seeds)
+        if safeguard.faults:
+            return simulated(copy, safeguard.faults)
         limit = LIMIT_OF_A_SYSTEM if safeguard.on_the_real_system else LIMIT
         return ran(copy, ["-x", "-n", "0", *safeguard.tests], limit)
     finally:
@@ -118,32 +119,36 @@ def _why(said: ET.Element) -> str:
     return why
 
 
-def simulated(copy: Path, seeds: int) -> Verdict:
-    """Run schedules until one is violated."""
-    said = _said([*_SIMULATE, str(seeds)], copy, LIMIT)
+def simulated(copy: Path, faults: Sequence[str]) -> Verdict:
+    """Run a schedule with these faults; the verdict is the first violation that is found."""
+    said = _said([*_SIMULATE, *faults], copy, LIMIT)
     if said is None:
         return Verdict(caught=False, by="", why=f"took over {LIMIT:.0f} s")
     if found := _VIOLATED.search(said):
-        return Verdict(caught=True, by=f"simulation, {found[1]}", why=_line(found[2]))
+        by = f"the simulation, with these faults: {', '.join(faults)}"
+        return Verdict(caught=True, by=by, why=_line(found[1]))
     return Verdict(caught=False, by="", why=_line(said, last=True))
 
 
 def _said(command: Sequence[str], copy: Path, limit: float) -> str | None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=copy,
-            # What a test makes of its own code is not to be found by another run.
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout
+    with subprocess.Popen(
+        command,
+        cwd=copy,
+        # What a test makes of its own code is not to be found by another run.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as tests:
+        try:
+            return tests.communicate(timeout=limit)[0]
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            # Without a safeguard, a part may well outlive its test.
+            with suppress(ProcessLookupError):
+                os.killpg(tests.pid, signal.SIGKILL)
 
 
 def _line(text: str, *, last: bool = False) -> str:

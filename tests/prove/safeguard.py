@@ -14,9 +14,9 @@ class Rotten(Exception):
 class Safeguard:
     """One safeguard: `old` in `file` becomes `new`, and one of `tests` has to fail by that.
 
-    `tests` are pytest's node ids, as narrow as they can be: they are run for this one alone. Or so many
-    schedules of tests/simulation are, the `seeds` from 0 on, until one is violated. What needs daprd and a
-    broker is `on_the_real_system`: it runs last, and alone.
+    `tests` are pytest's node ids, as narrow as they can be: they are run for this one alone. Or the
+    simulation is, with these `faults`, written as it shows them. What needs daprd and a broker is
+    `on_the_real_system`: it runs last, and alone.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Safeguard:
     old: str
     new: str
     tests: tuple[str, ...] = ()
-    seeds: int = 0
+    faults: tuple[str, ...] = ()
     on_the_real_system: bool = False
 
     def removed(self, root: Path = ROOT) -> str:

@@ -43,7 +43,7 @@ def names_in(file: str) -> set[str]:
 
 def test_every_test_that_is_to_notice_is_there() -> None:
     for each in SAFEGUARDS:
-        assert each.tests or each.seeds, f"nothing is to notice: {each.name}"
+        assert each.tests or each.faults, f"nothing is to notice: {each.name}"
         for test in each.tests:
             file, _, name = test.partition("[")[0].partition("::")
             assert name in names_in(file), f"{test} is to notice: {each.name}"

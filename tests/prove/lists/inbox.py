@@ -58,7 +58,7 @@ SAFEGUARDS = (
         "chassis/inbox.py",
         "    return (await session.execute(claimed)).first() is not None",
         "    await session.execute(claimed)\n    return True",
-        seeds=40,
+        faults=("message 1: duplicate",),
     ),
     Safeguard(
         "an order has one notification at most",

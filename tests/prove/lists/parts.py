@@ -38,10 +38,10 @@ SAFEGUARDS = (
         tests(_LOOP, "trouble_is_tried_again_ever_more_slowly_and_said_once"),
     ),
     Safeguard(
-        "no round is done before the beginning",
+        "what an earlier process left is seen to before the first round",
         "chassis/loop.py",
         "            await self._until_it_succeeds(self.begin)\n",
-        "            await self.begin()\n",
+        "",
         tests(
             _LOOP, "the_beginning_is_tried_until_it_works_and_no_round_is_done_before"
         ),
@@ -70,13 +70,23 @@ SAFEGUARDS = (
         tests(_LOOP, "stopping_lets_the_round_in_flight_finish"),
     ),
     Safeguard(
-        "a migration that breaks off leaves nothing",
-        "chassis/migration.py",
-        "transactional_ddl=True, ",
-        "",
+        "a migration of SQLite that breaks off leaves nothing",
+        "chassis/database.py",
+        '.get("begin", "BEGIN IMMEDIATE")',
+        '.get("begin", "SELECT 1")',
         tests(
             "chassis/test_migration",
             "a_migration_that_breaks_off_leaves_nothing_half_done[is killed]",
+        ),
+    ),
+    Safeguard(
+        "a migration of PostgreSQL that breaks off leaves nothing",
+        "chassis/migration.py",
+        "    engine = create_engine(url)\n",
+        '    engine = create_engine(url).execution_options(isolation_level="AUTOCOMMIT")\n',
+        tests(
+            "chassis/test_migration_on_postgresql",
+            "a_migration_that_breaks_off_leaves_nothing_half_done",
         ),
     ),
     Safeguard(

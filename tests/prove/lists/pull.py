@@ -20,7 +20,7 @@ SAFEGUARDS = (
         "chassis/service.py",
         "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
         "[relay.loop(), _housekeeping(parts).loop(), *loops]",
-        seeds=20,
+        faults=("message 1: drop",),
     ),
     Safeguard(
         "a cursor moves from where it was read",
