@@ -5,9 +5,11 @@ import logging
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import StatementError
 
 from chassis.dead_letter import LARGEST, LONGEST_REASON, bury, dead_letter
-from chassis.inbox import inbox
+from chassis.inbox import Reaction, inbox, take_in
+from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
@@ -152,6 +154,19 @@ async def test_what_is_odd_and_an_event_all_the_same_is_taken_in(
     assert told == dict.fromkeys(TAKEN_IN, "SUCCESS")
     assert await rows(notification, dead_letter.c.reason) == []
     assert len(await rows(notification, Notification.id)) == len(TAKEN_IN)
+
+
+async def test_a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter(
+    notification: Service,
+) -> None:
+    async def react(*_: object) -> None:
+        raise StatementError("an integer", "INSERT", None, OverflowError("too large"))
+
+    body = json.dumps(order_created()).encode()
+    told = await take_in(notification.database, Reaction(OrderCreated, react), body)
+
+    assert told == "SUCCESS"
+    assert len(await rows(notification, dead_letter.c.id)) == 1
 
 
 async def test_a_body_that_is_too_large_is_kept_cut_off_with_its_size(

@@ -196,6 +196,16 @@ SAFEGUARDS = (
         ),
     ),
     Safeguard(
+        "a value that cannot even be sent to the database is refused for good",
+        "chassis/inbox.py",
+        "    return isinstance(error.orig, ArithmeticError | ValueError)\n",
+        "    return False\n",
+        tests(
+            _HOSTILE,
+            "a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter[sqlite]",
+        ),
+    ),
+    Safeguard(
         "a database that says no for now is asked again",
         "chassis/inbox.py",
         "        return state.startswith(DATA_EXCEPTION)\n",
