@@ -43,7 +43,7 @@ test: check ## Run every test, on real sidecars and brokers of its own
 	@.venv/bin/python -m pytest -m alone
 
 prove: FOR = --for-tests
-prove: check #proof Take out each safeguard in a copy of the code, and see which test notices (10 minutes)
+prove: check #proof Take out each safeguard in a copy of the code, and see which test notices
 	@.venv/bin/python -m tests.prove
 
 check: ready ## Check format, lint, types and architecture (under 30 s)
