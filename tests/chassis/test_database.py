@@ -179,6 +179,25 @@ async def test_many_writers_all_succeed(database: Database) -> None:
     assert await rows(database) == 100
 
 
+async def test_writers_of_one_process_take_turns_before_they_reach_the_file(
+    database: Database,
+) -> None:
+    """Whoever waited at the file would wait by chance, and be told after five seconds that it is locked."""
+    connected = database.engine.sync_engine, "connect"
+    event.listen(*connected, lambda made, _: made.execute("PRAGMA busy_timeout=0"))
+
+    await asyncio.gather(*(write_one(database) for _ in range(50)))
+
+    assert await rows(database) == 50
+
+
+def test_on_one_file_there_is_one_loop_of_a_kind(opened: Open) -> None:
+    first, second = opened(), opened()
+
+    assert first.lock_file("relay") == second.lock_file("relay")
+    assert first.lock_file("relay") != first.lock_file("housekeeping")
+
+
 async def test_writers_of_several_processes_do_not_overwrite_each_other(
     database: Database, opened: Open
 ) -> None:
@@ -234,6 +253,22 @@ async def test_nobody_is_woken_by_a_commit_that_fails(database: Database) -> Non
 
     assert not database.signal("news").is_set()
     assert await rows(database) == 0
+
+
+async def test_an_error_does_not_tell_what_was_to_be_written(
+    database: Database,
+) -> None:
+    """It goes to logs and dead letters; what customers sent does not."""
+
+    async def write_twice() -> None:
+        async with database.write() as session:
+            await session.execute(insert(entry).values(id=4711))
+            await session.execute(insert(entry).values(id=4711))
+
+    with pytest.raises(IntegrityError) as told:
+        await write_twice()
+
+    assert "4711" not in str(told.value)
 
 
 @pytest.mark.parametrize(

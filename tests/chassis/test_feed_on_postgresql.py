@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
@@ -11,8 +12,11 @@ from chassis import migration
 from chassis.database import Database
 from chassis.feed import adopt
 from chassis.outbox import outbox, put
+from services.order.app import Settings, create_app
 from tests.support.feeds import Feed, ids, meanwhile, order_created
 from tests.support.postgresql import Databases
+from tests.support.services import running
+from tests.support.simulated_dapr import SimulatedDapr
 
 
 @pytest.fixture
@@ -118,8 +122,22 @@ async def test_a_feed_that_was_restored_into_another_cluster_begins_anew(
     await adopt(feed.database)
 
     later = await feed.says_orders(1)
-    assert ids(await feed.page()) == [*before, *later]
+    page = await feed.page()
+    assert ids(page) == [*before, *later]
+    assert page["end"].partition(".")[0] != cursor.partition(".")[0]
     assert (await feed.asked(after=cursor)).status_code == 409
+
+
+async def test_a_service_notices_that_its_feed_was_restored(
+    feed: Feed, url: str, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    before = await feed.says_orders(2)
+    async with feed.database.write() as session:
+        await session.execute(update(outbox).values(transaction=2**40))
+
+    settings = Settings(database_url=url, feed_secret_file=tmp_path / "feed.secret")
+    async with running(create_app(settings, dapr.sidecar())):
+        assert ids(await feed.page()) == before
 
 
 async def test_a_feed_that_is_where_it_was_goes_on(feed: Feed) -> None:
@@ -132,18 +150,30 @@ async def test_a_feed_that_is_where_it_was_goes_on(feed: Feed) -> None:
     assert ids(await feed.page(after=cursor)) == later
 
 
-async def test_a_commit_is_on_disk_whatever_the_database_says(url: str) -> None:
+async def set_by(url: str, setting: str, configured: str) -> str:
+    """Give what a setting is for us, where the database is configured otherwise."""
     first = Database(url, "order")
     async with first.write() as session:
         name = await session.scalar(text("SELECT current_database()"))
-        await session.execute(
-            text(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        )
+        statement = f'ALTER DATABASE "{name}" SET {setting} = {configured}'
+        await session.execute(text(statement))
     await first.close()
 
     second = Database(url, "order")
     async with second.read() as session:
-        said = await session.scalar(text("SHOW synchronous_commit"))
+        said = await session.scalar(text(f"SHOW {setting}"))
     await second.close()
+    return str(said)
 
-    assert said == "on"
+
+async def test_a_commit_is_on_disk_whatever_the_database_says(url: str) -> None:
+    assert await set_by(url, "synchronous_commit", "off") == "on"
+
+
+async def test_a_transaction_that_is_left_open_ends_whatever_the_database_says(
+    url: str,
+) -> None:
+    """It would hold up the feed of events for as long as it is open."""
+    ends = await set_by(url, "idle_in_transaction_session_timeout", "0")
+
+    assert ends == "30s"

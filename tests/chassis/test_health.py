@@ -178,6 +178,14 @@ async def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
         await is_ready(order)
 
 
+async def test_a_loop_that_has_ended_is_named(order: Service) -> None:
+    (relay, *_) = order.app.state.tasks
+    relay.cancel()
+    await asyncio.wait([relay])
+
+    await is_missing(order, "the relay: it has ended")
+
+
 async def test_a_writer_does_not_make_the_service_unready(order: Service) -> None:
     async with order.database.write() as session:
         await session.execute(text("DELETE FROM orders"))

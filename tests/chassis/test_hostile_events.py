@@ -5,12 +5,16 @@ import logging
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import StatementError
 
 from chassis.dead_letter import LARGEST, LONGEST_REASON, Letter, bury, dead_letter
-from chassis.inbox import inbox
+from chassis.inbox import Reaction, inbox, take_in
+from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
+from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.simulated_delivery import Message
 
 ATTRIBUTES = sorted(order_created().keys() - {"topic", "pubsubname"})
 DEAD = "/events/notification-dead-letter"
@@ -131,6 +135,17 @@ async def test_what_can_never_be_taken_in_is_one_dead_letter_and_stops_nothing(
     assert len(await rows(notification, Notification.id)) == 1
 
 
+async def test_what_daprd_cannot_read_is_one_dead_letter_as_its_bytes_were(
+    notification: Service, dapr: SimulatedDapr
+) -> None:
+    dapr.queue.append(Message("OrderCreated", b"\xff{"))
+
+    told = [await dapr.deliver_to(notification.app) for _ in range(2)]
+
+    assert told == [["DROP"], ["SUCCESS"]]
+    assert await rows(notification, dead_letter.c.body) == [(b"\xff{",)]
+
+
 async def test_what_is_odd_and_an_event_all_the_same_is_taken_in(
     notification: Service,
 ) -> None:
@@ -139,6 +154,19 @@ async def test_what_is_odd_and_an_event_all_the_same_is_taken_in(
     assert told == dict.fromkeys(TAKEN_IN, "SUCCESS")
     assert await rows(notification, dead_letter.c.reason) == []
     assert len(await rows(notification, Notification.id)) == len(TAKEN_IN)
+
+
+async def test_a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter(
+    notification: Service,
+) -> None:
+    async def react(*_: object) -> None:
+        raise StatementError("an integer", "INSERT", None, OverflowError("too large"))
+
+    body = json.dumps(order_created()).encode()
+    told = await take_in(notification.database, Reaction(OrderCreated, react), body)
+
+    assert told == "SUCCESS"
+    assert len(await rows(notification, dead_letter.c.id)) == 1
 
 
 async def test_a_body_that_is_too_large_is_kept_cut_off_with_its_size(

@@ -4,16 +4,22 @@ import json
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from chassis import errors
 from chassis.dead_letter import dead_letter
-from chassis.inbox import Reaction, inbox, take_in
+from chassis.inbox import Reaction, inbox, refuse, take_in
+from chassis.subscriptions import Subscriptions
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
+from services.notification.reactions.notify_customer_on_order_created import reaction
+from services.order.model import OrderUnknown
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
 
@@ -156,6 +162,78 @@ async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_
     assert await rows(notification, dead_letter.c.event_id) == [("another",)]
     taken = await rows(notification, inbox.c.event_id)
     assert sorted(taken) == sorted([(first["id"],), ("another",)])
+
+
+async def test_of_two_letters_of_one_event_the_first_holds_its_key(
+    notification: Service,
+) -> None:
+    """It was delivered twice at once, and failed both times."""
+    event, twice = order_created(), IntegrityError(None, None, ValueError())
+
+    for _ in range(2):
+        async with notification.database.write() as session:
+            await refuse(session, reaction, json.dumps(event).encode(), twice)
+
+    held = await rows(notification, dead_letter.c.event_id)
+    assert {each for (each,) in held} == {event["id"], None}
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+async def test_what_cannot_even_be_kept_comes_back(notification: Service) -> None:
+    route = "/events/notification-dead-letter"
+    async with notification.database.write() as session:
+        await session.execute(text("ALTER TABLE dead_letter RENAME TO away"))
+
+    assert await deliver(notification, b"no event", route) == "RETRY"
+
+    async with notification.database.write() as session:
+        await session.execute(text("ALTER TABLE away RENAME TO dead_letter"))
+    assert await deliver(notification, b"no event", route) == "SUCCESS"
+    assert len(await rows(notification, dead_letter.c.id)) == 1
+
+
+async def test_what_a_reaction_does_not_find_is_no_reason_to_drop_it(
+    notification: Service,
+) -> None:
+    """Dapr drops what is answered 404."""
+
+    async def look(*_: object) -> None:
+        raise OrderUnknown
+
+    app = FastAPI()
+    errors.install(app)
+    hears = [Reaction(OrderCreated, look)]
+    Subscriptions(app, notification.database, "pubsub", {}).hear("some", hears)
+    transport = ASGITransport(app, raise_app_exceptions=False)
+    async with AsyncClient(transport=transport, base_url="http://app") as http:
+        some = Service(app, notification.database, http)
+
+        assert await deliver(some, order_created()) == "SUCCESS"
+
+    assert len(await rows(notification, dead_letter.c.id)) == 1
+
+
+async def test_a_reaction_that_fails_for_now_is_tried_again(
+    notification: Service,
+) -> None:
+    troubles: list[Exception] = [
+        OSError("no space left on device"),
+        DBAPIError("INSERT", None, Refusing("40001")),
+    ]
+
+    async def act(*_: object) -> None:
+        if troubles:
+            raise troubles.pop()
+
+    event = order_created()
+    body, tried = json.dumps(event).encode(), Reaction(OrderCreated, act)
+    for _ in range(2):
+        assert await take_in(notification.database, tried, body) == "RETRY"
+        assert await rows(notification, inbox.c.event_id) == []
+
+    assert await take_in(notification.database, tried, body) == "SUCCESS"
+    assert await rows(notification, inbox.c.event_id) == [(event["id"],)]
+    assert await rows(notification, dead_letter.c.id) == []
 
 
 class Refusing(Exception):

@@ -15,6 +15,7 @@ from alembic.config import Config
 
 from chassis import migration
 from chassis.database import Database, sqlite_file
+from chassis.lock import try_lock
 from services.notification import model as notification
 from services.order import model as order
 
@@ -235,6 +236,20 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     assert ended == status
     assert (version(url), schema(url)) == (NEWEST, before)
     await in_a_thread(lambda: command.check(upgraded("order", tmp_path)))
+
+
+def test_who_migrates_waits_for_another_process_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "PATIENCE", 0.2)
+    url = url_in(tmp_path)
+
+    with Path(f"{sqlite_file(url)}.migration.lock").open("ab") as other:
+        assert try_lock(other)
+        with pytest.raises(TimeoutError, match="another process has migrated"):
+            upgraded("order", tmp_path)
+
+    assert not sqlite_file(url).exists()
 
 
 async def test_processes_that_start_together_all_find_the_newest_version(

@@ -179,6 +179,20 @@ async def test_two_that_begin_at_once_take_nothing_in_twice(pull: Pull) -> None:
     assert await pull.cursor() == (await pull.feed.page())["end"]
 
 
+async def test_two_that_read_at_once_make_one_dead_letter(pull: Pull) -> None:
+    """What has no id is not known by one."""
+    await pull.feed.says_raw("{}")
+    other = pull.another()
+    for each in (pull.reconciler, other):
+        await each.step()
+    pull.now += SETTLE
+
+    pull.before_it_is_heard = [other.step]
+    await pull.step()
+
+    assert len(await pull.dead()) == 1
+
+
 async def test_one_that_is_overtaken_later_leads_nobody_back(pull: Pull) -> None:
     await pull.feed.says_orders(1)
     await pull.catches_up()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import within
+from tests.support.services import Service
 from tests.support.sockets import closed_port
 
 ROOT = Path(__file__).parents[2]
@@ -103,3 +104,22 @@ def test_the_keeper_starts_it_again_and_says_so_once(tmp_path: Path) -> None:
         "keeper: order ended (exit status 75); it is started again until it runs",
     }
     assert sum("keeper" in line for line in said) == 1
+
+
+async def test_a_service_runs_all_its_loops(
+    order: Service, notification: Service
+) -> None:
+    """The relay sends, a reconciler pulls what each reaction hears, and what nobody needs is deleted."""
+    assert [task.get_name() for task in order.app.state.tasks] == [
+        "relay",
+        "reconciler of show_notification_on_notification_sent",
+        "reconciler of show_notification_on_notification_failed",
+        "housekeeping",
+    ]
+    assert [task.get_name() for task in notification.app.state.tasks] == [
+        "relay",
+        "reconciler of notify_customer_on_order_created",
+        "housekeeping",
+        "console dispatcher",
+        "email dispatcher",
+    ]

@@ -163,6 +163,12 @@ def test_an_app_is_kept_running_and_listens_where_its_sidecar_looks(
     assert callable(import_module(module).create_app)
 
 
+def test_a_sidecar_is_kept_running() -> None:
+    script = (ROOT / COMMON["runtimePath"] / ".dapr" / "bin" / "daprd").read_text()
+
+    assert 'exec "$root/toolchain/keep" "$root/.venv/bin/daprd" "$@"' in script
+
+
 @pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
 def test_an_app_is_one_process(app: dict[str, Any]) -> None:
     """Its loops run once for each sidecar; more of it are replicas."""

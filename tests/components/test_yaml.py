@@ -142,6 +142,11 @@ def test_a_broker_is_told_to_lose_nothing(folder: Path) -> None:
     assert not told.keys() & DROPS_MESSAGES
 
 
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+def test_a_sidecar_starts_without_its_broker(folder: Path) -> None:
+    assert read(folder / "pubsub.yaml")["spec"]["ignoreErrors"] is True
+
+
 def test_rabbitmq_hands_out_no_more_than_a_sidecar_works_on() -> None:
     told = settings_of(COMPONENTS / "rabbitmq" / "pubsub.yaml")
 

@@ -19,7 +19,7 @@ from services.notification.outcomes import (
     mark_sent,
 )
 from tests.notification.mail_room import JANE, MailRoom
-from tests.support.database import break_commits
+from tests.support.database import break_commits, mend_commits
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
@@ -84,7 +84,7 @@ async def test_nothing_is_printed_before_sent_is_committed(
     assert len(room.mailbox.mails) == (1 if email else 0)
 
 
-async def test_nothing_is_printed_where_the_commit_itself_fails(
+async def test_no_line_is_printed_whose_commit_fails(
     room: MailRoom, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await room.is_asked(None, order=ORDER)
@@ -95,6 +95,20 @@ async def test_nothing_is_printed_where_the_commit_itself_fails(
 
     assert capfd.readouterr().out == ""
     assert (await room.of(ORDER)).state == State.SENDING
+    await mend_commits(room.database)
+    await room.printing().step()
+    assert capfd.readouterr().out == LINE
+
+
+async def test_what_was_sent_is_sent_and_is_said_once(room: MailRoom) -> None:
+    order = await room.is_asked()
+    async with room.database.write() as session:
+        claimed = await claim(session, "me", Channel.EMAIL, 1)
+        assert len(await mark_sent(session, fence("me", claimed))) == 1
+
+        assert await mark_sent(session, fence("me", claimed)) == []
+
+    assert await room.said(order) == [("SENT", 1)]
 
 
 async def test_a_notification_is_committed_as_sending_before_it_leaves(

@@ -12,16 +12,21 @@ import pytest
 from sqlalchemy import select, update
 
 from chassis import feed_cursor, service
+from chassis.inbox import take_in
 from chassis.lock import exclusive
+from chassis.outbox import outbox
 from chassis.reconciler import RebuildNeeded, Reconciler, rebuild_of
 from chassis.security import shared_secret
 from chassis.service import Parts
 from chassis.sidecar import SidecarUnavailable
 from services.notification.app import Settings
-from services.notification.model import Notification, State
+from services.notification.channels import Console
+from services.notification.dispatcher import Dispatcher
+from services.notification.model import Channel, Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from services.notification.rebuild import RESTORING, StillRunning, rebuild
-from services.order.model import Order
+from services.order.model import Order, show_notification
+from services.order.reactions import show_notification_on_notification_sent
 from tests.support.database import migrated, url_in
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -101,6 +106,27 @@ async def test_what_is_ordered_after_it_is_sent_as_ever(
         await reconciler(parts).step()
 
         assert await states(parts) == {before: State.HELD, after: State.READY}
+
+
+async def test_what_is_said_after_it_supersedes_what_was_said_before(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    (order_id,) = await place(order, 1)
+    async with order.database.write() as session:
+        await show_notification(session, order_id, 2, notification_state="UNKNOWN")
+
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+        async with parts.database.write() as session:  # an operator releases it
+            await session.execute(update(Notification).values(state=State.READY))
+        await Dispatcher(parts.database, Channel.CONSOLE, Console()).step()
+        async with parts.database.read() as session:
+            said = await session.scalar(select(outbox.c.event))
+
+    heard = show_notification_on_notification_sent.reaction
+    await take_in(order.database, heard, str(said).encode())
+    shown = (await order.http.get(f"/api/order/{order_id}")).json()
+    assert shown["notification"]["state"] == "SENT"
 
 
 async def test_a_database_that_was_wiped_is_noticed_and_nobody_is_told_again(

@@ -8,7 +8,7 @@ from chassis.outbox import outbox
 from contracts.order_created import OrderCreated
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import Order
-from tests.support.database import break_commits
+from tests.support.database import break_commits, refuses
 from tests.support.eventually import eventually
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -93,3 +93,14 @@ async def test_a_commit_that_fails_is_answered_as_an_error_and_leaves_nothing(
     assert answer.json()["type"] == "urn:problem-type:internal-error"
     assert await count(order, Order) == 0
     assert await count(order, outbox) == 0
+
+
+async def test_an_order_whose_event_cannot_be_stored_is_not_placed(
+    order: Service,
+) -> None:
+    await refuses(order.database, "INSERT", "outbox")
+
+    answer = await order.http.post("/api/order", json={"customerName": "Jane Doe"})
+
+    assert answer.status_code == 500
+    assert await count(order, Order) == 0

@@ -14,7 +14,7 @@ from chassis import ambient
 from chassis.backlog import Backlog
 from chassis.database import WriteSession
 from chassis.housekeeping import forget_expired
-from chassis.idempotency import KEPT, Idempotent, idempotency_key
+from chassis.idempotency import KEPT, PATIENCE, Idempotent, idempotency_key
 from services.order.model import Order
 from tests.support.database import break_commits, mend_commits
 from tests.support.services import Service
@@ -139,6 +139,15 @@ async def test_a_commit_that_fails_leaves_the_key_free(
     assert await count(order) == 1
 
 
+async def test_a_key_whose_order_cannot_be_committed_is_free(order: Service) -> None:
+    await break_commits(order.database)
+
+    assert (await orders(order, "a")).status_code == 500
+
+    assert await count(order) == 0
+    assert await count(order, idempotency_key) == 0
+
+
 async def test_an_answer_of_trouble_is_not_kept(order: Service) -> None:
     order.app.state.backlog = Backlog(order.database, limit=-1)
     assert (await orders(order, "a")).status_code == 503
@@ -169,7 +178,8 @@ async def test_a_request_that_meets_one_in_flight_waits_and_gives_up(
     order.app.state.turns["POST /api/order ", "a"] = held = asyncio.Lock()
     await held.acquire()
 
-    answer = await orders(order, "a")
+    async with asyncio.timeout(3 * PATIENCE):
+        answer = await orders(order, "a")
 
     assert answer.status_code == 409
     assert answer.headers["retry-after"] == "1"

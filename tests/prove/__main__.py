@@ -1,124 +1,104 @@
-"""Removes each safeguard in turn, in a copy of the working tree, and tells which test notices.
+"""Take out each safeguard in turn, in a copy of the working tree, and tell which test notices.
 
-python -m tests.prove [--list] [word ...]: the safeguards in whose names one of the words is.
+python -m tests.prove [--jobs 2] [--list] [word ...]: the safeguards in whose names one of the words is.
 """
 
-import os
-import re
-import shutil
-import subprocess
+import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from queue import SimpleQueue
 
-from tests.prove.safeguard import ROOT, Safeguard
-from tests.prove.safeguards import SAFEGUARDS
+from tests.prove.all_safeguards import THEMES
+from tests.prove.rig import LIMIT_OF_ALL, PASSED, Verdict, a_copy, prove, ran, simulated
+from tests.prove.safeguard import Safeguard
+from tests.prove.simulated import NOTHING
 
-LIMIT = 300.0
-"""Seconds that the tests of one safeguard may take."""
-
-_FAILED = re.compile(r"^FAILED (.+?) - (.+)$", re.MULTILINE)
-# Code that cannot be run is noticed by any test, and a test that hangs may hang of anything: neither proves
-# anything of the safeguard.
-_BROKEN = re.compile(
-    r"(Import|ModuleNotFound|Name|UnboundLocal|Attribute|Syntax|Indentation)Error|Timeout"
-)
-# pytest cuts what it says of a failure to the terminal's width.
-_WIDE = {"COLUMNS": "500"}
+Proven = tuple[Safeguard, Verdict, float]
+"""A safeguard, what was said without it, and how many seconds that took."""
 
 
-def run(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Run tests in the copy; give pytest's status, and what it said."""
-    python = [str(ROOT / ".venv/bin/python"), "-B", "-m", "pytest", "-x", "-q"]
-    options = ["-n", "0", "-p", "no:cacheprovider", "--tb=line"]
-    try:
-        done = subprocess.run(
-            [*python, *options, *tests],
-            cwd=copy,
-            env={**os.environ, **_WIDE},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return -1, "the tests took too long"
-    return done.returncode, done.stdout
-
-
-def catcher(status: int, said: str) -> str | None:
-    """Name the test that failed, with why; None where none did, or not for a reason that counts."""
-    found = _FAILED.search(said)
-    if status != 1 or not found or _BROKEN.search(found[2]):
-        return None
-    return f"{found[1]}: {found[2][:90]}"
-
-
-def prove(safeguard: Safeguard, copy: Path) -> str | None:
-    """Remove a safeguard for the time of its tests; give who noticed."""
-    file = copy / safeguard.file
-    whole, removed = file.read_text(), safeguard.removed(copy)
-    file.write_text(removed)
-    try:
-        return catcher(*run(copy, safeguard.tests))
-    finally:
-        file.write_text(whole)
-
-
-@contextmanager
-def a_copy() -> Iterator[Path]:
-    """Copy the working tree, as it is now, without what Git ignores."""
-    listed = ["git", "ls-files", "-co", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
-    with TemporaryDirectory(prefix="prove-") as folder:
-        copy = Path(folder)
-        for name in names.stdout.splitlines():
-            if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, copy / name)
-        (copy / ".venv").symlink_to((ROOT / ".venv").resolve())
-        yield copy
-
-
-def main(words: Sequence[str]) -> int:
-    """Prove what is asked for; status 1 where something survives, 2 where the tests are red without it."""
-    asked = [word for word in words if word != "--list"]
-    chosen = [s for s in SAFEGUARDS if not asked or any(w in s.name for w in asked)]
-    if "--list" in words:
+def main() -> int:
+    """Prove what is asked for; status 1 where something survives, 2 where tests are red without that."""
+    parser = argparse.ArgumentParser(prog="python -m tests.prove")
+    parser.add_argument("words", nargs="*", help="part of a safeguard's name")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at once")
+    parser.add_argument("--list", action="store_true", help="only name them")
+    said = parser.parse_args()
+    chosen = [s for s in _in_order() if _is_asked_for(s, said.words)]
+    if said.list:
         say(*(each.name for each in chosen))
         return 0
     began = time.monotonic()
-    green: set[tuple[str, ...]] = set()
-    survivors = []
-    with a_copy() as copy:
-        for each in chosen:
-            if each.tests not in green and not _is_green(each.tests, copy):
-                return 2
-            green.add(each.tests)
-            if not _shown(each, copy):
-                survivors.append(each)
-    took = time.monotonic() - began
-    say(f"{len(chosen)} removed, {len(survivors)} survived, {took:.0f} s")
-    say(*(f"SURVIVED: {s.name}\n{s.file}\n- {s.old}\n+ {s.new}" for s in survivors))
-    return 1 if survivors or not chosen else 0
+    with ExitStack() as stack:
+        copies = [stack.enter_context(a_copy()) for _ in range(said.jobs)]
+        if not _are_green(chosen, copies[0], said.jobs):
+            return 2
+        proven = [_shown(each) for each in _proofs(chosen, copies)]
+    return _summary(proven, time.monotonic() - began)
 
 
-def _is_green(tests: Sequence[str], copy: Path) -> bool:
-    status, said = run(copy, tests)
-    if status != 0:
-        say(f"red before anything was removed: {' '.join(tests)}", said)
-    return status == 0
+def _in_order() -> list[Safeguard]:
+    # What needs a system of its own comes last, and alone.
+    every = [each for theme in THEMES.values() for each in theme]
+    return sorted(every, key=lambda each: each.on_the_real_system)
 
 
-def _shown(safeguard: Safeguard, copy: Path) -> bool:
-    began = time.monotonic()
-    who = prove(safeguard, copy)
-    took = time.monotonic() - began
-    say(f"{safeguard.name} ({took:.1f} s): {who or 'SURVIVED'}")
-    return who is not None
+def _is_asked_for(safeguard: Safeguard, words: Sequence[str]) -> bool:
+    return not words or any(word in safeguard.name for word in words)
+
+
+def _are_green(chosen: Sequence[Safeguard], copy: Path, jobs: int) -> bool:
+    """Run all their tests, with nothing taken out: one that is red already would notice anything."""
+    asked = dict.fromkeys(test for each in chosen for test in each.tests)
+    say(f"{len(chosen)} safeguards; first their {len(asked)} tests as things are")
+    spread = ["-n", str(jobs), "--dist", "loadgroup"]
+    found = ran(copy, [*spread, *asked], LIMIT_OF_ALL) if asked else None
+    verdicts = [found] if found else []
+    verdicts += [simulated(copy, each.faults) for each in chosen if each.faults]
+    red = [each for each in verdicts if each.why not in {PASSED, NOTHING}]
+    for each in red:
+        say(f"RED before anything was taken out: {each.by} {each.why}")
+    return not red
+
+
+def _proofs(chosen: Sequence[Safeguard], copies: Sequence[Path]) -> Iterator[Proven]:
+    free: SimpleQueue[Path] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def proof(safeguard: Safeguard) -> Proven:
+        copy, began = free.get(), time.monotonic()
+        try:
+            return safeguard, prove(safeguard, copy), time.monotonic() - began
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        yield from pool.map(proof, (s for s in chosen if not s.on_the_real_system))
+    yield from map(proof, (s for s in chosen if s.on_the_real_system))
+
+
+def _shown(proven: Proven) -> Proven:
+    safeguard, verdict, took = proven
+    word = "caught" if verdict.caught else "SURVIVED"
+    say(f"{word:<8} {took:5.1f} s  {safeguard.name}")
+    say(*(f"{'':18}{each}" for each in (verdict.by, verdict.why) if each))
+    return proven
+
+
+def _summary(proven: Sequence[Proven], took: float) -> int:
+    survivors = [each for each in proven if not each[1].caught]
+    caught = len(proven) - len(survivors)
+    say("", f"{caught} of {len(proven)} safeguards caught, in {took:.0f} s")
+    for each, verdict, _ in survivors:
+        say("", f"SURVIVED: {each.name} ({verdict.why})", each.file)
+        say(*(f"- {line}" for line in each.old.splitlines()))
+        say(*(f"+ {line}" for line in each.new.splitlines()))
+    return 1 if survivors or not proven else 0
 
 
 def say(*lines: str) -> None:
@@ -128,4 +108,4 @@ def say(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -12,13 +12,20 @@ class Rotten(Exception):
 
 @dataclass(frozen=True)
 class Safeguard:
-    """One safeguard: `old` in `file` becomes `new`, and one of `tests` (pytest's node ids) has to fail."""
+    """One safeguard: `old` in `file` becomes `new`, and one of `tests` has to fail by that.
+
+    `tests` are pytest's node ids, as narrow as they can be: they are run for this one alone. Or the
+    simulation is, with these `faults`, written as it shows them. What needs daprd and a broker is
+    `on_the_real_system`: it runs last, and alone.
+    """
 
     name: str
     file: str
     old: str
     new: str
-    tests: tuple[str, ...]
+    tests: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    on_the_real_system: bool = False
 
     def removed(self, root: Path = ROOT) -> str:
         """Give the file's text without the safeguard; raises Rotten."""
@@ -26,3 +33,8 @@ class Safeguard:
         if (count := text.count(self.old)) != 1:
             raise Rotten(f"{self.name}: its text is in {self.file} {count} times")
         return text.replace(self.old, self.new)
+
+
+def tests(file: str, *names: str) -> tuple[str, ...]:
+    """Name tests of one file in tests/: `test_` before each name, and what it is run with in brackets."""
+    return tuple(f"tests/{file}.py::test_{name}" for name in names)

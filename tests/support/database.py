@@ -80,3 +80,21 @@ async def mend_commits(database: Database) -> None:
     """Let commits succeed again."""
     of_table = " ON outbox" if database.is_shared else ""
     await execute(database, f"DROP TRIGGER broken{of_table}")
+
+
+async def refuses(database: Database, what: str, table: str) -> None:
+    """Let a database refuse what is done to a table from now on, as "INSERT"."""
+    said = "there is no room"
+    if database.is_shared:
+        statements = [
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"'BEGIN RAISE EXCEPTION ''{said}''; END'",
+            f"CREATE TRIGGER refuse BEFORE {what} ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ]
+    else:
+        statements = [
+            f"CREATE TRIGGER refuse BEFORE {what} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        ]
+    await execute(database, *statements)

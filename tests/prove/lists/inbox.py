@@ -1,0 +1,240 @@
+"""The door in: an event is taken in once, what is not believed claims nothing, and nothing loops."""
+
+from tests.prove.safeguard import Safeguard, tests
+
+_FILE = "chassis/test_inbox"
+_HOSTILE = "chassis/test_hostile_events"
+_TWICE = tests(_FILE, "an_event_that_is_delivered_twice_makes_one_notification[sqlite]")
+_FORGED = tests(
+    _FILE, "what_is_forged_does_not_take_the_place_of_what_is_genuine[sqlite]"
+)
+_BACK = tests(_FILE, "a_reaction_that_fails_for_now_is_tried_again[sqlite]")
+
+SAFEGUARDS = (
+    Safeguard(
+        "a second delivery finds the claim",
+        "chassis/inbox.py",
+        "    return (await session.execute(claimed)).first() is not None",
+        "    await session.execute(claimed)\n    return True",
+        _TWICE,
+    ),
+    Safeguard(
+        "a claim that is there is no error",
+        "chassis/inbox.py",
+        "insert(inbox).values(row).on_conflict_do_nothing().returning(inbox.c.event_id)",
+        "insert(inbox).values(row).returning(inbox.c.event_id)",
+        _TWICE,
+    ),
+    Safeguard(
+        "an event is claimed before it is acted on",
+        "chassis/inbox.py",
+        "    if is_new := await claim(session, reaction.name, envelope):\n"
+        "        await react(session, reaction, envelope, event)\n"
+        "    return is_new\n",
+        "    await react(session, reaction, envelope, event)\n"
+        "    return await claim(session, reaction.name, envelope)\n",
+        _TWICE,
+    ),
+    Safeguard(
+        "a claim and what it is for are one transaction",
+        "chassis/inbox.py",
+        "                await act_once(session, reaction, body)\n",
+        "                envelope, event = parse(reaction.event, body)\n"
+        "                is_new = await claim(session, reaction.name, envelope)\n"
+        "            async with database.write() as session:\n"
+        "                if is_new:\n"
+        "                    await react(session, reaction, envelope, event)\n",
+        _BACK,
+    ),
+    Safeguard(
+        "what was taken in is written down",
+        "chassis/inbox.py",
+        "    if is_new := await claim(session, reaction.name, envelope):\n",
+        "    if is_new := envelope is not None:\n",
+        _TWICE,
+    ),
+    Safeguard(
+        "the simulation finds a customer who is told twice",
+        "chassis/inbox.py",
+        "    return (await session.execute(claimed)).first() is not None",
+        "    await session.execute(claimed)\n    return True",
+        faults=("message 1: duplicate",),
+    ),
+    Safeguard(
+        "an order has one notification at most",
+        "services/notification/migrations/versions/0001_the_first_tables.py",
+        '        sa.UniqueConstraint("order_id"),\n',
+        "",
+        tests(
+            _FILE, "a_second_event_for_an_order_makes_no_second_notification[sqlite]"
+        ),
+    ),
+    Safeguard(
+        "a reaction is remembered by its name",
+        "chassis/inbox.py",
+        "return self.known_as or self.act.__name__",
+        "return self.known_as or self.act.__module__",
+        tests(_FILE, "the_names_of_the_reactions_are_kept[sqlite]"),
+    ),
+    Safeguard(
+        "a malformed event from the broker claims nothing",
+        "chassis/inbox.py",
+        "_envelope(body) if from_feed or not malformed else None",
+        "_envelope(body)",
+        _FORGED,
+    ),
+    Safeguard(
+        "an event comes from where its contract says",
+        "chassis/inbox.py",
+        "if envelope.source != where:",
+        "if not where:",
+        _FORGED,
+    ),
+    Safeguard(
+        "an event is of the kind and version that is expected",
+        "chassis/inbox.py",
+        "if (envelope.type, envelope.dataschema) != (expected.topic(), what):",
+        "if not what:",
+        _FORGED,
+    ),
+    Safeguard(
+        "a good event that fails for good claims its key",
+        "chassis/inbox.py",
+        "    claims = envelope is not None and await claim(session, reaction.name, envelope)\n",
+        "    claims = False\n",
+        tests(
+            _FILE,
+            "a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "a dead letter holds a key only where it took it",
+        "chassis/inbox.py",
+        "event_id if claims else None)",
+        "event_id)",
+        tests(_FILE, "of_two_letters_of_one_event_the_first_holds_its_key[sqlite]"),
+    ),
+    Safeguard(
+        "an event has a largest size",
+        "chassis/inbox.py",
+        "if len(body) > LARGEST:",
+        "if len(body) < 0:",
+        tests(
+            _HOSTILE, "a_body_that_is_too_large_is_kept_cut_off_with_its_size[sqlite]"
+        ),
+    ),
+    Safeguard(
+        "a dead letter has a largest size",
+        "chassis/dead_letter.py",
+        '        "body": body[:LARGEST],\n',
+        '        "body": body,\n',
+        tests(
+            _HOSTILE, "a_body_that_is_too_large_is_kept_cut_off_with_its_size[sqlite]"
+        ),
+    ),
+    Safeguard(
+        "an event has no NUL",
+        "chassis/cloud_event.py",
+        "if _has_nul(self.model_dump()):",
+        "if _has_nul(None):",
+        _FORGED,
+    ),
+    Safeguard(
+        "a version fits its column",
+        "chassis/cloud_event.py",
+        "Field(ge=0, lt=2**31)",
+        "Field(ge=0)",
+        tests(
+            "order/test_notification_shown",
+            "a_version_beyond_what_a_database_counts_is_a_dead_letter[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "no reason forges a line of the log",
+        "chassis/inbox.py",
+        "        reaction.name,\n        in_one_line(str(error)),\n",
+        "        reaction.name,\n        str(error),\n",
+        tests(
+            _FILE,
+            "a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "a fault that may pass brings the event back",
+        "chassis/inbox.py",
+        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
+        "        return Status.RETRY",
+        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
+        "        return Status.SUCCESS",
+        _BACK,
+    ),
+    Safeguard(
+        "a fault that may pass makes no dead letter",
+        "chassis/inbox.py",
+        "PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)",
+        "PERMANENT = (Unprocessable, Rejected, StatementError)",
+        _BACK,
+    ),
+    Safeguard(
+        "what a reaction refuses for good does not come again",
+        "chassis/inbox.py",
+        "PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)",
+        "PERMANENT = (Unprocessable, IntegrityError, DataError)",
+        tests(
+            "order/test_notification_shown", "what_is_about_no_order_is_one_dead_letter"
+        ),
+    ),
+    Safeguard(
+        "a value that the database never takes is refused for good",
+        "chassis/inbox.py",
+        "        return state.startswith(DATA_EXCEPTION)\n",
+        "        return state is None\n",
+        tests(
+            _FILE,
+            "postgresqls_answer_tells_whether_an_event_may_be_taken_in_later"
+            "[sqlite-a text that is too long]",
+        ),
+    ),
+    Safeguard(
+        "a value that cannot even be sent to the database is refused for good",
+        "chassis/inbox.py",
+        "    return isinstance(error.orig, ArithmeticError | ValueError)\n",
+        "    return False\n",
+        tests(
+            _HOSTILE,
+            "a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "a database that says no for now is asked again",
+        "chassis/inbox.py",
+        "        return state.startswith(DATA_EXCEPTION)\n",
+        "        return state is not None\n",
+        tests(
+            _FILE,
+            "postgresqls_answer_tells_whether_an_event_may_be_taken_in_later"
+            "[sqlite-transactions that collide]",
+        ),
+    ),
+    Safeguard(
+        "an event has the same digest before it travels and after",
+        "chassis/cloud_event.py",
+        "json.dumps(said, sort_keys=True, ",
+        "json.dumps(said, ",
+        tests("chassis/test_digest", "what_travelled_has_the_same_digest[changes0]"),
+    ),
+    Safeguard(
+        "a trace that Dapr writes anew makes no other event",
+        "chassis/cloud_event.py",
+        'exclude={"traceid", "traceparent"}',
+        'exclude={"pubsubname"}',
+        tests("chassis/test_digest", "what_travelled_has_the_same_digest[changes1]"),
+    ),
+    Safeguard(
+        "other data make another digest",
+        "chassis/cloud_event.py",
+        'exclude={"traceid", "traceparent"}',
+        'exclude={"traceid", "traceparent", "data"}',
+        tests("chassis/test_digest", "what_says_something_else_has_another[changes3]"),
+    ),
+)
