@@ -1,5 +1,6 @@
 """How a notification goes out on each channel: the console shows it, a mail is sent through Dapr."""
 
+import hashlib
 import html
 from datetime import UTC
 from pathlib import Path
@@ -34,8 +35,13 @@ def body(notification: Notification) -> str:
 
 
 def key(notification: Notification) -> str:
-    """Give the key by which a mail is known again, the same after a rebuild: what it says, and of what."""
-    return f"order-created/{notification.order_id}"
+    """Give the key by which a mail is known again: of which order, what it says, and to whom.
+
+    So it is the same after a rebuild, and another where a forged event had said something else before.
+    """
+    said = f"{notification.customer_email} {notification.text}"
+    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return f"order-created/{notification.order_id}/{digest}"
 
 
 class Console:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from chassis.aftermath import after_commit
 from chassis.database import Database, Utc, announce, sqlite_file
 
 metadata = MetaData()
@@ -297,33 +296,3 @@ async def test_no_time_is_no_time(database: Database) -> None:
 
     async with database.read() as session:
         assert (await session.execute(select(entry.c.at))).scalar_one() is None
-
-
-async def test_what_follows_a_commit_is_done_before_anything_else_has_its_turn(
-    database: Database,
-) -> None:
-    done: list[str] = []
-    loop = asyncio.get_running_loop()
-
-    async with database.write() as session:
-        event.listen(
-            session.sync_session,
-            "after_commit",
-            lambda _: loop.call_soon(done.append, "something else"),
-        )
-        after_commit(session, lambda: done.append("what follows"))
-        await session.execute(insert(entry))
-        assert done == []
-
-    assert done == ["what follows", "something else"]
-
-
-async def test_nothing_follows_what_is_rolled_back(database: Database) -> None:
-    done: list[str] = []
-
-    with suppress(ZeroDivisionError):
-        async with database.write() as session:
-            after_commit(session, lambda: done.append("what follows"))
-            raise ZeroDivisionError
-
-    assert done == []

@@ -68,8 +68,9 @@ class MailRoom:
         email: str | None = JANE,
         name: str = "Jane Doe",
         order: UUID | None = None,
+        **values: object,
     ) -> UUID:
-        """Take OrderCreated in, so that a notification is ready; give the order's id."""
+        """Take OrderCreated in: a notification is ready, or as `values` have it; give the order's id."""
         order = order or uuid4()
         event = OrderCreated(
             order_id=order,
@@ -80,6 +81,9 @@ class MailRoom:
         envelope = envelop(event, service="order", subject=order, cause=Cause(TRACE))
         async with self.database.write() as session:
             await notify_customer_on_order_created(event, envelope, session)
+            if values:
+                mine = Notification.order_id == order
+                await session.execute(update(Notification).where(mine).values(values))
         return order
 
     async def all(self) -> Sequence[Notification]:
