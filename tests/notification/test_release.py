@@ -56,7 +56,8 @@ async def release(room: MailRoom, order: UUID) -> None:
 async def restored(room: MailRoom, email: str | None = JANE) -> UUID:
     """Have a notification as a rebuild leaves it."""
     order = await room.is_asked(email)
-    await room.set(state=State.HELD, version=VERSION)
+    # A service that runs may have claimed it already: without an owner it gives nothing back.
+    await room.set(state=State.HELD, version=VERSION, owner=None)
     return order
 
 
