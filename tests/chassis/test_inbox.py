@@ -10,12 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from chassis import errors
+from chassis.cloud_event import CloudEvent
 from chassis.dead_letter import dead_letter
-from chassis.inbox import Reaction, inbox, refuse, take_in
+from chassis.inbox import Reaction, give_up, inbox, take_in
 from chassis.subscriptions import Subscriptions
-from contracts.notification_failed import NotificationFailed
-from contracts.notification_released import NotificationReleased
-from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
@@ -50,6 +48,22 @@ async def test_an_event_that_is_delivered_twice_makes_one_notification(
         ("notify_customer_on_order_created", event["id"])
     ]
     assert await rows(notification, dead_letter.c.id) == []
+
+
+async def test_a_reaction_acts_once_however_often_its_event_comes(
+    notification: Service,
+) -> None:
+    acted: list[str] = []
+
+    async def act(_: object, envelope: CloudEvent, __: object) -> None:
+        acted.append(envelope.id)
+
+    event = order_created()
+    body, counting = json.dumps(event).encode(), Reaction(OrderCreated, act)
+    for _ in range(3):
+        assert await take_in(notification.database, counting, body) == "SUCCESS"
+
+    assert acted == [event["id"]]
 
 
 @pytest.mark.parametrize(
@@ -164,18 +178,19 @@ async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_
     assert sorted(taken) == sorted([(first["id"],), ("another",)])
 
 
-async def test_of_two_letters_of_one_event_the_first_holds_its_key(
+async def test_of_two_letters_under_one_id_the_first_holds_it(
     notification: Service,
 ) -> None:
-    """It was delivered twice at once, and failed both times."""
-    event, twice = order_created(), IntegrityError(None, None, ValueError())
+    """One came twice at once, and failed both times; the other says something else."""
+    event, refused = order_created(), IntegrityError(None, None, ValueError())
+    another = {**order_created(), "id": event["id"]}
 
-    for _ in range(2):
+    for each in (event, event, another):
         async with notification.database.write() as session:
-            await refuse(session, reaction, json.dumps(event).encode(), twice)
+            await give_up(session, reaction, json.dumps(each).encode(), refused)
 
     held = await rows(notification, dead_letter.c.event_id)
-    assert {each for (each,) in held} == {event["id"], None}
+    assert held == [(event["id"],), (None,)]
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -264,29 +279,3 @@ async def test_postgresqls_answer_tells_whether_an_event_may_be_taken_in_later(
 
     assert told == status
     assert len(await rows(notification, dead_letter.c.id)) == kept
-
-
-async def test_the_names_of_the_order_services_reactions_are_kept(
-    order: Service,
-) -> None:
-    """A reaction's name is data here too; what they hear is pulled, and nothing is subscribed to."""
-    assert {name: each.event for name, each in order.app.state.reactions.items()} == {
-        "show_notification_on_notification_sent": NotificationSent,
-        "show_notification_on_notification_failed": NotificationFailed,
-        "show_notification_on_notification_released": NotificationReleased,
-    }
-    assert (await order.http.get("/dapr/subscribe")).json() == []
-
-
-async def test_the_names_of_the_reactions_are_kept(notification: Service) -> None:
-    """A reaction's name is data: under another name it would notify every customer again."""
-    routes = (await notification.http.get("/dapr/subscribe")).json()
-
-    assert [(each["topic"], each["route"]) for each in routes] == [
-        ("OrderCreated", "/events/OrderCreated"),
-        ("notification-dead-letter", "/events/notification-dead-letter"),
-    ]
-    await deliver(notification, order_created())
-    assert {row.reaction for row in await rows(notification, inbox.c.reaction)} == {
-        "notify_customer_on_order_created"
-    }

@@ -110,16 +110,21 @@ async def test_a_service_runs_all_its_loops(
     order: Service, notification: Service
 ) -> None:
     """The relay sends, a reconciler pulls what each reaction hears, and what nobody needs is deleted."""
+    watch = ["watch over the feed's bound"] if order.database.is_shared else []
+
     assert [task.get_name() for task in order.app.state.tasks] == [
         "relay",
         "reconciler of show_notification_on_notification_sent",
         "reconciler of show_notification_on_notification_failed",
+        "reconciler of show_notification_on_notification_released",
         "housekeeping",
+        *watch,
     ]
     assert [task.get_name() for task in notification.app.state.tasks] == [
         "relay",
         "reconciler of notify_customer_on_order_created",
         "housekeeping",
+        *watch,
         "console dispatcher",
         "email dispatcher",
     ]

@@ -88,15 +88,16 @@ async def test_no_line_is_printed_whose_commit_fails(
     room: MailRoom, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await room.is_asked(None, order=ORDER)
+    printing = room.printing()
     await break_commits(room.database)
 
     with pytest.raises(DBAPIError):
-        await room.printing().step()
+        await printing.step()
 
     assert capfd.readouterr().out == ""
     assert (await room.of(ORDER)).state == State.SENDING
     await mend_commits(room.database)
-    await room.printing().step()
+    await printing.step()
     assert capfd.readouterr().out == LINE
 
 

@@ -1,17 +1,24 @@
 """All safeguards that are taken out, theme by theme."""
 
 from tests.prove.lists import (
+    attempts,
     components,
     dead_letters,
     deliveries,
     feed,
+    feed_bound,
+    forged,
+    hostile,
     idempotency,
     inbox,
+    mail,
     notifications,
     orders,
     parts,
     pull,
     relay,
+    repairs,
+    systems,
 )
 
 THEMES = {
@@ -19,11 +26,18 @@ THEMES = {
     "idempotency": idempotency.SAFEGUARDS,
     "relay": relay.SAFEGUARDS,
     "inbox": inbox.SAFEGUARDS,
+    "attempts": attempts.SAFEGUARDS,
     "deliveries": deliveries.SAFEGUARDS,
+    "hostile": hostile.SAFEGUARDS,
+    "forged": forged.SAFEGUARDS,
     "feed": feed.SAFEGUARDS,
+    "the feed's bound": feed_bound.SAFEGUARDS,
     "pull": pull.SAFEGUARDS,
+    "repairs": repairs.SAFEGUARDS,
     "notifications": notifications.SAFEGUARDS,
+    "mail": mail.SAFEGUARDS,
     "dead letters": dead_letters.SAFEGUARDS,
     "parts": parts.SAFEGUARDS,
     "components": components.SAFEGUARDS,
+    "systems": systems.SAFEGUARDS,
 }

@@ -121,14 +121,16 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "mails leave through one service's sidecar alone",
-        "components/email.yaml",
+        "components/mail/smtp/email.yaml",
         "scopes:\n  - notification\n",
         "scopes:\n  - notification\n  - order\n",
-        tests(_FILE, "mails_leave_through_the_notification_services_sidecar_alone"),
+        tests(
+            _FILE, "mails_leave_through_the_notification_services_sidecar_alone[smtp]"
+        ),
     ),
     Safeguard(
         "no certificate of a mail server is taken unseen",
-        "components/email.yaml",
+        "components/mail/smtp/email.yaml",
         "    - name: emailFrom\n",
         '    - name: skipTLSVerify\n      value: "true"\n    - name: emailFrom\n',
         tests(_FILE, "no_certificate_of_a_mail_server_is_taken_unseen"),

@@ -11,20 +11,18 @@ _UNREADABLE = tests(
 SAFEGUARDS = (
     Safeguard(
         "nothing is acknowledged that could not be kept",
-        "chassis/inbox.py",
-        '_log.exception("a dead letter of %s could not be kept", where)\n'
-        "        return Status.RETRY",
-        '_log.exception("a dead letter of %s could not be kept", where)\n'
-        "        return Status.SUCCESS",
+        "chassis/subscriptions.py",
+        'could not be kept", letter.reaction)\n        return Status.RETRY',
+        'could not be kept", letter.reaction)\n        return Status.SUCCESS',
         tests(_FILE, "what_cannot_even_be_kept_comes_back[sqlite]"),
     ),
     Safeguard(
         "a delivery is never answered 422",
         "chassis/subscriptions.py",
         "        async def deliver(request: Request) -> dict[str, str]:\n"
-        "            body = await request.body()\n",
+        "            body, size = await _read(request, LARGEST)\n",
         "        async def deliver(request: Request, _: dict[str, Any]) -> dict[str, str]:\n"
-        "            body = await request.body()\n",
+        "            body, size = await _read(request, LARGEST)\n",
         tests(
             _FILE,
             "an_event_that_can_never_be_taken_in_is_kept_with_its_reason[sqlite-not JSON]",
@@ -33,16 +31,16 @@ SAFEGUARDS = (
     Safeguard(
         "a delivery is never answered 404",
         "chassis/inbox.py",
-        "        except PERMANENT as error:\n"
+        "            if is_away(error):\n"
+        "                raise\n"
         "            async with database.write() as session:\n"
-        "                await refuse(session, reaction, body, error)\n"
-        "    except Exception:  # noqa",
-        "        except (Unprocessable, IntegrityError, DataError) as error:\n"
+        "                await give_up(session, reaction, body, error)\n",
+        "            if is_away(error) or isinstance(error, Rejected):\n"
+        "                raise\n"
         "            async with database.write() as session:\n"
-        "                await refuse(session, reaction, body, error)\n"
+        "                await give_up(session, reaction, body, error)\n"
         "    except Rejected:\n"
-        "        raise\n"
-        "    except Exception:  # noqa",
+        "        raise\n",
         tests(_FILE, "what_a_reaction_does_not_find_is_no_reason_to_drop_it[sqlite]"),
     ),
     Safeguard(
@@ -50,7 +48,10 @@ SAFEGUARDS = (
         "chassis/subscriptions.py",
         "        self._subscribe(dead, self._burying(dead, pushed), None)\n",
         "",
-        tests(_FILE, "the_names_of_the_reactions_are_kept[sqlite]"),
+        tests(
+            "chassis/test_names_of_reactions",
+            "the_names_of_the_reactions_are_kept[sqlite]",
+        ),
     ),
     Safeguard(
         "what daprd cannot read leaves the topic",

@@ -222,15 +222,15 @@ SAFEGUARDS = (
     Safeguard(
         "a dead letter that is open stays",
         "chassis/housekeeping.py",
-        "    return and_(settled, dead_letter.c.replayed_at < moment)\n",
-        "    return ~settled | (dead_letter.c.replayed_at < moment)\n",
+        "    return and_(settled, when < moment)\n",
+        "    return ~settled | (when < moment)\n",
         tests(_KEPT, "settled_letters_are_forgotten_and_open_ones_stay"),
     ),
     Safeguard(
         "tables stay bounded",
         "chassis/service.py",
-        "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
-        "[relay.loop(), *pull, *loops]",
+        "[relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]",
+        "[relay.loop(), *pull, *_watch(database)]",
         tests("chassis/test_service", "a_service_runs_all_its_loops[sqlite]"),
     ),
     Safeguard(

@@ -30,9 +30,9 @@ SAFEGUARDS = (
     Safeguard(
         "a key belongs to one caller",
         "chassis/idempotency.py",
-        '    caller = request.headers.get("dapr-caller-app-id", "")\n',
+        '    caller = request.headers.get(CALLER, "")\n',
         '    caller = ""\n',
-        tests(_FILE, "another_callers_key_is_another_key[sqlite]"),
+        tests(_FILE, "another_callers_key_is_another_key[sqlite-shop]"),
     ),
     Safeguard(
         "an answer of trouble frees its key",
@@ -51,8 +51,8 @@ SAFEGUARDS = (
     Safeguard(
         "an old key is a new one",
         "chassis/idempotency.py",
-        '        index_elements=["scope", "key"], set_=new, where=_is_expired()\n',
-        '        index_elements=["scope", "key"], set_=new, where=~_is_expired()\n',
+        '        index_elements=["scope", "key"], set_=new, where=is_expired()\n',
+        '        index_elements=["scope", "key"], set_=new, where=~is_expired()\n',
         tests(_FILE, "an_old_key_is_a_new_one_and_is_forgotten"),
     ),
     Safeguard(
@@ -64,8 +64,8 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a key that is still known is kept",
-        "chassis/idempotency.py",
-        "    batch = select(*which).where(_is_expired()).limit(BATCH)\n",
+        "chassis/housekeeping.py",
+        "    batch = select(*which).where(is_expired()).limit(BATCH)\n",
         "    batch = select(*which).limit(BATCH)\n",
         tests(_FILE, "a_key_that_is_still_known_is_not_forgotten[sqlite]"),
     ),

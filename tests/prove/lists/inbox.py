@@ -29,11 +29,11 @@ SAFEGUARDS = (
         "an event is claimed before it is acted on",
         "chassis/inbox.py",
         "    if is_new := await claim(session, reaction.name, envelope):\n"
-        "        await react(session, reaction, envelope, event)\n"
-        "    return is_new\n",
-        "    await react(session, reaction, envelope, event)\n"
-        "    return await claim(session, reaction.name, envelope)\n",
-        _TWICE,
+        "        await react(session, reaction.act, envelope, event)\n"
+        "    else:\n",
+        "    await react(session, reaction.act, envelope, event)\n"
+        "    if not (is_new := await claim(session, reaction.name, envelope)):\n",
+        tests(_FILE, "a_reaction_acts_once_however_often_its_event_comes[sqlite]"),
     ),
     Safeguard(
         "a claim and what it is for are one transaction",
@@ -43,7 +43,7 @@ SAFEGUARDS = (
         "                is_new = await claim(session, reaction.name, envelope)\n"
         "            async with database.write() as session:\n"
         "                if is_new:\n"
-        "                    await react(session, reaction, envelope, event)\n",
+        "                    await react(session, reaction.act, envelope, event)\n",
         _BACK,
     ),
     Safeguard(
@@ -74,25 +74,28 @@ SAFEGUARDS = (
         "chassis/inbox.py",
         "return self.known_as or self.act.__name__",
         "return self.known_as or self.act.__module__",
-        tests(_FILE, "the_names_of_the_reactions_are_kept[sqlite]"),
+        tests(
+            "chassis/test_names_of_reactions",
+            "the_names_of_the_reactions_are_kept[sqlite]",
+        ),
     ),
     Safeguard(
         "a malformed event from the broker claims nothing",
         "chassis/inbox.py",
-        "_envelope(body) if from_feed or not malformed else None",
-        "_envelope(body)",
+        "genuine or (envelope_of(body) if from_feed else None)",
+        "genuine or envelope_of(body)",
         _FORGED,
     ),
     Safeguard(
         "an event comes from where its contract says",
-        "chassis/inbox.py",
+        "chassis/delivered.py",
         "if envelope.source != where:",
         "if not where:",
         _FORGED,
     ),
     Safeguard(
         "an event is of the kind and version that is expected",
-        "chassis/inbox.py",
+        "chassis/delivered.py",
         "if (envelope.type, envelope.dataschema) != (expected.topic(), what):",
         "if not what:",
         _FORGED,
@@ -100,7 +103,7 @@ SAFEGUARDS = (
     Safeguard(
         "a good event that fails for good claims its key",
         "chassis/inbox.py",
-        "    claims = envelope is not None and await claim(session, reaction.name, envelope)\n",
+        "    claims = envelope and await claim(session, reaction.name, envelope, arrival)\n",
         "    claims = False\n",
         tests(
             _FILE,
@@ -110,24 +113,25 @@ SAFEGUARDS = (
     Safeguard(
         "a dead letter holds a key only where it took it",
         "chassis/inbox.py",
-        "event_id if claims else None)",
-        "event_id)",
-        tests(_FILE, "of_two_letters_of_one_event_the_first_holds_its_key[sqlite]"),
+        "    event_id = tried.event_id if claims else None\n",
+        "    event_id = tried.event_id\n",
+        tests(_FILE, "of_two_letters_under_one_id_the_first_holds_it[sqlite]"),
     ),
     Safeguard(
-        "an event has a largest size",
-        "chassis/inbox.py",
+        "an event has a largest size, whatever it was wrapped in",
+        "chassis/delivered.py",
         "if len(body) > LARGEST:",
         "if len(body) < 0:",
         tests(
-            _HOSTILE, "a_body_that_is_too_large_is_kept_cut_off_with_its_size[sqlite]"
+            "chassis/test_large_deliveries",
+            "the_largest_event_is_taken_in_from_the_dead_letter_topic_too[sqlite-1]",
         ),
     ),
     Safeguard(
         "a dead letter has a largest size",
         "chassis/dead_letter.py",
-        '        "body": body[:LARGEST],\n',
-        '        "body": body,\n',
+        '        "body": letter.body[:LARGEST],\n',
+        '        "body": letter.body,\n',
         tests(
             _HOSTILE, "a_body_that_is_too_large_is_kept_cut_off_with_its_size[sqlite]"
         ),
@@ -151,9 +155,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "no reason forges a line of the log",
-        "chassis/inbox.py",
-        "        reaction.name,\n        in_one_line(str(error)),\n",
-        "        reaction.name,\n        str(error),\n",
+        "chassis/dead_letter.py",
+        "len(letter.body), in_one_line(letter.reason)\n",
+        "len(letter.body), letter.reason\n",
         tests(
             _FILE,
             "a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key[sqlite]",
@@ -162,18 +166,19 @@ SAFEGUARDS = (
     Safeguard(
         "a fault that may pass brings the event back",
         "chassis/inbox.py",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.RETRY",
-        '_log.exception("%s failed; Dapr will deliver the event again", reaction.name)\n'
-        "        return Status.SUCCESS",
+        "exc_info=trace)\n        return Status.RETRY",
+        "exc_info=trace)\n        return Status.SUCCESS",
         _BACK,
     ),
     Safeguard(
         "a fault that may pass makes no dead letter",
         "chassis/inbox.py",
         "PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)",
-        "PERMANENT = (Unprocessable, Rejected, StatementError)",
-        _BACK,
+        "PERMANENT = (Unprocessable, Rejected, StatementError, ArithmeticError)",
+        tests(
+            "chassis/test_attempt",
+            "a_bug_that_goes_by_itself_makes_no_dead_letter[sqlite]",
+        ),
     ),
     Safeguard(
         "what a reaction refuses for good does not come again",
@@ -186,7 +191,7 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a value that the database never takes is refused for good",
-        "chassis/inbox.py",
+        "chassis/database_away.py",
         "        return state.startswith(DATA_EXCEPTION)\n",
         "        return state is None\n",
         tests(
@@ -197,7 +202,7 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a value that cannot even be sent to the database is refused for good",
-        "chassis/inbox.py",
+        "chassis/database_away.py",
         "    return isinstance(error.orig, ArithmeticError | ValueError)\n",
         "    return False\n",
         tests(
@@ -207,13 +212,12 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a database that says no for now is asked again",
-        "chassis/inbox.py",
-        "        return state.startswith(DATA_EXCEPTION)\n",
-        "        return state is not None\n",
+        "chassis/database_away.py",
+        "    return state.startswith(NOT_NOW) or code",
+        "    return code",
         tests(
-            _FILE,
-            "postgresqls_answer_tells_whether_an_event_may_be_taken_in_later"
-            "[sqlite-transactions that collide]",
+            "chassis/test_database_away",
+            "a_server_that_cannot_do_it_now_is_as_good_as_away[40001]",
         ),
     ),
     Safeguard(

@@ -50,11 +50,13 @@ SAFEGUARDS = (
     Safeguard(
         "what is rolled back leaves nothing",
         "chassis/database.py",
-        "            async with session.begin():\n                yield session\n",
-        "            try:\n"
-        "                yield session\n"
-        "            finally:\n"
-        "                await session.commit()\n",
+        "                async with session.begin():\n"
+        "                    yield session\n"
+        "                    aftermath.check(session)\n",
+        "                try:\n"
+        "                    yield session\n"
+        "                finally:\n"
+        "                    await session.commit()\n",
         tests("chassis/test_database", "a_transaction_that_fails_leaves_nothing"),
     ),
     Safeguard(

@@ -224,8 +224,8 @@ SAFEGUARDS = (
     Safeguard(
         "a setting that is wrong is told without its password",
         "chassis/settings.py",
-        'name in ("DATABASE_URL", "APP_API_TOKEN")',
-        'name in ("APP_API_TOKEN",)',
+        'name in ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN")',
+        'name in ("APP_API_TOKEN", "DAPR_API_TOKEN")',
         tests(
             "chassis/test_settings",
             "a_database_that_is_neither_of_the_two_is_refused_without_its_password"

@@ -11,15 +11,15 @@ SAFEGUARDS = (
     Safeguard(
         "a service pulls what the broker lost",
         "chassis/service.py",
-        "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
-        "[relay.loop(), _housekeeping(parts).loop(), *loops]",
+        "[relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]",
+        "[relay.loop(), _housekeeping(parts).loop(), *_watch(database)]",
         tests("chassis/test_service", "a_service_runs_all_its_loops[sqlite]"),
     ),
     Safeguard(
         "the simulation finds what the broker lost",
         "chassis/service.py",
-        "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
-        "[relay.loop(), _housekeeping(parts).loop(), *loops]",
+        "[relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]",
+        "[relay.loop(), _housekeeping(parts).loop(), *_watch(database)]",
         faults=("message 1: drop",),
     ),
     Safeguard(
@@ -47,30 +47,30 @@ SAFEGUARDS = (
     Safeguard(
         "a cursor and what was taken in are one transaction",
         "chassis/reconciler.py",
-        "                await feed_cursor.move(session, self.reaction.name, known, page.next)\n",
-        "                await feed_cursor.move(session, self.reaction.name, known, page.next)\n"
+        "                await feed_cursor.move(session, self.reaction.name, known, onward)\n",
+        "                await feed_cursor.move(session, self.reaction.name, known, onward)\n"
         "            async with self.database.write() as session:\n",
         _HOLDS,
     ),
     Safeguard(
         "a fault that may pass holds the cursor, and makes no dead letter",
-        "chassis/reconciler.py",
-        "    except PERMANENT as error:\n",
-        "    except Exception as error:\n",
+        "chassis/inbox.py",
+        "PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)",
+        "PERMANENT = (Unprocessable, Rejected, StatementError)",
         _HOLDS,
     ),
     Safeguard(
         "an event that can never be taken in does not hold the cursor",
-        "chassis/reconciler.py",
-        "    except PERMANENT as error:\n",
-        "    except ZeroDivisionError as error:\n",
+        "chassis/repair.py",
+        "        await give_up(session, reaction, body, error, from_feed=True)\n",
+        "        raise\n",
         tests(_TROUBLE, "what_is_no_event_is_one_dead_letter_and_blocks_nobody[{}]"),
     ),
     Safeguard(
         "an event that can never be taken in takes no other with it",
-        "chassis/reconciler.py",
-        "        async with session.begin_nested():\n            await act_once(session, reaction, body)\n",
-        "        await act_once(session, reaction, body)\n",
+        "chassis/repair.py",
+        "        async with session.begin_nested():\n            return await _act(",
+        "        if session:\n            return await _act(",
         tests(
             _TROUBLE,
             "a_second_event_for_an_order_is_a_dead_letter_and_takes_no_other_with_it",
@@ -78,9 +78,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "a malformed event of the feed claims its key",
-        "chassis/reconciler.py",
-        "await refuse(session, reaction, body, error, from_feed=True)",
-        "await refuse(session, reaction, body, error)",
+        "chassis/repair.py",
+        "await give_up(session, reaction, body, error, from_feed=True)",
+        "await give_up(session, reaction, body, error)",
         tests(
             _TROUBLE,
             "an_event_that_fails_for_good_is_one_dead_letter_that_holds_its_key[changes0]",
@@ -88,28 +88,26 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "what the inbox has is not taken in from the feed",
-        "chassis/reconciler.py",
-        "        if event_id not in known:\n            await _act(",
-        "        if event_id:\n            await _act(",
+        "chassis/repair.py",
+        "    if is_new:\n        await react(",
+        "    if envelope:\n        await react(",
         tests(
-            _TROUBLE,
-            "an_event_that_fails_for_good_is_one_dead_letter_that_holds_its_key[changes0]",
+            "notification/test_forged",
+            "who_was_told_the_truth_is_not_told_again[sqlite]",
         ),
     ),
     Safeguard(
         "what is pushed has time to arrive",
         "chassis/reconciler.py",
-        "SETTLE if self.reaction.event.way is Way.PUSHED else 0.0",
+        "SETTLE if event.way is Way.PUSHED else 0.0",
         "0.0",
         tests(_PULL, "what_is_pushed_is_given_time_to_arrive"),
     ),
     Safeguard(
         "each event has its own time to arrive",
-        "chassis/reconciler.py",
-        "while self._ends and self.clock() - self._ends[0][0] >= (self.settle or 0):\n"
-        "            self._until = self._ends.popleft()[1]\n",
-        "while self._ends and self.clock() - self._ends[0][0] >= (self.settle or 0):\n"
-        "            self._until = self._ends.pop()[1]\n",
+        "chassis/settling.py",
+        "            self._reached = self._ends.popleft()[1]\n",
+        "            self._reached = self._ends.pop()[1]\n",
         tests(_PULL, "each_event_is_given_its_own_time"),
     ),
     Safeguard(
@@ -135,9 +133,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "only 200 is a page",
-        "chassis/reconciler.py",
-        "        if answer.status not in (200, 409, 410):\n",
-        "        if answer.status > 499:\n",
+        "chassis/feed_client.py",
+        "        if answer.status != 200:\n            raise _told_off(",
+        "        if answer.status > 299:\n            raise _told_off(",
         tests(
             _TROUBLE,
             "an_answer_that_is_no_page_changes_nothing[201-body5]",
@@ -146,8 +144,8 @@ SAFEGUARDS = (
     Safeguard(
         "an answer that was cut off is none",
         "chassis/sidecar.py",
-        "        if not _is_complete(given) or (given.status >= 400 and _error_of(answer)):\n",
-        "        if given.status >= 400 and _error_of(answer):\n",
+        "        if not _is_complete(given) or (\n",
+        "        if (\n",
         tests(
             "conformance/test_asking",
             "an_answer_that_is_cut_off_is_none_though_its_status_is_200[simulated]",
@@ -155,16 +153,16 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "who reads another feed than before begins anew",
-        "chassis/reconciler.py",
-        "        if problem in (FeedChanged.type(), FeedGone.type()):\n",
-        "        if problem == FeedGone.type():\n",
+        "chassis/feed_client.py",
+        "    if problem in (FeedChanged.type(), FeedGone.type()):\n",
+        "    if problem == FeedGone.type():\n",
         tests(_TROUBLE, "a_backup_of_the_sender_makes_it_begin_anew_and_miss_nothing"),
     ),
     Safeguard(
         "who was away for too long begins anew",
-        "chassis/reconciler.py",
-        "        if problem in (FeedChanged.type(), FeedGone.type()):\n",
-        "        if problem == FeedChanged.type():\n",
+        "chassis/feed_client.py",
+        "    if problem in (FeedChanged.type(), FeedGone.type()):\n",
+        "    if problem == FeedChanged.type():\n",
         tests(
             "chassis/test_housekeeping",
             "a_consumer_that_was_away_for_too_long_begins_anew_and_takes_nothing_in_twice",
@@ -247,8 +245,8 @@ SAFEGUARDS = (
     Safeguard(
         "what is ordered before there is a queue is pulled",
         "chassis/service.py",
-        "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
-        "[relay.loop(), _housekeeping(parts).loop(), *loops]",
+        "[relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]",
+        "[relay.loop(), _housekeeping(parts).loop(), *_watch(database)]",
         tests(
             "journeys/test_nothing_is_lost",
             "what_is_ordered_before_the_rest_is_there_is_notified[the_consumer_comes_late]",
@@ -258,8 +256,8 @@ SAFEGUARDS = (
     Safeguard(
         "what a broker has lost is pulled",
         "chassis/service.py",
-        "[relay.loop(), *pull, _housekeeping(parts).loop(), *loops]",
-        "[relay.loop(), _housekeeping(parts).loop(), *loops]",
+        "[relay.loop(), *pull, _housekeeping(parts).loop(), *_watch(database)]",
+        "[relay.loop(), _housekeeping(parts).loop(), *_watch(database)]",
         tests(
             "journeys/test_nothing_is_lost",
             "what_is_lost_on_the_way_is_notified[the_queue_is_purged-rabbitmq-sqlite]",
