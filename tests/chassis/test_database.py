@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from chassis.database import Database, Utc, announce, sqlite_file
+from chassis.database import Database, announce, sqlite_file
 
 metadata = MetaData()
 entry = Table(
@@ -30,7 +29,6 @@ entry = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("number", Integer, nullable=False, default=0),
-    Column("at", Utc),
 )
 Open = Callable[[], Database]
 
@@ -268,31 +266,3 @@ async def test_an_error_does_not_tell_what_was_to_be_written(
         await write_twice()
 
     assert "4711" not in str(told.value)
-
-
-@pytest.mark.parametrize(
-    "zone",
-    [UTC, timezone(timedelta(hours=5.5)), timezone(timedelta(hours=-8))],
-    ids=str,
-)
-async def test_a_time_comes_back_as_the_same_moment_in_utc(
-    database: Database, zone: timezone
-) -> None:
-    moment = datetime(2026, 1, 31, 23, 59, 59, 123_456, zone)
-
-    async with database.write() as session:
-        await session.execute(insert(entry).values(at=moment))
-
-    async with database.read() as session:
-        stored = await session.scalar(select(entry.c.at))
-        earlier = select(entry.c.at < moment + timedelta(microseconds=1))
-        assert await session.scalar(earlier)
-    assert stored == moment
-    assert stored.tzinfo is UTC
-
-
-async def test_no_time_is_no_time(database: Database) -> None:
-    await write_one(database)
-
-    async with database.read() as session:
-        assert (await session.execute(select(entry.c.at))).scalar_one() is None

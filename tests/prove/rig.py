@@ -115,7 +115,9 @@ def _why(said: ET.Element) -> str:
     lines = (said.text or "").splitlines()
     # Of an `assert` that is not in a test's own file pytest tells no values: then its line of code is told.
     if why == "AssertionError" and "E   AssertionError" in lines:
-        return _line(lines[lines.index("E   AssertionError") - 1])
+        before = lines[: lines.index("E   AssertionError")]
+        # Python may mark a part of that line beneath it.
+        return _line([each for each in before if each.strip(" ^")][-1])
     return why
 
 

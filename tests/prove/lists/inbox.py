@@ -133,7 +133,8 @@ SAFEGUARDS = (
         '        "body": letter.body[:LARGEST],\n',
         '        "body": letter.body,\n',
         tests(
-            _HOSTILE, "a_body_that_is_too_large_is_kept_cut_off_with_its_size[sqlite]"
+            "chassis/test_large_deliveries",
+            "the_largest_event_is_taken_in_from_the_dead_letter_topic_too[sqlite-1]",
         ),
     ),
     Safeguard(

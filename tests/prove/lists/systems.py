@@ -41,8 +41,8 @@ SAFEGUARDS = (
     Safeguard(
         "the ledger finds an order that has no notification",
         "tests/chaos/ledger.py",
-        "    WHEN notification.state IS NULL THEN 'lost, no notification'\n",
-        "",
+        "IS NULL THEN 'lost, no notification'\n",
+        "IS NULL THEN 'SENT'\n",
         tests(_LEDGER, f"{_LOST}[notification-lost, no notification]"),
     ),
     Safeguard(
