@@ -228,16 +228,21 @@ async def claim(
     arrival: Arrival = Arrival.PUSHED,
 ) -> bool:
     """Write down that this reaction has the event; False where it had it before."""
-    row = {
+    row = key(reaction, envelope, arrival)
+    return (await session.execute(CLAIM.values(row))).first() is not None
+
+
+def key(reaction: str, envelope: CloudEvent, arrival: Arrival) -> dict[str, object]:
+    """Make the row by which a reaction has an event."""
+    return {
         "reaction": reaction,
         "event_id": envelope.id,
         "digest": digest_of(envelope),
         "taken_at": ambient.now(),
         "arrival": arrival,
     }
-    # The insert itself is the claim: to look first and insert then would let two deliveries through.
-    # (PostgreSQL's own statement, which SQLite takes as it is.)
-    claimed = (
-        insert(inbox).values(row).on_conflict_do_nothing().returning(inbox.c.event_id)
-    )
-    return (await session.execute(claimed)).first() is not None
+
+
+# The insert itself is the claim: to look first and insert then would let two deliveries through.
+# (PostgreSQL's own statement, which SQLite takes as it is.)
+CLAIM = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 from sqlalchemy import select, update
@@ -14,6 +14,7 @@ from chassis.dead_letter import in_one_line
 from chassis.delivered import parse
 from chassis.feed_page import Listed
 from chassis.inbox import (
+    CLAIM,
     AnyReaction,
     Arrival,
     claim,
@@ -21,8 +22,10 @@ from chassis.inbox import (
     give_up,
     inbox,
     is_key,
+    key,
     react,
 )
+from contracts.event import Event
 
 _log = logging.getLogger(__name__)
 
@@ -52,16 +55,44 @@ def _digest(listed: Listed) -> bytes:
 
 
 async def take_in_all(
-    session: AsyncSession, reaction: AnyReaction, events: Iterable[Listed]
+    session: AsyncSession, reaction: AnyReaction, events: Sequence[Listed]
 ) -> list[str]:
-    """Take events in as the feed gives them, in order; give the ids of those that the inbox did not have."""
-    return [each.id for each in events if await _take_in(session, reaction, each.event)]
+    """Take events in as the feed gives them, in order; give the ids of those that the inbox did not have.
+
+    All at once, in few statements: while this transaction is open, deliveries of the same events wait for it,
+    and what this service has to say itself cannot be pulled (chassis/feed_bound.py). One by one, where that
+    fails: so that one that cannot be taken in takes no other with it.
+    """
+    bodies = [json.dumps(each.event).encode() for each in events]
+    try:
+        async with session.begin_nested():
+            new = await _act_on_all(session, reaction, bodies)
+    except Exception as error:
+        if is_away(error):
+            raise
+        new = [await _take_in(session, reaction, body) for body in bodies]
+    return [each.id for each, is_new in zip(events, new, strict=True) if is_new]
 
 
-async def _take_in(session: AsyncSession, reaction: AnyReaction, event: object) -> bool:
+async def _act_on_all(
+    session: AsyncSession, reaction: AnyReaction, bodies: Sequence[bytes]
+) -> list[bool]:
+    read = [parse(reaction.event, body) for body in bodies]
+    rows = [key(reaction.name, each, Arrival.PULLED) for each, _ in read]
+    new = set(await session.scalars(CLAIM, rows)) if rows else set()
+    for envelope, event in read:
+        if envelope.id in new:
+            await reaction.act(event, envelope, session)
+    await session.flush()
+    for envelope, event in read:
+        if envelope.id not in new:
+            await _hold_against(session, reaction, envelope, event)
+    return [envelope.id in new for envelope, _ in read]
+
+
+async def _take_in(session: AsyncSession, reaction: AnyReaction, body: bytes) -> bool:
     # One that can never be taken in is kept, and holds up neither the others nor the cursor. A bug holds the
     # cursor while it may go by itself; all events of the page are tried each time, and counted.
-    body = json.dumps(event).encode()
     try:
         async with session.begin_nested():
             return await _act(session, reaction, body)
@@ -77,9 +108,17 @@ async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> boo
     is_new = await claim(session, reaction.name, envelope, Arrival.PULLED)
     if is_new:
         await react(session, reaction.act, envelope, event)
-    elif await _is_overruled(session, reaction, envelope) and reaction.correct:
-        await react(session, reaction.correct, envelope, event)
+    else:
+        await _hold_against(session, reaction, envelope, event)
     return is_new
+
+
+async def _hold_against(
+    session: AsyncSession, reaction: AnyReaction, envelope: CloudEvent, event: Event
+) -> None:
+    # Held against what was taken in under the same id.
+    if await _is_overruled(session, reaction, envelope) and reaction.correct:
+        await react(session, reaction.correct, envelope, event)
 
 
 async def _is_overruled(

@@ -192,7 +192,8 @@ async def test_a_bug_holds_the_cursor_and_not_for_ever(pull: Pull) -> None:
     said = await pull.feed.says_orders(3)
     await pull.step()
     pull.now += 60
-    buggy = failing(*[divide] * TRIES, on=frozenset(said[1:2]))
+    # In each step once among all, and once alone.
+    buggy = failing(*[divide] * TRIES * 2, on=frozenset(said[1:2]))
     pull.reconciler.reaction = buggy
 
     await steps(pull, TRIES - 1)
@@ -216,7 +217,7 @@ async def test_a_bug_on_all_events_of_a_page_holds_the_cursor_no_longer(
     said = await pull.feed.says_orders(5)
     await pull.step()
     pull.now += 60
-    pull.reconciler.reaction = failing(*[divide] * TRIES * 5)
+    pull.reconciler.reaction = failing(*[divide] * TRIES * 6)
 
     await steps(pull, TRIES - 1)
     await pull.step()
@@ -247,9 +248,11 @@ async def test_both_doors_count_the_same_attempts(pull: Pull) -> None:
     await pull.step()
     pull.now += 60
     (event,) = (await pull.feed.page())["events"]
-    pull.reconciler.reaction = buggy = failing(*[divide] * TRIES)
+    pulled, delivered_to = TRIES - 2, 2
+    buggy = failing(*[divide] * (2 * pulled + delivered_to))
+    pull.reconciler.reaction = buggy
 
-    await steps(pull, TRIES - 2)
+    await steps(pull, pulled)
     assert await delivered(pull.database, buggy, event) == RETRY
     assert await delivered(pull.database, buggy, event) == SUCCESS
     await pull.step()

@@ -66,10 +66,10 @@ class Pull:
         raise AssertionError(f"there is more after {ENOUGH} steps")
 
     async def taken(self) -> list[str]:
-        """Give the ids of the events that made notifications, in that order."""
-        rows = await self._select(
-            select(Notification.caused_by).order_by(Notification.id)
-        )
+        """Give the ids of the events that made notifications, in the order in which they were taken in."""
+        its_key = inbox.c.event_id == Notification.caused_by
+        made = select(Notification.caused_by).join(inbox, its_key)
+        rows = await self._select(made.order_by(inbox.c.taken_at))
         return [row.caused_by for row in rows]
 
     async def inbox(self) -> list[str]:
