@@ -7,6 +7,9 @@ _POSTING = "conformance/test_posting"
 _RELEASE = "notification/test_release"
 _ONCE = "a_mail_of_which_nobody_knows_arrives_once_however_often_it_is_sent"
 _TOO_LATE = "what_is_unknown_for_longer_than_its_key_is_known_is_held"
+_ANOTHER_KEY = tests(
+    _API, "a_mail_that_says_something_else_has_another_key[sqlite-other0]"
+)
 
 SAFEGUARDS = (
     Safeguard(
@@ -180,10 +183,21 @@ SAFEGUARDS = (
         "a mail keeps its key when it is rebuilt",
         "services/notification/channels.py",
         "order-created/{notification.order_id}",
-        "order-created/{notification.id}",
-        tests(
-            _API,
-            "a_mail_goes_to_its_customer_about_their_order_with_a_key[sqlite]",
-        ),
+        "order-created/{notification.order_id}/{notification.id}",
+        _ANOTHER_KEY,
+    ),
+    Safeguard(
+        "a mail that says something else has another key",
+        "services/notification/channels.py",
+        'f"{notification.customer_email} {notification.text}"',
+        'f"{notification.customer_email}"',
+        _ANOTHER_KEY,
+    ),
+    Safeguard(
+        "a mail to somebody else has another key",
+        "services/notification/channels.py",
+        'f"{notification.customer_email} {notification.text}"',
+        'f"{notification.text}"',
+        tests(_API, "a_mail_that_says_something_else_has_another_key[sqlite-other1]"),
     ),
 )
