@@ -248,11 +248,9 @@ async def test_both_doors_count_the_same_attempts(pull: Pull) -> None:
     await pull.step()
     pull.now += 60
     (event,) = (await pull.feed.page())["events"]
-    pulled, delivered_to = TRIES - 2, 2
-    buggy = failing(*[divide] * (2 * pulled + delivered_to))
-    pull.reconciler.reaction = buggy
+    pull.reconciler.reaction = buggy = failing(*[divide] * (2 * TRIES - 2))
 
-    await steps(pull, pulled)
+    await steps(pull, TRIES - 2)
     assert await delivered(pull.database, buggy, event) == RETRY
     assert await delivered(pull.database, buggy, event) == SUCCESS
     await pull.step()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -110,6 +111,33 @@ async def test_what_never_comes_is_said_to_be_lost(
 
     assert f"1 of OrderCreated were lost by the broker ({said})" in caplog.text
     assert await pull.arrivals() == ["PULLED"]
+
+
+async def test_a_page_is_taken_in_with_few_statements(pull: Pull) -> None:
+    """While its transaction is open, deliveries of the same events wait for it."""
+    said = await pull.feed.says_orders(500)
+    await pull.step()
+    pull.now += SETTLE
+    await pull.step()
+
+    with pull.counting() as statements:
+        await pull.step()
+
+    assert await pull.taken() == said
+    assert len(statements["notification"]) < 20
+
+
+async def test_one_that_cannot_be_taken_in_takes_no_other_of_its_page_with_it(
+    pull: Pull,
+) -> None:
+    letters = [order_created() for _ in range(5)]
+    second = order_created(order_id=UUID(letters[1][1].subject))
+    said = await pull.feed.says(*letters[:3], second, *letters[3:])
+
+    await pull.catches_up()
+
+    assert await pull.taken() == [*said[:3], *said[4:]]
+    assert [letter.event_id for letter in await pull.dead()] == [said[3]]
 
 
 FEED = "0198c0de-0000-7000-8000-000000000001"

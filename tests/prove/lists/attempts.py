@@ -44,8 +44,8 @@ SAFEGUARDS = (
     Safeguard(
         "a database that is away counts against no event that is pulled",
         "chassis/repair.py",
-        "        if is_away(error):\n            raise\n",
-        "",
+        "from chassis.database_away import is_away\n",
+        "def is_away(_error: object) -> bool:\n    return False\n\n\n",
         tests(
             _ATTEMPT,
             "a_database_that_is_away_holds_the_cursor_however_long[sqlite]",

@@ -14,15 +14,15 @@ SAFEGUARDS = (
     Safeguard(
         "a second delivery finds the claim",
         "chassis/inbox.py",
-        "    return (await session.execute(claimed)).first() is not None",
-        "    await session.execute(claimed)\n    return True",
+        "    return (await session.execute(CLAIM.values(row))).first() is not None",
+        "    await session.execute(CLAIM.values(row))\n    return True",
         _TWICE,
     ),
     Safeguard(
         "a claim that is there is no error",
         "chassis/inbox.py",
-        "insert(inbox).values(row).on_conflict_do_nothing().returning(inbox.c.event_id)",
-        "insert(inbox).values(row).returning(inbox.c.event_id)",
+        "insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)",
+        "insert(inbox).returning(inbox.c.event_id)",
         _TWICE,
     ),
     Safeguard(
@@ -56,8 +56,8 @@ SAFEGUARDS = (
     Safeguard(
         "the simulation finds a customer who is told twice",
         "chassis/inbox.py",
-        "    return (await session.execute(claimed)).first() is not None",
-        "    await session.execute(claimed)\n    return True",
+        "    return (await session.execute(CLAIM.values(row))).first() is not None",
+        "    await session.execute(CLAIM.values(row))\n    return True",
         faults=("message 1: duplicate",),
     ),
     Safeguard(

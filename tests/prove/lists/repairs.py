@@ -112,4 +112,21 @@ SAFEGUARDS = (
             "a_backup_of_the_sender_makes_it_begin_anew_and_miss_nothing",
         ),
     ),
+    Safeguard(
+        "a page is taken in at once",
+        "chassis/repair.py",
+        "            new = await _act_on_all(session, reaction, bodies)\n",
+        "            new = [await _take_in(session, reaction, body) for body in bodies]\n",
+        tests("chassis/test_pull_by_ids", "a_page_is_taken_in_with_few_statements"),
+    ),
+    Safeguard(
+        "one that cannot be taken in takes no other of its page with it",
+        "chassis/repair.py",
+        "        if is_away(error):\n            raise\n        new = ",
+        "        if bodies:\n            raise\n        new = ",
+        tests(
+            "chassis/test_pull_by_ids",
+            "one_that_cannot_be_taken_in_takes_no_other_of_its_page_with_it",
+        ),
+    ),
 )
