@@ -28,9 +28,9 @@ SAFEGUARDS = (
     Safeguard(
         "another content under the same id overwrites nothing",
         "chassis/inbox.py",
-        "insert(inbox).values(row).on_conflict_do_nothing().returning(",
-        "insert(inbox).values(row).on_conflict_do_update("
-        'index_elements=["reaction", "event_id"], set_=row).returning(',
+        "session.execute(CLAIM.values(row))",
+        "session.execute(insert(inbox).values(row).on_conflict_do_update("
+        'index_elements=["reaction", "event_id"], set_=row).returning(inbox.c.event_id))',
         tests(
             _ATTRIBUTES,
             "another_content_under_the_same_id_overwrites_nothing"
