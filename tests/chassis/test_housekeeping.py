@@ -286,5 +286,5 @@ async def test_a_database_that_was_restored_is_noticed_and_takes_nothing(
     with pytest.raises(RebuildNeeded, match="an older one"):
         await pull.step()
 
-    assert await pull.taken() == said
+    assert set(await pull.taken()) == set(said)
     assert await pull.cursor() == backup

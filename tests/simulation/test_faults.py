@@ -68,7 +68,7 @@ def test_a_forgery_that_is_acknowledged_and_not_kept_is_found() -> None:
 def test_a_forgery_that_takes_the_place_of_what_is_genuine_is_found() -> None:
     def nobody_looks(*_: object) -> None: ...
 
-    with patch("chassis.inbox._check_origin", nobody_looks):
+    with patch("chassis.delivered._check_origin", nobody_looks):
         found = alone(FORGED).violations
 
     assert [each.endswith("is no dead letter") for each in found] == [True]

@@ -68,8 +68,8 @@ class Pull:
     async def taken(self) -> list[str]:
         """Give the ids of the events that made notifications, in the order in which they were taken in."""
         its_key = inbox.c.event_id == Notification.caused_by
-        made = select(Notification.caused_by).join(inbox, its_key)
-        rows = await self._select(made.order_by(inbox.c.taken_at))
+        made = select(Notification.caused_by).outerjoin(inbox, its_key)
+        rows = await self._select(made.order_by(inbox.c.taken_at, Notification.id))
         return [row.caused_by for row in rows]
 
     async def inbox(self) -> list[str]:
