@@ -7,25 +7,20 @@ this machine (DAPR_HTTP_PORT, DAPR_API_TOKEN) passes it on to the service, where
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from chassis import ambient
 from chassis.dead_letter import State
 from chassis.dead_letter_client import DeadLetters, NotHeard, Refused
 from chassis.dead_letter_end import StillFails
 from chassis.dead_letter_options import Options, read
+from chassis.pace import STOPPED, at_a_rate, interrupted
 from chassis.settings import load
-
-STOPPED = 128 + signal.SIGINT
-"""The exit status of what was interrupted."""
 
 TAKEN, BEFORE, FAILS, NOT = (
     *("taken in", "was taken in before"),  # as the API says it
@@ -85,7 +80,7 @@ async def replay(options: Options, letters: DeadLetters) -> int:
     Each is a request, and a transaction, of its own: whatever ends this, what is done is done.
     """
     came: Counter[str] = Counter()
-    with _interrupted() as stop:
+    with interrupted() as stop:
         try:
             chosen = _chosen(options, letters)
             async for letter in at_a_rate(chosen, options.rate, stop):
@@ -97,19 +92,6 @@ async def replay(options: Options, letters: DeadLetters) -> int:
     if stop.is_set():
         return STOPPED
     return os.EX_OK if came.keys() <= {TAKEN, BEFORE} else 1
-
-
-@contextmanager
-def _interrupted() -> Iterator[asyncio.Event]:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for each in signals:
-        loop.add_signal_handler(each, stop.set)
-    try:
-        yield stop
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 async def _tried(
@@ -136,20 +118,6 @@ async def _chosen(options: Options, letters: DeadLetters) -> AsyncIterator[int]:
         if each.id > newest:
             return
         yield each.id
-
-
-async def at_a_rate(
-    letters: AsyncIterator[int], rate: float, stop: asyncio.Event
-) -> AsyncIterator[int]:
-    """Give so many a second, until it is to stop."""
-    due = ambient.monotonic()
-    async for each in letters:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), max(0.0, due - ambient.monotonic()))
-        if stop.is_set():
-            return
-        due = ambient.monotonic() + 1 / rate
-        yield each
 
 
 def _summary(came: Counter[str], *, dry_run: bool) -> str:

@@ -26,8 +26,10 @@ _BOUND = text(
 # Transactions are numbered across the whole cluster: any of its databases may hold the feed up.
 _HOLDER = text(
     "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?') || ' in ' || datname"
-    " || ', ' || coalesce(nullif(application_name, ''), 'unnamed') || ', open for '"
-    " || coalesce(round(extract(epoch FROM clock_timestamp() - xact_start))::text, '?') || ' s'"
+    # What another role's process is called, and since when it is at it, is not shown to everybody.
+    " || coalesce(', ' || nullif(application_name, ''), '')"
+    " || coalesce(', open for '"
+    " || round(extract(epoch FROM clock_timestamp() - xact_start))::text || ' s', '')"
     " FROM pg_stat_activity WHERE backend_xid::text::bigint = :xid"
     " UNION ALL SELECT 'prepared transaction ' || gid || ' of ' || owner || ' in ' || database"
     " FROM pg_prepared_xacts WHERE transaction::text::bigint = :xid"

@@ -3,11 +3,13 @@
 import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.aftermath import after_commit
 from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database_away import is_away
 from chassis.dead_letter import in_one_line
@@ -79,15 +81,18 @@ async def _act_on_all(
 ) -> list[bool]:
     read = [parse(reaction.event, body) for body in bodies]
     rows = [key(reaction.name, each, Arrival.PULLED) for each, _ in read]
-    new = set(await session.scalars(CLAIM, rows)) if rows else set()
+    unseen = set(await session.scalars(CLAIM, rows)) if rows else set()
+    new = []
     for envelope, event in read:
-        if envelope.id in new:
+        new.append(envelope.id in unseen)
+        if new[-1]:
+            unseen.remove(envelope.id)  # what is there twice is acted on once
             await reaction.act(event, envelope, session)
     await session.flush()
-    for envelope, event in read:
-        if envelope.id not in new:
+    for (envelope, event), is_new in zip(read, new, strict=True):
+        if not is_new:
             await _hold_against(session, reaction, envelope, event)
-    return [envelope.id in new for envelope, _ in read]
+    return new
 
 
 async def _take_in(session: AsyncSession, reaction: AnyReaction, body: bytes) -> bool:
@@ -135,10 +140,7 @@ async def _is_overruled(
     )
     if (await session.execute(overruled)).first() is None:
         return False
-    _log.error(
-        "%s: what was taken in under the id %s is not what %s says, and is corrected: it was forged",
-        reaction.name,
-        in_one_line(envelope.id),
-        reaction.event.source,
-    )
+    said = "%s: what was taken in under the id %s is not what %s says, and is corrected: it was forged"
+    named = reaction.name, in_one_line(envelope.id), reaction.event.source
+    after_commit(session, partial(_log.error, said, *named))
     return True

@@ -1,4 +1,4 @@
-"""Release many notifications, whether the service runs or not, one after another at a rate.
+"""Release many notifications, whether the service runs or not, one after another at a rate, until Ctrl-C.
 
 python -m services.notification.release --by "Ada Lovelace" --reason "no mail came" ORDER_ID ...
 python -m services.notification.release --by "Ada Lovelace" --reason "after the rebuild" --all-held --rate 20
@@ -17,6 +17,7 @@ from sqlalchemy import select
 from chassis import service
 from chassis.database import Database
 from chassis.errors import Rejected
+from chassis.pace import STOPPED, at_a_rate, interrupted
 from chassis.settings import load
 from chassis.start import migrate
 from services.notification.app import Settings
@@ -51,10 +52,11 @@ async def release_all(
     orders: AsyncIterator[UUID],
     command: ReleaseNotification,
     rate: float,
+    stop: asyncio.Event,
 ) -> tuple[int, int]:
-    """Release at most `rate` a second; tell how many were, and how many could not be."""
+    """Release at most `rate` a second until it is to stop; tell how many were, and how many could not be."""
     released = refused = 0
-    async for order_id in orders:
+    async for order_id in at_a_rate(orders, rate, stop):
         try:
             async with database.write() as session:
                 await release_notification(order_id, command, session)
@@ -62,7 +64,6 @@ async def release_all(
         except Rejected as error:
             refused += 1
             sys.stderr.write(f"{error}\n")
-        await asyncio.sleep(1 / rate)
     return released, refused
 
 
@@ -96,11 +97,14 @@ async def main(arguments: Sequence[str]) -> int:
     parts = service.parts("notification", load(Settings), None)
     await migrate(parts.name, parts.database.url)
     try:
-        orders = held(parts.database) if told.all_held else each_of(told.orders)
-        done = await release_all(parts.database, orders, command, told.rate)
+        with interrupted() as stop:
+            orders = held(parts.database) if told.all_held else each_of(told.orders)
+            done = await release_all(parts.database, orders, command, told.rate, stop)
     finally:
         await parts.database.close()
     sys.stdout.write(f"{done[0]:,} released, {done[1]:,} refused.\n")
+    if stop.is_set():
+        return STOPPED
     return os.EX_DATAERR if done[1] else 0
 
 

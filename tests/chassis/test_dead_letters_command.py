@@ -15,8 +15,9 @@ from chassis.cloud_event import CloudEvent
 from chassis.dead_letter import Letter, bury, dead_letter
 from chassis.dead_letter_client import AT_ONCE
 from chassis.dead_letter_options import read
-from chassis.dead_letters import STOPPED, at_a_rate, carry_out
+from chassis.dead_letters import carry_out
 from chassis.inbox import Reaction
+from chassis.pace import STOPPED, at_a_rate
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from tests.simulation.virtual_loop import VirtualLoop

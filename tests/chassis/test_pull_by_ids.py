@@ -6,9 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from chassis.inbox import take_in
+from chassis.cloud_event import CloudEvent
+from chassis.inbox import Reaction, take_in
 from chassis.settling import LOST, SETTLE
 from chassis.sidecar import SidecarUnavailable
+from contracts.order_created import OrderCreated
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.feeds import order_created
 from tests.support.pulls import Pull, pulling
@@ -125,6 +127,23 @@ async def test_a_page_is_taken_in_with_few_statements(pull: Pull) -> None:
 
     assert await pull.taken() == said
     assert len(statements["notification"]) < 20
+
+
+async def test_what_is_in_a_page_twice_is_acted_on_once(pull: Pull) -> None:
+    """No feed of ours says an event twice; what was put into its table by hand may."""
+    letter = order_created()
+    (said,) = await pull.feed.says(letter)
+    await pull.feed.says_raw(letter[1].model_dump_json(), event_id="another-row")
+    acted: list[str] = []
+
+    async def note(_event: object, envelope: CloudEvent, _session: object) -> None:
+        acted.append(envelope.id)
+
+    pull.reconciler.reaction = Reaction(OrderCreated, note, known_as=reaction.name)
+    await pull.catches_up()
+
+    assert acted == [said]
+    assert await pull.inbox() == [said]
 
 
 async def test_one_that_cannot_be_taken_in_takes_no_other_of_its_page_with_it(

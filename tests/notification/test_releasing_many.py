@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -28,7 +29,8 @@ async def test_all_that_are_held_are_released_page_by_page(room: MailRoom) -> No
     await room.set(state=State.HELD)
     await _become(room, {failed: State.FAILED, sent: State.SENT})
 
-    done = await release_all(room.database, held(room.database), COMMAND, rate=1e6)
+    every = held(room.database)
+    done = await release_all(room.database, every, COMMAND, 1e6, asyncio.Event())
 
     assert done == (len(orders), 0)
     states = {each.order_id: each.state for each in await room.all()}
@@ -41,12 +43,30 @@ async def test_what_cannot_be_released_holds_up_no_other(
 ) -> None:
     order, unknown = await is_held(room), uuid4()
 
-    done = await release_all(
-        room.database, each_of([unknown, order]), COMMAND, rate=1e6
-    )
+    named = each_of([unknown, order])
+    done = await release_all(room.database, named, COMMAND, 1e6, asyncio.Event())
 
     assert done == (1, 1)
     assert f"no notification for order {unknown}" in capsys.readouterr().err
+
+
+async def test_it_ends_between_two_when_it_is_told_to_stop(room: MailRoom) -> None:
+    orders, stop = (
+        [await room.is_asked(state=State.HELD) for _ in range(3)],
+        asyncio.Event(),
+    )
+
+    async def stopped_after_the_first() -> AsyncIterator[UUID]:
+        for each in orders:
+            yield each
+            stop.set()
+
+    named = stopped_after_the_first()
+    done = await release_all(room.database, named, COMMAND, 1e6, stop)
+
+    assert done == (1, 0)
+    states = [(await room.of(each)).state for each in orders]
+    assert states == [State.READY, State.HELD, State.HELD]
 
 
 async def test_as_a_command_it_says_how_many(room: MailRoom) -> None:

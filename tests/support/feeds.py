@@ -71,10 +71,13 @@ class Feed:
         """Let so many OrderCreated leave; give their ids."""
         return await self.says(*(order_created() for _ in range(number)))
 
-    async def says_raw(self, *events: str, topic: str = "OrderCreated") -> None:
-        """Put what is no event into the outbox."""
+    async def says_raw(
+        self, *events: str, topic: str = "OrderCreated", event_id: str = ""
+    ) -> None:
+        """Put what is no event into the outbox, or one in a row of another."""
         rows = [
-            {"event_id": _id_of(each), "topic": topic, "event": each} for each in events
+            {"event_id": event_id or _id_of(each), "topic": topic, "event": each}
+            for each in events
         ]
         statement = insert(outbox).values(
             transaction=transaction_id(), state=State.PULLED

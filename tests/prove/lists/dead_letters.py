@@ -135,14 +135,14 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "Ctrl-C ends a replay of all after the letter that is being tried",
-        "chassis/dead_letters.py",
+        "chassis/pace.py",
         "        if stop.is_set():\n            return\n        due",
         "        due",
         tests(_COMMAND, "ctrl_c_ends_it_after_the_letter_that_is_being_tried[sqlite]"),
     ),
     Safeguard(
         "so many dead letters a second are tried and no more",
-        "chassis/dead_letters.py",
+        "chassis/pace.py",
         "due = ambient.monotonic() + 1 / rate",
         "due = ambient.monotonic()",
         tests(_COMMAND, "so_many_letters_a_second_are_tried_and_no_more"),

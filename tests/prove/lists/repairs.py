@@ -129,4 +129,21 @@ SAFEGUARDS = (
             "one_that_cannot_be_taken_in_takes_no_other_of_its_page_with_it",
         ),
     ),
+    Safeguard(
+        "what is in a page twice is acted on once",
+        "chassis/repair.py",
+        "            unseen.remove(envelope.id)  # what is there twice is acted on once\n",
+        "",
+        tests("chassis/test_pull_by_ids", "what_is_in_a_page_twice_is_acted_on_once"),
+    ),
+    Safeguard(
+        "who releases many ends between two",
+        "services/notification/release.py",
+        "at_a_rate(orders, rate, stop)",
+        "at_a_rate(orders, rate, asyncio.Event())",
+        tests(
+            "notification/test_releasing_many",
+            "it_ends_between_two_when_it_is_told_to_stop[sqlite]",
+        ),
+    ),
 )
