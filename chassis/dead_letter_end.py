@@ -13,7 +13,7 @@ from chassis.database_away import is_away
 from chassis.dead_letter import State, dead_letter, in_one_line
 from chassis.delivered import parse
 from chassis.errors import Rejected
-from chassis.inbox import AnyReaction, claim, react, why
+from chassis.inbox import AnyReaction, claim, is_there, react, why
 from chassis.wire import View
 
 LAST = 2**63 - 1
@@ -92,9 +92,13 @@ async def replay(
 
 async def _act(session: AsyncSession, reaction: AnyReaction, letter: Row[Any]) -> bool:
     envelope, event = parse(reaction.event, letter.body)
-    # Where the letter holds the event's key itself, nobody else has taken the event in.
+    # Where the letter holds the event's key itself, nobody else has taken the event in; but what was forged
+    # under its id may have left something. A key of another content is the feed's: it overruled the letter.
     holds = letter.event_id == envelope.id
-    is_new = holds or await claim(session, reaction.name, envelope)
+    if holds and await is_there(session, reaction.name, envelope):
+        await react(session, reaction.correct or reaction.act, envelope, event)
+        return True
+    is_new = await claim(session, reaction.name, envelope)
     if is_new:
         await react(session, reaction.act, envelope, event)
     return is_new

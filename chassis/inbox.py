@@ -184,7 +184,7 @@ async def give_up(
     earlier = await attempt.forget(session, tried)
     arrival = Arrival.PULLED if from_feed else Arrival.PUSHED
     claims = envelope and await claim(session, reaction.name, envelope, arrival)
-    if genuine and not claims and await _is_there(session, reaction.name, genuine):
+    if genuine and not claims and await is_there(session, reaction.name, genuine):
         return  # the other door has taken it in meanwhile, or has kept it
     event_id = tried.event_id if claims else None
     letter = Letter(reaction.name, body, why(error), event_id, attempts=earlier + 1)
@@ -204,7 +204,8 @@ def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:
         return None
 
 
-async def _is_there(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+async def is_there(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:
+    """Tell whether this reaction has the event, or a letter of it has its key."""
     digest = await session.scalar(
         select(inbox.c.digest).where(is_key(reaction, envelope.id))
     )

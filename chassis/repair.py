@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from pydantic import ValidationError
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.aftermath import after_commit
 from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database_away import is_away
 from chassis.dead_letter import in_one_line
-from chassis.delivered import parse
+from chassis.delivered import envelope_of, parse
 from chassis.feed_page import Listed
 from chassis.inbox import (
     CLAIM,
@@ -104,8 +104,18 @@ async def _take_in(session: AsyncSession, reaction: AnyReaction, body: bytes) ->
     except Exception as error:
         if is_away(error):
             raise
+        await _free_of_another(session, reaction, body)
         await give_up(session, reaction, body, error, from_feed=True)
         return True
+
+
+async def _free_of_another(
+    session: AsyncSession, reaction: AnyReaction, body: bytes
+) -> None:
+    # The letter of what the feed says is to hold the key: replayed, it puts right what it found there.
+    if envelope := envelope_of(body):
+        another = _is_of_another(reaction, envelope)
+        await session.execute(delete(inbox).where(another))
 
 
 async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> bool:
@@ -131,10 +141,9 @@ async def _is_overruled(
 ) -> bool:
     # By its own digest, not by the one that the page gave: another version may reckon otherwise.
     digest = digest_of(envelope)
-    another = inbox.c.digest.not_in([digest, b""])
     overruled = (
         update(inbox)
-        .where(is_key(reaction.name, envelope.id), another)
+        .where(_is_of_another(reaction, envelope))
         .values(digest=digest, arrival=Arrival.CORRECTED)
         .returning(inbox.c.event_id)
     )
@@ -144,3 +153,8 @@ async def _is_overruled(
     named = reaction.name, in_one_line(envelope.id), reaction.event.source
     after_commit(session, partial(_log.error, said, *named))
     return True
+
+
+def _is_of_another(reaction: AnyReaction, envelope: CloudEvent) -> ColumnElement[bool]:
+    another = inbox.c.digest.not_in([digest_of(envelope), b""])
+    return and_(is_key(reaction.name, envelope.id), another)

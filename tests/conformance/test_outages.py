@@ -51,18 +51,19 @@ async def test_a_sidecar_that_does_not_answer_is_unavailable_after_the_deadline(
 
 
 async def _works(dapr: Stage) -> None:
-    # A real broker may lose what is published just after it came back: then another event is tried.
+    # A real broker may lose what is published just after it came back: then others are tried. Some at once:
+    # daprd may have left consumers behind that nobody reads, each of which is given its share of them.
     async def one_arrives() -> bool:
-        event = an_event()
+        events = [an_event() for _ in range(20)]
         with suppress(SidecarUnavailable, AssertionError):
-            if await dapr.publish(event) == {}:
-                await eventually(lambda: _arrived(dapr, event), "it arrives", 8)
+            if await dapr.publish(*events) == {}:
+                await eventually(lambda: _arrived(dapr, events), "one arrives", 8)
                 return True
         return False
 
-    await eventually(one_arrives, "an event is published, and arrives")
+    await eventually(one_arrives, "events are published, and one arrives", 60)
 
 
-async def _arrived(dapr: Stage, event: dict[str, Any]) -> bool:
+async def _arrived(dapr: Stage, events: list[dict[str, Any]]) -> bool:
     await dapr.turn()
-    return dapr.count(event) == 1
+    return any(dapr.count(event) for event in events)

@@ -4,12 +4,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from chassis.cloud_event import digest_of
+from chassis.dead_letter_end import Replay, replay
 from chassis.inbox import inbox, take_in
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
@@ -55,6 +56,21 @@ async def becomes(pull: Pull, state: State) -> None:
     """Let every notification have come this far."""
     async with pull.database.write() as session:
         await session.execute(update(Notification).values(state=state, owner="me"))
+
+
+async def settled(pull: Pull, letter: Letter) -> None:
+    """Let an operator take away what there is of this order."""
+    its_own = Notification.order_id == UUID(letter[1].subject)
+    async with pull.database.write() as session:
+        await session.execute(delete(Notification).where(its_own))
+
+
+async def replayed(pull: Pull) -> Replay:
+    """Let an operator replay the only dead letter."""
+    (letter,) = await pull.dead()
+    known = {reaction.name: reaction}
+    async with pull.database.write() as session:
+        return await replay(session, letter.id, known, dry_run=False)
 
 
 @pytest.mark.parametrize("state", State)
@@ -150,6 +166,39 @@ async def test_what_is_forged_and_a_dead_letter_does_not_keep_the_true_one_out(
 
     names = sorted(each.customer_name for each in await notifications(pull))
     assert names == ["Jane Doe", "John Doe"]
+
+
+async def test_a_forged_letter_that_the_feed_overruled_is_not_acted_on(
+    pull: Pull,
+) -> None:
+    first, second = order_created(), order_created("John Doe")
+    await pull.feed.says(first, second)
+    await pushed(pull, first[1].model_dump_json().encode())
+    await pushed(pull, forged(second, orderId=first[1].subject))
+    await pull.catches_up()
+    await settled(pull, first)  # so that there is room for what is forged
+
+    assert (await replayed(pull)).outcome == "was taken in before"
+
+    assert [each.customer_name for each in await notifications(pull)] == ["John Doe"]
+
+
+async def test_a_correction_that_fails_is_a_dead_letter_and_replayed_it_corrects(
+    pull: Pull,
+) -> None:
+    letter, other = order_created("Jane Doe"), order_created()
+    (event_id,) = await pull.feed.says(letter)
+    await pushed(pull, forged(letter, orderId=str(uuid4()), customerName="Mallory"))
+    await pushed(pull, forged(other, orderId=letter[1].subject))
+    await pull.catches_up()
+    assert [each.event_id for each in await pull.dead()] == [event_id]
+    await settled(pull, letter)
+
+    assert (await replayed(pull)).outcome == "taken in"
+
+    said = [(str(n.order_id), n.customer_name) for n in await notifications(pull)]
+    assert said == [(letter[1].subject, "Jane Doe")]
+    assert (event_id, "PULLED", digest_of(letter[1])) in await known(pull)
 
 
 async def test_one_that_is_forged_is_found_where_much_is_missing(pull: Pull) -> None:

@@ -6,6 +6,7 @@ _FILE = "notification/test_forged"
 _HEARS = tests(
     _FILE, "the_customer_hears_what_the_order_service_says[sqlite-lie0-SENT]"
 )
+_FAILS = "a_correction_that_fails_is_a_dead_letter_and_replayed_it_corrects"
 _REACTION = (
     "services/notification/reactions/notify_customer_on_order_created.py"  # of both
 )
@@ -96,5 +97,26 @@ SAFEGUARDS = (
             _FILE,
             "what_is_forged_and_a_dead_letter_does_not_keep_the_true_one_out[sqlite]",
         ),
+    ),
+    Safeguard(
+        "the letter of a correction that failed holds the event's key",
+        "chassis/repair.py",
+        "        await _free_of_another(session, reaction, body)\n",
+        "",
+        tests(_FILE, f"{_FAILS}[sqlite]"),
+    ),
+    Safeguard(
+        "the letter of a correction that failed corrects what it finds",
+        "chassis/dead_letter_end.py",
+        "reaction.correct or reaction.act",
+        "reaction.act",
+        tests(_FILE, f"{_FAILS}[sqlite]"),
+    ),
+    Safeguard(
+        "a forged letter that the feed overruled is not acted on",
+        "chassis/dead_letter_end.py",
+        "    if holds and await is_there(session, reaction.name, envelope):\n",
+        "    if holds:\n",
+        tests(_FILE, "a_forged_letter_that_the_feed_overruled_is_not_acted_on[sqlite]"),
     ),
 )
