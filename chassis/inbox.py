@@ -82,13 +82,15 @@ class Reaction(Generic[E]):
     """What a service does on an event: `act`, known to the inbox by its function's name.
 
     It is given the event, the envelope that the event came in, and the session of the transaction. `correct`
-    is given what the sender's feed says, where something else had been taken in under the event's id.
+    is given what the sender's feed says, where something else was taken in under the event's id. To act again
+    changes nothing where it is `repeatable`: what it keeps has versions.
     """
 
     event: type[E]
     act: Act[E]
     known_as: str = ""
     correct: Act[E] | None = None
+    repeatable: bool = False
 
     @property
     def name(self) -> str:

@@ -51,6 +51,8 @@ class Reconciler:
     batch: int = MOST
     # Much is missing, as after an outage: it is taken in without waiting for the broker.
     _is_behind: bool = False
+    # This database has less than it had, and takes it in again.
+    _goes_back: bool = False
     _feed: FeedClient = field(init=False)
     _settling: Settling = field(init=False)
 
@@ -81,7 +83,7 @@ class Reconciler:
         """Take one page in; tell whether there is more. Raises SidecarUnavailable."""
         async with self.database.read() as session:
             known = await feed_cursor.find(session, self.reaction.name)
-            anew = await self._may_begin_anew(session, known)
+            anew = self._goes_back or await self._may_begin_anew(session, known)
             await self._judge(session)
         try:
             page = await self._ask(known, anew=anew)
@@ -91,6 +93,7 @@ class Reconciler:
         except TakenInBefore as error:
             await self._check_overtaken(known, error)
             return True
+        self._goes_back = False
         if page.end:
             self._settling.note_end(page.end)
         if page.next is None or page.next == known:
@@ -147,6 +150,10 @@ class Reconciler:
         async with self.database.read() as session:
             if await feed_cursor.find(session, self.reaction.name) != known:
                 return  # another process reads, too, and was faster
+        if self.reaction.repeatable:
+            self._goes_back = True
+            _log.error("%s The feed is read again from there.", error)
+            return
         raise RebuildNeeded(
             f"{error} So this database is another one, or an older one; nothing is "
             "taken from the feed before it was rebuilt (docs/architecture.md)"

@@ -1,26 +1,33 @@
 """The way back: an order shows what became of its notification, by what was said of it last."""
 
 import json
+from pathlib import Path
+from shutil import copy
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from chassis.cloud_event import Cause, envelop
+from chassis.database import Database
 from chassis.dead_letter import dead_letter
-from chassis.inbox import AnyReaction, take_in
+from chassis.feed_cursor import feed_cursor
+from chassis.feed_reader import feed_reader
+from chassis.inbox import AnyReaction, inbox, take_in
 from contracts.event import Event
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
+from services.order.model import Order
 from services.order.reactions import (
     show_notification_on_notification_failed,
     show_notification_on_notification_released,
     show_notification_on_notification_sent,
 )
+from tests.support.database import url_in
 from tests.support.eventually import eventually
-from tests.support.services import Service
+from tests.support.services import Service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -199,6 +206,61 @@ async def test_an_order_whose_event_the_broker_lost_becomes_sent_by_both_feeds(
 
     assert dapr.published == []
     assert capfd.readouterr().out.count(str(order_id)) == 1
+
+
+async def test_a_wiped_database_is_noticed_and_later_orders_show_what_became_of_them(
+    tmp_path: Path,
+    notification: Service,
+    dapr: SimulatedDapr,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with order_service(tmp_path, dapr) as order:
+        await becomes_sent(order, await place(order))
+        await acknowledged(notification)
+    another = tmp_path / "another"
+    another.mkdir()
+    copy(tmp_path / "feed.secret", another)
+
+    async with order_service(another, dapr) as order:
+        await becomes_sent(order, await place(order))
+
+    assert "The feed is read again from there." in caplog.text
+
+
+async def test_a_restored_database_hears_again_what_it_has_lost(
+    tmp_path: Path, notification: Service, dapr: SimulatedDapr
+) -> None:
+    async with order_service(tmp_path, dapr) as order:
+        order_id = await place(order)
+        await becomes_sent(order, order_id)
+        await acknowledged(notification)
+    await goes_back(tmp_path)
+
+    async with order_service(tmp_path, dapr) as order:
+        await becomes_sent(order, order_id)
+        assert await dead(order) == []
+
+
+async def acknowledged(notification: Service) -> None:
+    """Wait until a reader of its feed has asked after what it took in."""
+
+    async def has_come_far() -> bool:
+        async with notification.database.read() as session:
+            places = await session.scalars(select(feed_reader.c.position))
+        return any(place > 0 for place in places)
+
+    await eventually(has_come_far, "what was sent is acknowledged")
+
+
+async def goes_back(folder: Path) -> None:
+    """Let the order service's database be as it was before anything was heard."""
+    database = Database(url_in(folder, "order"), "order")
+    before = {"notification_state": "WAITING", "notification_version": 0}
+    async with database.write() as session:
+        await session.execute(delete(feed_cursor))
+        await session.execute(delete(inbox))
+        await session.execute(update(Order).values(before))
+    await database.close()
 
 
 async def becomes_sent(order: Service, order_id: UUID) -> None:

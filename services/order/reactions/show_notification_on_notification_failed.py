@@ -23,4 +23,6 @@ async def show_notification_on_notification_failed(
     )
 
 
-reaction = Reaction(NotificationFailed, show_notification_on_notification_failed)
+reaction = Reaction(
+    NotificationFailed, show_notification_on_notification_failed, repeatable=True
+)

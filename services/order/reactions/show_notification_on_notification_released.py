@@ -23,4 +23,6 @@ async def show_notification_on_notification_released(
     )
 
 
-reaction = Reaction(NotificationReleased, show_notification_on_notification_released)
+reaction = Reaction(
+    NotificationReleased, show_notification_on_notification_released, repeatable=True
+)

@@ -23,4 +23,6 @@ async def show_notification_on_notification_sent(
     )
 
 
-reaction = Reaction(NotificationSent, show_notification_on_notification_sent)
+reaction = Reaction(
+    NotificationSent, show_notification_on_notification_sent, repeatable=True
+)

@@ -264,4 +264,24 @@ SAFEGUARDS = (
         ),
         on_the_real_system=True,
     ),
+    Safeguard(
+        "a reaction that may act again reads anew what its database has lost",
+        "chassis/reconciler.py",
+        "            self._goes_back = True\n",
+        "            self._goes_back = False\n",
+        tests(
+            "order/test_notification_shown",
+            "a_restored_database_hears_again_what_it_has_lost[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "no reaction reads anew what it may not do again",
+        "chassis/reconciler.py",
+        "        if self.reaction.repeatable:\n",
+        "        if self.reaction:\n",
+        tests(
+            "chassis/test_housekeeping",
+            "a_database_that_was_restored_is_noticed_and_takes_nothing",
+        ),
+    ),
 )
