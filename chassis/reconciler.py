@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import ambient, feed_cursor
 from chassis.database import Database
-from chassis.dead_letter import in_one_line
 from chassis.feed import MOST, Form
 from chassis.feed_api import MOST_BY_ID
 from chassis.feed_client import AnotherFeed, FeedClient, TakenInBefore
@@ -22,14 +21,12 @@ from chassis.feed_page import Listed, Page
 from chassis.inbox import AnyReaction, Arrival, inbox
 from chassis.loop import Loop
 from chassis.repair import lacking, take_in_all
-from chassis.settling import SETTLE, Settling
+from chassis.repair_log import Lag, RepairLog
+from chassis.settling import SETTLE, WATCHED, Settling
 from chassis.sidecar import Sidecar
 from contracts.event import Way
 
 _log = logging.getLogger(__name__)
-
-NAMED = 20
-"""Events that one line of the log names by their ids."""
 
 
 class RebuildNeeded(Exception):
@@ -55,6 +52,8 @@ class Reconciler:
     _goes_back: bool = False
     _feed: FeedClient = field(init=False)
     _settling: Settling = field(init=False)
+    _repairs: RepairLog = field(init=False)
+    _lag: Lag = field(init=False)
 
     def __post_init__(self) -> None:
         """Wait for what is pushed, and for nothing else."""
@@ -63,6 +62,8 @@ class Reconciler:
         if self.settle is None:
             self.settle = SETTLE if event.way is Way.PUSHED else 0.0
         self._settling = Settling(self.clock, self.settle)
+        self._repairs = RepairLog(event.topic())
+        self._lag = Lag(self.reaction.name, event.topic(), self.clock)
 
     def loop(self) -> Loop:
         """Make the loop that asks once a second."""
@@ -98,6 +99,7 @@ class Reconciler:
             self._settling.note_end(page.end)
         if page.next is None or page.next == known:
             self._is_behind = False
+            self._lag.end()
             return False
         return await self._compare(page, known, page.next)
 
@@ -116,6 +118,7 @@ class Reconciler:
             missing = await lacking(session, self.reaction, listed)
         was_behind, self._is_behind = self._is_behind, self._is_much(missing)
         if self._is_behind and not was_behind and missing[0].event is None:
+            self._lag.begin()
             return True  # and the whole of it comes with the next step
         events = await self._in_full(missing)
         try:
@@ -124,8 +127,9 @@ class Reconciler:
                 taken = await take_in_all(session, self.reaction, events)
         except feed_cursor.Overtaken:
             return False
-        self._report(taken, waited=not was_behind)
-        return len(listed) == self.batch
+        is_full = len(listed) == self.batch
+        self._report(events, taken, waited=not was_behind, is_full=is_full)
+        return is_full
 
     def _is_much(self, missing: Sequence[Listed]) -> bool:
         return bool(self.settle) and len(missing) > MOST_BY_ID
@@ -173,34 +177,42 @@ class Reconciler:
 
     async def _judge(self, session: AsyncSession) -> None:
         # What was pulled and then pushed was late, and is not waited for so shortly again.
-        settling, topic = self._settling, self.reaction.event.topic()
-        if awaited := settling.awaited():
-            came = inbox.c.arrival == Arrival.LATE
-            mine = inbox.c.reaction == self.reaction.name
-            ids = select(inbox.c.event_id).where(mine, came)
-            late = (
-                await session.scalars(ids.where(inbox.c.event_id.in_(awaited)))
-            ).all()
-            settling.note_late(late)
-            _say(late, f"%d of {topic} were late; {settling.age:.0f} s are given now")
-        _say(settling.give_up(), f"%d of {topic} were lost by the broker")
+        awaited = self._settling.awaited()
+        if late := await _late_ones(session, self.reaction, awaited):
+            self._settling.note_late(late)
+            self._repairs.late(late, self._settling.age)
+        self._repairs.lost(self._settling.give_up(awaited))
 
-    def _report(self, taken: Sequence[str], *, waited: bool) -> None:
+    def _report(
+        self,
+        events: Sequence[Listed],
+        taken: Sequence[str],
+        *,
+        waited: bool,
+        is_full: bool,
+    ) -> None:
+        if self.rebuilt_until:
+            return  # nothing of this was missing: it is restored
+        new = set(taken)
+        brought = [each.event for each in events if each.event and each.id in new]
+        # What is pulled alone is behind while there is a page more of it.
+        is_behind = self._is_behind if self.settle else is_full
+        self._lag.note(brought, is_behind=is_behind)
         if self.reaction.event.way is Way.PUSHED:
-            topic = self.reaction.event.topic()
-            _say(
-                taken,
-                f"%d of {topic} had not come through the broker, and are taken in from the feed",
-            )
-            if waited:
-                self._settling.note_pulled(taken)
+            self._repairs.pulled(taken)
+            self._settling.note_pulled(taken, waited=waited)
 
 
-def _say(ids: Sequence[str], what: str) -> None:
-    if ids:
-        more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-        names = in_one_line(", ".join(ids[:NAMED]))
-        _log.warning(f"{what} (%s%s)", len(ids), names, more)
+async def _late_ones(
+    session: AsyncSession, reaction: AnyReaction, awaited: Sequence[str]
+) -> list[str]:
+    is_late = inbox.c.reaction == reaction.name, inbox.c.arrival == Arrival.LATE
+    ids = select(inbox.c.event_id).where(*is_late)
+    late: list[str] = []
+    for at in range(0, len(awaited), WATCHED):
+        some = inbox.c.event_id.in_(awaited[at : at + WATCHED])
+        late += await session.scalars(ids.where(some))
+    return late
 
 
 def rebuild_of(reaction: AnyReaction) -> str:

@@ -16,6 +16,8 @@ CREATE TABLE event (event_id TEXT PRIMARY KEY, order_id TEXT, state TEXT) WITHOU
 CREATE TABLE taken (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE notification
     (order_id TEXT PRIMARY KEY, state TEXT, version INTEGER) WITHOUT ROWID;
+CREATE TABLE held
+    (order_id TEXT PRIMARY KEY, version INTEGER, keyed INTEGER, in_doubt INTEGER, reason TEXT) WITHOUT ROWID;
 CREATE TABLE told (order_id TEXT, way TEXT);
 CREATE TABLE dead_letter (reason TEXT, forged INTEGER);
 CREATE TABLE said (what TEXT, number INTEGER);
@@ -23,7 +25,8 @@ CREATE INDEX event_order ON event (order_id);
 CREATE INDEX told_order ON told (order_id);
 """
 """Ids of orders are in hex, without hyphens. `told` has a row for each line and each mail; its `way` is
-"line", or where the mail went. In `accepted` it is the way by which the customer is to be told."""
+"line", or where the mail went. `held` has more of each notification that is HELD. In `accepted` it is the way
+by which the customer is to be told."""
 
 
 class Books:

@@ -4,14 +4,14 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
 
 from tests.chaos import disks
-from tests.chaos.plan import Fault
+from tests.chaos.plan import ENDS, Fault
 from tests.chaos.proxy import Mode
 from tests.chaos.reading import FORGED
 from tests.chaos.stage import Stage
@@ -50,6 +50,11 @@ class Journal:
         entry = {"at": at, **asdict(fault), "recovered": back}
         self.entries.append(entry)
         return entry
+
+    def ended(self, parts: Collection[str]) -> int:
+        """Count the faults that ended a process of these."""
+        mine = (each for each in self.entries if each["part"] in parts)
+        return sum(each["kind"] in ENDS for each in mine)
 
 
 async def inflict(stage: Stage, fault: Fault) -> None:

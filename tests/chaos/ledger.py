@@ -3,10 +3,13 @@
 import math
 from dataclasses import asdict, dataclass
 
+from services.notification.dispatcher import TOO_LATE
 from tests.chaos.books import Books
 
 EXAMPLES = 20
 """So many orders of each finding are named."""
+CUT_OFF = 100
+"""Lines that a process may have committed as SENT, and not printed, when it ends: a batch of the console."""
 STANDING = """
 CREATE TEMP VIEW IF NOT EXISTS standing AS
 SELECT accepted.order_id AS order_id, CASE
@@ -37,6 +40,14 @@ FROM told LEFT JOIN notification USING (order_id) GROUP BY told.order_id, way
 # Each unknown outcome of a mail is a version of its own, and allows one mail more.
 TWICE = "times > CASE way WHEN 'line' THEN 1 ELSE max(1, outcomes) END"
 UNTOLD = "NOT EXISTS (SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = accepted.way)"
+# Unknown twice, each time to a server that does not know it again; or so long ago that no server does.
+HELD = f"""
+notification LEFT JOIN held USING (order_id) WHERE state = 'HELD' AND NOT coalesce(
+    in_doubt AND CASE WHEN keyed THEN reason = '{TOO_LATE}' ELSE held.version >= 2 END, 0)
+"""
+UNPRINTED = (
+    f"standing JOIN accepted USING (order_id) WHERE became = 'SENT' AND {UNTOLD}"
+)
 
 ASTRAY = (
     "told JOIN accepted USING (order_id) WHERE told.way NOT IN ('line', accepted.way)"
@@ -65,7 +76,9 @@ class Told:
 class Records:
     """What the databases of ours say of what was accepted.
 
-    `unprinted` are SENT, and a kill cut off the line; `forged` are dead letters of what the rig made up.
+    `unprinted` are SENT, and their line was never printed; processes that were ended explain `cut_off` of
+    them. `unexplained` are HELD after fewer than two unknown outcomes, and with no key that was too old.
+    `forged` are dead letters of what the rig made up.
     """
 
     notified: int
@@ -77,6 +90,14 @@ class Records:
     dead_letters: int
     forged: int
     pulled: int
+    unexplained: int
+    cut_off: int
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether nothing is lost, stuck or refused, and what was held or not printed is explained."""
+        wrong = self.lost, self.stuck, self.failed, self.dead_letters, self.unexplained
+        return not any(wrong) and self.unprinted <= self.cut_off
 
 
 @dataclass(frozen=True)
@@ -92,11 +113,10 @@ class Ledger:
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether nothing is lost, doubled, stuck or refused."""
-        mine = self.records
-        broken = mine and (mine.lost or mine.stuck or mine.failed or mine.dead_letters)
-        told = self.told
-        return not (told.twice or told.astray or told.surplus or broken)
+        """Tell whether nothing is lost, doubled, stuck or refused, and all else is explained."""
+        told, mine = self.told, self.records
+        is_sound = mine is None or mine.is_clean
+        return is_sound and not (told.twice or told.astray or told.surplus)
 
     def as_json(self) -> dict[str, object]:
         """Give it as JSON can hold it."""
@@ -122,27 +142,28 @@ def _so_few(count: int, mean: float) -> float:
     return sum(math.exp(each) for each in logs)
 
 
-def judge(books: Books) -> Ledger:
-    """Hold what was accepted against the books of ours."""
+def judge(books: Books, ended: int = 0) -> Ledger:
+    """Hold what was accepted against the books of ours; so many processes that print were `ended`."""
     told = what_was_told(books)
     books.rows(STANDING)
     became = dict(books.rows("SELECT became, count(*) FROM standing GROUP BY became"))
     letters = dict(
         books.rows("SELECT forged, count(*) FROM dead_letter GROUP BY forged")
     )
-    unprinted = f"JOIN accepted USING (order_id) WHERE became = 'SENT' AND {UNTOLD}"
     records = Records(
         notified=became.get("SENT", 0),
         lost=_beginning(became, "lost"),
         stuck=_beginning(became, "stuck"),
         failed=became.get("FAILED", 0),
         held=became.get("HELD", 0),
-        unprinted=books.number(f"SELECT count(*) FROM standing {unprinted}"),  # noqa: S608
+        unprinted=books.number(f"SELECT count(*) FROM {UNPRINTED}"),  # noqa: S608
         dead_letters=letters.get(0, 0),
         forged=letters.get(1, 0),
         pulled=books.number("SELECT sum(number) FROM said WHERE what = 'pulled'"),
+        unexplained=books.number(f"SELECT count(*) FROM {HELD}"),  # noqa: S608
+        cut_off=ended * CUT_OFF,
     )
-    return Ledger(told, records, _findings(books))
+    return Ledger(told, records, _findings(books, records))
 
 
 def judge_without_records(books: Books) -> Ledger:
@@ -171,14 +192,19 @@ def _beginning(became: dict[str, int], word: str) -> int:
     return sum(number for each, number in became.items() if each.startswith(word))
 
 
-def _findings(books: Books) -> dict[str, str]:
+def _findings(books: Books, records: Records) -> dict[str, str]:
     good = "('SENT', 'HELD')"
-    asked = (
+    asked = [
         f"order_id, became FROM standing WHERE became NOT IN {good} ORDER BY became",
         f"order_id, times || ' times by ' || way FROM often WHERE {TWICE}",
         f"order_id, 'told ' || told.way FROM {ASTRAY}",
         f"order_id, 'an order that nobody was answered' FROM orders WHERE {UNASKED}",
         "'dead letter ' || rowid, reason FROM dead_letter WHERE NOT forged",
-    )
+        f"order_id, 'HELD, and nothing explains it: ' || coalesce(reason, '') FROM {HELD}",
+    ]
+    if records.unprinted > records.cut_off:
+        asked.append(
+            f"order_id, 'SENT, and no end of a process cut off its line' FROM {UNPRINTED}"
+        )
     found = (books.rows(f"SELECT {each} LIMIT {EXAMPLES}") for each in asked)
     return {str(order): str(why) for rows in found for order, why in rows}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 SIGNALS = ("kill", "terminate", "stop", "down")
 """SIGKILL, SIGTERM, SIGSTOP with a SIGCONT later; and gone for a while, with whoever starts it again."""
+ENDS = ("kill", "terminate", "down")
+"""Those after which the process is another one."""
 LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
 MESSAGES = ("duplicates", "forged")
 CLOCKS = ("clock back", "clock forward")
@@ -52,6 +54,11 @@ class Setting:
     def order_apps(self) -> tuple[str, ...]:
         """Every process of the order service."""
         return tuple(each for each in self.apps if each.startswith("order"))
+
+    @property
+    def notification_apps(self) -> tuple[str, ...]:
+        """Every process of the notification service."""
+        return tuple(each for each in self.apps if each.startswith("notification"))
 
     @property
     def parts(self) -> tuple[str, ...]:

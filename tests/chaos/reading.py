@@ -76,8 +76,18 @@ async def read_records(books: Books, readers: Mapping[str, Reader]) -> None:
     told = "SELECT order_id, state, version FROM notification"
     async for identity, state, version in notification.rows(told):
         books.write("notification", [(plain(identity), state, version)])
+    await _read_held(books, notification)
     for reader in (order, notification):
         await _read_dead_letters(books, reader)
+
+
+async def _read_held(books: Books, reader: Reader) -> None:
+    held = (
+        "SELECT order_id, version, keyed, in_doubt_since IS NOT NULL, reason"
+        " FROM notification WHERE state = 'HELD'"
+    )
+    async for identity, *why in reader.rows(held):
+        books.write("held", [(plain(identity), *why)])
 
 
 async def _read_dead_letters(books: Books, reader: Reader) -> None:

@@ -207,4 +207,5 @@ async def _judged(run: Run) -> Ledger:
     await reading.read_records(books, on.readers)
     if on.setting.mail == "api":
         books.allow_one_mail()
-    return ledger.judge(books)
+    ended = run.journal.ended(on.setting.notification_apps)
+    return ledger.judge(books, ended)

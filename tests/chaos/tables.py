@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from tests.chaos.ledger import at_most
 from tests.chaos.report import Report
 
-NOTE = "<: with 95 % the true share is smaller (of none in n, that is 3/n)."
+NOTE = (
+    "<: with 95 % the true share is smaller (of none in n, that is 3/n); "
+    "<=: as many as processes that were ended explain."
+)
 NAMES = {"rabbitmq": "RabbitMQ", "redis": "Redis", "kafka": "Kafka"}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -87,6 +90,13 @@ def _stored(name: str, *, bounded: bool = False) -> Callable[[Report], Cell]:
     return cell
 
 
+def _unprinted(report: Report) -> Cell:
+    if report.ledger.records is None:
+        return "-", ""
+    records = report.ledger.records
+    return f"{records.unprinted:,}", f"<= {records.cut_off:,}"
+
+
 def _figure(report: Report, count: int, bounded: bool) -> Cell:  # noqa: FBT001 - handed on
     if not bounded:
         return f"{count:,}", ""
@@ -129,7 +139,8 @@ _ROWS: tuple[tuple[str, Callable[[Report], Cell] | None], ...] = (
     ("  stuck", _stored("stuck", bounded=True)),
     ("  refused for good (FAILED)", _stored("failed", bounded=True)),
     ("  kept for an operator (HELD)", _stored("held")),
-    ("  SENT, a kill cut off its line", _stored("unprinted")),
+    ("    and nothing explains it", _stored("unexplained", bounded=True)),
+    ("  SENT, its line not printed", _unprinted),
     ("  pulled, as the broker had not", _stored("pulled")),
     ("  dead letters", _stored("dead_letters")),
     ("  dead letters of forged events", _stored("forged")),

@@ -4,8 +4,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.notification.dispatcher import REFUSED_AGAIN, TOO_LATE
 from tests.chaos.books import Books, plain
-from tests.chaos.ledger import EXAMPLES, at_most, judge, judge_without_records
+from tests.chaos.ledger import CUT_OFF, EXAMPLES, at_most, judge, judge_without_records
 
 Written = tuple[str, list[tuple[object, ...]]]
 """A table of the books, and its rows."""
@@ -100,6 +101,7 @@ def test_who_is_not_told_for_a_reason_is_neither_lost_nor_stuck(
         ("notification", [(ORDER, state, 2)]),
         ("orders", [(ORDER, state)]),
         ("told", []),
+        ("held", [(ORDER, 2, False, True, "nobody answered")] * is_clean),
     )
 
     found = judge(books)
@@ -148,12 +150,103 @@ def test_an_order_that_nobody_was_answered_is_found() -> None:
     assert found.told.surplus == 1
 
 
-def test_a_line_that_a_kill_cut_off_is_counted() -> None:
-    found = judge(_books(("told", [])))
+@pytest.mark.parametrize(
+    "held",
+    [
+        (2, False, True, "nobody answered"),
+        (3, False, True, "nobody answered"),
+        (1, True, True, TOO_LATE),
+        (2, True, True, TOO_LATE),
+    ],
+)
+def test_a_mail_is_held_that_was_unknown_twice_or_whose_key_was_too_old(
+    held: tuple[object, ...],
+) -> None:
+    found = judge(_held((ORDER, *held)))
 
     assert found.is_clean
     assert found.records
-    assert found.records.unprinted == 1
+    assert (found.records.held, found.records.unexplained) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        (1, False, True, "unknown once"),
+        (2, False, False, "never in doubt"),
+        (2, False, None, None),
+        (2, True, True, "unknown twice, and its server knows it again"),
+        (2, True, True, f"{REFUSED_AGAIN}: no"),
+        (2, True, False, TOO_LATE),
+        (1, False, True, TOO_LATE),
+    ],
+)
+def test_a_mail_that_is_held_for_no_such_reason_is_found(
+    held: tuple[object, ...],
+) -> None:
+    found = judge(_held((ORDER, *held)))
+
+    assert not found.is_clean
+    assert found.records
+    assert (found.records.held, found.records.unexplained) == (1, 1)
+    assert found.findings[ORDER].startswith("HELD, and nothing explains it")
+
+
+def test_a_mail_that_is_held_and_of_which_no_more_is_known_is_found() -> None:
+    assert not judge(_held()).is_clean
+
+
+def test_a_held_mail_keeps_its_reason_where_the_server_knows_each_again() -> None:
+    books = _held((ORDER, 2, False, True, "nobody answered"))
+
+    books.allow_one_mail()
+
+    assert judge(books).is_clean
+
+
+def _held(*rows: tuple[object, ...]) -> Books:
+    return _books(
+        ("notification", [(ORDER, "HELD", 2)]),
+        ("orders", [(ORDER, "HELD")]),
+        ("told", []),
+        ("held", [*rows]),
+        way=JANE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("unprinted", "ended", "is_clean"),
+    [
+        (1, 0, False),
+        (1, 1, True),
+        (CUT_OFF, 1, True),
+        (CUT_OFF + 1, 1, False),
+        (CUT_OFF + 1, 2, True),
+    ],
+)
+def test_lines_that_were_not_printed_are_found_beyond_what_ended_processes_explain(
+    unprinted: int, ended: int, *, is_clean: bool
+) -> None:
+    books = _books(("told", []))
+    for number in range(1, unprinted):
+        _is_sent_and_not_printed(books, number)
+
+    found = judge(books, ended)
+
+    assert found.is_clean is is_clean
+    assert found.records
+    assert found.records.unprinted == unprinted
+    why = "SENT, and no end of a process cut off its line"
+    assert (why in found.findings.values()) is not is_clean
+
+
+def _is_sent_and_not_printed(books: Books, number: int) -> None:
+    order, event = plain(uuid4()), f"event {number}"
+    books.accepted(order)
+    books.write("orders", [(order, "SENT")])
+    books.write("event", [(event, order, "PUBLISHED")])
+    books.write("taken", [(event,)])
+    books.write("notification", [(order, "SENT", 1)])
 
 
 def test_dead_letters_of_forged_events_are_counted_apart() -> None:

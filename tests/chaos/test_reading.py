@@ -1,10 +1,13 @@
 """What is read into the books: each line that was printed, each mail with who got it."""
 
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from chassis import ambient
+from services.notification.model import Channel, Notification, State
 from tests.chaos.books import Books, plain
-from tests.chaos.reading import read_mails, read_output
+from tests.chaos.reading import Reader, read_mails, read_output, read_records
+from tests.support.database import migrated
 from toolchain import mailbox
 
 ORDER = str(uuid4())
@@ -41,3 +44,22 @@ def test_a_mail_is_read_with_who_got_it_and_of_which_order_it_tells(
     read_mails(books, tmp_path)
 
     assert books.rows("SELECT * FROM told") == [(plain(ORDER), "jane@example.org")]
+
+
+async def test_of_a_mail_that_is_held_it_is_read_what_became_of_it(
+    tmp_path: Path,
+) -> None:
+    databases = {each: migrated(each, tmp_path) for each in ("order", "notification")}
+    readers = {name: Reader(each.url) for name, each in databases.items()}
+    now, books = ambient.now(), Books()
+    about = {"id": uuid4(), "order_id": UUID(ORDER), "customer_name": "Jane Doe"}
+    since = {"order_created_at": now, "in_doubt_since": now, "reason": "no answer"}
+    held = Notification(
+        **about, **since, channel=Channel.EMAIL, state=State.HELD, version=2
+    )
+    async with databases["notification"].write() as session:
+        session.add(held)
+
+    await read_records(books, readers)
+
+    assert books.rows("SELECT * FROM held") == [(plain(ORDER), 2, 0, 1, "no answer")]

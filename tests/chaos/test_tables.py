@@ -16,7 +16,9 @@ JOURNAL = Journal(begun=0)
 JOURNAL.write(Fault("kill", "order", 0.0, 1.0), 12.0, 2.5)
 OURS = Report(
     Setting(),
-    Ledger(Told(3000, 0, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 0, 0, 0, 12), {}),
+    Ledger(
+        Told(3000, 0, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 7, 0, 0, 12, 0, 100), {}
+    ),
     JOURNAL,
     {"500": 2, "ReadTimeout": 5},
     placing=30.0,
@@ -40,11 +42,16 @@ def test_a_figure_stands_with_what_the_true_share_is_below() -> None:
 
 
 def test_a_share_of_nearly_all_is_written_plainly() -> None:
-    records = replace(OURS.ledger.records or Records(*[0] * 9), stuck=2999)
+    records = replace(OURS.ledger.records or Records(*[0] * 11), stuck=2999)
 
     shown = table([replace(OURS, ledger=replace(OURS.ledger, records=records))])
 
     assert _row(shown, "stuck") == ["2,999", "<", "100", "%"]
+
+
+def test_lines_that_were_not_printed_stand_with_what_ended_processes_explain() -> None:
+    assert _row(table([OURS]), "SENT, its line not printed") == ["7", "<=", "100"]
+    assert "| SENT, its line not printed | 7 <= 100 |" in markdown([OURS])
 
 
 def test_the_naive_program_stands_beside_ours() -> None:

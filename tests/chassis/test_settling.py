@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.settling import LONGEST, LOST, SETTLE, Settling
+from chassis.settling import LONGEST, LOST, SETTLE, WATCHED, Settling
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 def late_by(settling: Settling, clock: Clock, seconds: float) -> None:
     """Pull an event that then comes so many seconds later."""
-    settling.note_pulled(["an-id"])
+    settling.note_pulled(["an-id"], waited=True)
     clock.now += seconds
     settling.note_late(["an-id"])
 
@@ -42,7 +42,7 @@ def test_it_halves_in_each_calm_minute_down_to_what_it_was() -> None:
 
     for _ in range(4):
         clock.now += LOST
-        settling.give_up()
+        settling.give_up([])
         ages.append(settling.age)
 
     assert ages == [10, 5, SETTLE, SETTLE]
@@ -56,7 +56,7 @@ def test_it_stays_while_others_are_late() -> None:
     for _ in range(4):
         clock.now += LOST / 2
         late_by(settling, clock, 0)
-        settling.give_up()
+        settling.give_up([])
 
     assert settling.age == 20
 
@@ -86,9 +86,43 @@ def test_what_is_not_waited_for_grows_no_list_of_ends() -> None:
 def test_each_that_is_lost_is_named_once() -> None:
     clock = Clock()
     settling = Settling(clock)
-    settling.note_pulled(["one", "two"])
+    settling.note_pulled(["one", "two"], waited=True)
+    settling.note_pulled(["three"], waited=False)
     clock.now += LOST
     settling.note_late(["one"])
+    looked_for = settling.awaited()
 
-    assert [settling.give_up(), settling.give_up()] == [["two"], []]
+    lost = [settling.give_up(looked_for) for _ in range(2)]
+
+    assert lost == [["two", "three"], []]
     assert settling.awaited() == []
+
+
+def test_what_was_not_waited_for_does_not_tell_how_long_to_wait() -> None:
+    clock = Clock()
+    settling = Settling(clock)
+    settling.note_pulled(["an-id"], waited=False)
+    clock.now += LOST
+
+    assert settling.awaited() == ["an-id"]
+    settling.note_late(["an-id"])
+
+    assert settling.age == SETTLE
+    assert settling.awaited() == []
+
+
+@pytest.mark.parametrize("waited", [True, False])
+def test_however_many_were_pulled_none_is_lost_that_was_not_looked_for(
+    *, waited: bool
+) -> None:
+    clock = Clock()
+    settling = Settling(clock)
+    many = [str(each) for each in range(3 * WATCHED)]
+    settling.note_pulled(many, waited=waited)
+    early = settling.awaited()
+    assert len(early) == WATCHED * waited
+
+    clock.now += LOST
+
+    assert settling.give_up(early) == early
+    assert settling.awaited() == many[len(early) :]

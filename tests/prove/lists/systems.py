@@ -76,4 +76,22 @@ SAFEGUARDS = (
         "WHERE told.way = 'nothing'\"",
         tests(_LEDGER, "a_mail_to_somebody_else_is_found"),
     ),
+    Safeguard(
+        "the ledger finds lines that no end of a process cut off",
+        "tests/chaos/ledger.py",
+        "not any(wrong) and self.unprinted <= self.cut_off",
+        "not any(wrong)",
+        tests(
+            _LEDGER,
+            "lines_that_were_not_printed_are_found_beyond_what_ended_processes_explain"
+            "[101-1-False]",
+        ),
+    ),
+    Safeguard(
+        "the ledger finds a mail that is held and that nothing explains",
+        "tests/chaos/ledger.py",
+        "self.dead_letters, self.unexplained\n",
+        "self.dead_letters\n",
+        tests(_LEDGER, "a_mail_that_is_held_for_no_such_reason_is_found[held0]"),
+    ),
 )
