@@ -27,6 +27,8 @@ from chassis.sidecar import Sidecar
 from contracts.event import Way
 
 _log = logging.getLogger(__name__)
+AT_ONCE = 250
+"""Events that one page has in full: while it is taken in, nothing that this service says can be pulled."""
 
 
 class RebuildNeeded(Exception):
@@ -45,7 +47,9 @@ class Reconciler:
     settle: float | None = None
     # What a rebuild restores is up to this place; where there is one, this is that rebuild.
     rebuilt_until: str | None = None
+    # Events that are compared at once by their ids, and taken in at once in full.
     batch: int = MOST
+    at_once: int = AT_ONCE
     # Much is missing, as after an outage: it is taken in without waiting for the broker.
     _is_behind: bool = False
     # This database has less than it had, and takes it in again.
@@ -87,7 +91,7 @@ class Reconciler:
             anew = self._goes_back or await self._may_begin_anew(session, known)
             await self._judge(session)
         try:
-            page = await self._ask(known, anew=anew)
+            page, limit = await self._ask(known, anew=anew)
         except AnotherFeed:
             await self._begin_anew(known)
             return True
@@ -101,18 +105,20 @@ class Reconciler:
             self._is_behind = False
             self._lag.end()
             return False
-        return await self._compare(page, known, page.next)
+        return await self._compare(page, limit, known, page.next)
 
-    async def _ask(self, known: str | None, *, anew: bool) -> Page:
+    async def _ask(self, known: str | None, *, anew: bool) -> tuple[Page, int]:
         if self.rebuilt_until or self._is_behind or not self.settle:
-            until, limit, form = self.rebuilt_until, self.batch, Form.FULL
+            until, limit, form = self.rebuilt_until, self.at_once, Form.FULL
         else:
             until, form = self._settling.reached(), Form.IDS
             # Without a settled end yet, only the newest one is asked for.
             limit = self.batch if until else 0
-        return await self._feed.page(known, until, limit, form, anew=anew)
+        return await self._feed.page(known, until, limit, form, anew=anew), limit
 
-    async def _compare(self, page: Page, known: str | None, onward: str) -> bool:
+    async def _compare(
+        self, page: Page, limit: int, known: str | None, onward: str
+    ) -> bool:
         listed = page.listed()
         async with self.database.read() as session:
             missing = await lacking(session, self.reaction, listed)
@@ -127,7 +133,7 @@ class Reconciler:
                 taken = await take_in_all(session, self.reaction, events)
         except feed_cursor.Overtaken:
             return False
-        is_full = len(listed) == self.batch
+        is_full = len(listed) == limit
         self._report(events, taken, waited=not was_behind, is_full=is_full)
         return is_full
 

@@ -119,7 +119,7 @@ async def test_what_never_comes_is_said_to_be_lost(
 
 async def test_a_page_is_taken_in_with_few_statements(pull: Pull) -> None:
     """While its transaction is open, deliveries of the same events wait for it."""
-    said = await pull.feed.says_orders(500)
+    said = await pull.feed.says_orders(250)
     await pull.step()
     pull.now += SETTLE
     await pull.step()

@@ -128,14 +128,16 @@ async def test_many_pages_are_taken_in_at_one_go(pull: Pull) -> None:
     assert await pull.cursor() == (await pull.feed.page(limit=0))["end"]
 
 
-async def test_the_largest_page_is_taken_in(pull: Pull) -> None:
-    await pull.feed.says_orders(2500)
+async def test_of_much_that_is_missing_so_many_are_taken_in_at_once(pull: Pull) -> None:
+    await pull.feed.says_orders(1100)
     await pull.step()
     pull.now += SETTLE
 
-    assert [await pull.step() for _ in range(4)] == [True, True, True, False]
+    assert [await pull.step() for _ in range(6)] == [*[True] * 5, False]
 
-    assert len(await pull.taken()) == 2500
+    assert len(await pull.taken()) == 1100
+    asked = [(each["form"], int(each["limit"])) for each in pull.asked[1:]]
+    assert asked == [("ids", 1000), *[("full", 250)] * 5]
 
 
 async def test_whoever_starts_again_goes_on_where_it_was(

@@ -143,7 +143,7 @@ async def test_what_is_repaired_one_by_one_is_no_lag(
 async def test_what_is_pulled_alone_is_behind_while_pages_are_full(
     pull: Pull, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pull.reconciler.settle, pull.reconciler.batch = 0.0, 10
+    pull.reconciler.settle, pull.reconciler.at_once = 0.0, 10
 
     await catches_up_with(pull, 25)
 

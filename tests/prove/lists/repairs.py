@@ -36,10 +36,20 @@ SAFEGUARDS = (
         _BEHIND,
     ),
     Safeguard(
+        "a page that is taken in whole is no large one",
+        "chassis/reconciler.py",
+        "            until, limit, form = self.rebuilt_until, self.at_once, Form.FULL\n",
+        "            until, limit, form = self.rebuilt_until, self.batch, Form.FULL\n",
+        tests(
+            "chassis/test_reconciler",
+            "of_much_that_is_missing_so_many_are_taken_in_at_once",
+        ),
+    ),
+    Safeguard(
         "behind an outage nothing is waited for",
         "chassis/reconciler.py",
-        "            until, limit, form = self.rebuilt_until, self.batch, Form.FULL\n",
-        "            until, limit, form = self._settling.reached(), self.batch, Form.FULL\n",
+        "            until, limit, form = self.rebuilt_until, self.at_once, Form.FULL\n",
+        "            until, limit, form = self._settling.reached(), self.at_once, Form.FULL\n",
         _BEHIND,
     ),
     Safeguard(
