@@ -46,14 +46,14 @@ SAFEGUARDS = (
     Safeguard(
         "a key that may be forgotten is not sent again",
         "services/notification/outcomes.py",
-        "return since is not None and not now - kept < since <= now + LEASE",
-        "return since is not None and since > now + LEASE",
+        "return since is not None and not now - kept < since <= _longest_lease(now)",
+        "return since is not None and since > _longest_lease(now)",
         tests(_API, f"{_TOO_LATE}[sqlite-for too long]"),
     ),
     Safeguard(
         "a key of which nobody knows how old it is is not sent again",
         "services/notification/outcomes.py",
-        "return since is not None and not now - kept < since <= now + LEASE",
+        "return since is not None and not now - kept < since <= _longest_lease(now)",
         "return since is not None and not now - kept < since",
         tests(_API, f"{_TOO_LATE}[sqlite-when the clock was ahead]"),
     ),

@@ -225,8 +225,8 @@ SAFEGUARDS = (
     Safeguard(
         "a claim that nobody answers for is settled",
         "services/notification/outcomes.py",
-        "or_(until <= now, until > now + LEASE)",
-        "or_(until > now + LEASE)",
+        "or_(until <= now, until > longest)",
+        "or_(until > longest)",
         tests(
             _DISPATCHER,
             "a_claim_that_nobody_answers_for_is_settled[sqlite-has ended]",
@@ -235,13 +235,20 @@ SAFEGUARDS = (
     Safeguard(
         "a claim that was made when the clock was ahead is settled",
         "services/notification/outcomes.py",
-        "or_(until <= now, until > now + LEASE)",
+        "or_(until <= now, until > longest)",
         "or_(until <= now)",
         tests(
             _DISPATCHER,
             "a_claim_that_nobody_answers_for_is_settled"
             "[sqlite-was made when the clock was ahead]",
         ),
+    ),
+    Safeguard(
+        "a claim of a replica whose clock is a little ahead holds",
+        "services/notification/outcomes.py",
+        "    return now + LEASE + ambient.CLOCKS_APART\n",
+        "    return now + LEASE\n",
+        tests(_DISPATCHER, "a_claim_that_still_holds_is_left_alone[sqlite-left1]"),
     ),
     Safeguard(
         "a claim outlasts its call",
