@@ -58,6 +58,16 @@ SAFEGUARDS = (
         tests(_API, f"{_TOO_LATE}[sqlite-when the clock was ahead]"),
     ),
     Safeguard(
+        "where the sidecar does not say whether a mail has a key none is claimed",
+        "services/notification/dispatcher.py",
+        "            self._pause(str(error))\n",
+        "            return False\n",
+        tests(
+            _API,
+            "while_nobody_says_by_which_way_a_mail_that_is_unknown_keeps_its_key[sqlite]",
+        ),
+    ),
+    Safeguard(
         "what may have been taken has not failed",
         "services/notification/dispatcher.py",
         "if notification.keyed and notification.in_doubt_since:",

@@ -11,10 +11,11 @@ SAFEGUARDS = (
     Safeguard(
         "a notification is committed as SENDING before it leaves",
         "services/notification/dispatcher.py",
-        "            claimed = await outcomes.claim(session, *mine, keyed=keyed)\n",
+        "            return await outcomes.claim(session, *mine, keyed=keyed)\n",
         "            claimed = await outcomes.claim(session, *mine, keyed=keyed)\n"
         "            for each in claimed:\n"
-        "                await self._is_delivered(each)\n",
+        "                await self._is_delivered(each)\n"
+        "            return claimed\n",
         tests(
             _DISPATCHER,
             "a_notification_is_committed_as_sending_before_it_leaves[sqlite]",
