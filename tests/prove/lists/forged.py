@@ -99,6 +99,16 @@ SAFEGUARDS = (
         ),
     ),
     Safeguard(
+        "a correction waits for who is marking what it corrects",
+        _REACTION,
+        ".with_for_update()",
+        "",
+        tests(
+            "notification/test_forged_on_postgresql",
+            "what_is_said_of_it_meanwhile_is_not_said_again_with_its_version",
+        ),
+    ),
+    Safeguard(
         "the letter of a correction that failed holds the event's key",
         "chassis/repair.py",
         "        await _free_of_another(session, reaction, body)\n",
