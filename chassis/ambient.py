@@ -9,7 +9,10 @@ import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+CLOCKS_APART = timedelta(seconds=30)
+"""How far apart the clocks of two replicas may be; a lease further ahead was made before one was set back."""
 
 
 def _clock() -> datetime:

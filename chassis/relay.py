@@ -164,12 +164,13 @@ async def claim(session: AsyncSession, owner: str, *, probing: bool) -> Claimed:
 def _open(now: datetime) -> ColumnElement[bool]:
     # A time further ahead than it can be was written before the clock was set back: it counts as past.
     due, lease = outbox.c.due_at, outbox.c.lease_until
+    longest = now + LEASE + ambient.CLOCKS_APART
     return or_(
         and_(
             outbox.c.state == State.PENDING,
             or_(due.is_(None), due <= now, due > now + LONGEST_WAIT),
         ),
-        and_(outbox.c.state == State.LEASED, or_(lease <= now, lease > now + LEASE)),
+        and_(outbox.c.state == State.LEASED, or_(lease <= now, lease > longest)),
     )
 
 

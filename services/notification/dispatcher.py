@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from sqlalchemy import ColumnElement, and_, case, literal
 
@@ -104,17 +104,17 @@ class Dispatcher:
         return False
 
     async def _claim(self) -> Sequence[Notification]:
-        keyed, trouble = False, ""
-        try:
-            keyed = await self.delivery.is_keyed()
-        except (SidecarUnavailable, BindingRefused) as error:
-            trouble = str(error)
-        mine = self.owner, self.channel, self.batch
+        keyed, mine = await self._is_keyed(), (self.owner, self.channel, self.batch)
         async with self.database.write() as session:
-            claimed = await outcomes.claim(session, *mine, keyed=keyed)
-        if trouble and claimed:
-            await self._give_back(claimed[0], trouble)
-        return claimed
+            return await outcomes.claim(session, *mine, keyed=keyed)
+
+    async def _is_keyed(self) -> bool:
+        # Before anything is claimed: a claim that does not know it would make of what is UNKNOWN with a key
+        # something without one, were this process to end now.
+        try:
+            return await self.delivery.is_keyed()
+        except (SidecarUnavailable, BindingRefused) as error:
+            self._pause(str(error))
 
     async def _mark_delivered(self) -> None:
         # They are forgotten only once they are stored: what went out would be sent again otherwise.
@@ -168,7 +168,7 @@ class Dispatcher:
             await outcomes.hold(session, mine, TOO_LATE)
         return True
 
-    def _pause(self, reason: str) -> None:
+    def _pause(self, reason: str) -> NoReturn:
         # This one is tried again later, and the channel as a whole pauses: a server that is away would
         # otherwise be asked for each that waits, and one that is slow would get more and more at once.
         self._trouble = reason

@@ -89,10 +89,12 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 def is_expired(now: datetime) -> ColumnElement[bool]:
     """Tell of a claim whether whoever made it is gone, or was stopped for long."""
-    until = Notification.sending_until
-    return and_(
-        Notification.state == State.SENDING, or_(until <= now, until > now + LEASE)
-    )
+    until, longest = Notification.sending_until, _longest_lease(now)
+    return and_(Notification.state == State.SENDING, or_(until <= now, until > longest))
+
+
+def _longest_lease(now: datetime) -> datetime:
+    return now + LEASE + ambient.CLOCKS_APART
 
 
 def fence(owner: str, claimed: Sequence[Notification]) -> ColumnElement[bool]:
@@ -165,7 +167,7 @@ def is_too_late(notification: Notification, kept: timedelta) -> bool:
     So does a time that lies ahead: the clock was set back, and nobody knows how long ago it was.
     """
     since, now = notification.in_doubt_since, ambient.now()
-    return since is not None and not now - kept < since <= now + LEASE
+    return since is not None and not now - kept < since <= _longest_lease(now)
 
 
 async def hold(session: AsyncSession, which: ColumnElement[bool], reason: str) -> None:

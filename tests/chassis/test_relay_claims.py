@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chassis.ambient import CLOCKS_APART
 from chassis.outbox import State
-from chassis.relay import LONGEST_WAIT, Claimed, claim
+from chassis.relay import LEASE, LONGEST_WAIT, Claimed, claim
 from tests.chassis.test_relay import Outbox, box  # noqa: F401 - a fixture
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -27,6 +28,16 @@ async def test_two_relays_share_what_there_is(box: Outbox) -> None:  # noqa: F81
 
     assert [row.event_id for row in mine] == [first]
     assert [row.event_id for row in others] == [second]
+
+
+async def test_what_a_relay_holds_whose_clock_is_ahead_is_not_taken(
+    box: Outbox,  # noqa: F811
+) -> None:
+    await box.fill(1)
+    await claimed_by("one", box)
+    await box.change(lease_until=datetime.now(UTC) + LEASE + CLOCKS_APART)
+
+    assert await claimed_by("another", box) == []
 
 
 async def test_a_relay_whose_lease_ran_out_marks_nothing_though_it_holds_it_again(

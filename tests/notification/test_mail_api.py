@@ -10,6 +10,7 @@ from services.notification import channels
 from services.notification.model import Channel, State
 from services.notification.outcomes import KEY_KEPT, LEASE, Policy, claim
 from tests.notification.mail_room import JANE, MailRoom, ahead, tries
+from tests.support.database import refuses
 from tests.support.eventually import eventually
 from tests.support.mail_api import (
     LOST_ANSWER,
@@ -235,6 +236,25 @@ async def test_what_is_unknown_by_one_way_and_goes_on_by_the_other_is_sent_once_
     assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
 
 
+async def test_while_nobody_says_by_which_way_a_mail_that_is_unknown_keeps_its_key(
+    room: MailRoom,
+) -> None:
+    """Wherever the service ends meanwhile: it has claimed nothing."""
+    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api.deeds[""] = LOST_ANSWER
+    await tries(mailing)
+    await room.time_passes()
+    before = await room.of(order)
+    room.dapr.running = False
+    await refuses(room.database, "UPDATE", "notification")
+
+    assert "does not answer" in await tries(mailing)
+
+    after = await room.of(order)
+    assert (after.state, after.keyed) == (State.UNKNOWN, True)
+    assert (after.owner, after.attempt) == (before.owner, before.attempt)
+
+
 async def test_without_a_component_for_mails_they_wait_and_say_why(
     room: MailRoom,
 ) -> None:
@@ -244,8 +264,7 @@ async def test_without_a_component_for_mails_they_wait_and_say_why(
     assert "has no `email`" in await tries(mailing)
 
     waiting = await room.of(order)
-    assert waiting.state == State.READY
-    assert "has no `email`" in (waiting.reason or "")
+    assert (waiting.state, waiting.attempt) == (State.READY, 0)
     room.dapr.bindings["email"] = mailbox
     await room.time_passes()
     await mailing.step()

@@ -78,8 +78,8 @@ SAFEGUARDS = (
     Safeguard(
         "what the other door has taken in is no dead letter",
         "chassis/inbox.py",
-        "    if genuine and not claims and await _is_there(",
-        "    if genuine and not body and await _is_there(",
+        "    if genuine and not claims and await is_there(",
+        "    if genuine and not body and await is_there(",
         tests(
             _ATTEMPT,
             "what_the_other_door_has_taken_in_meanwhile_is_no_dead_letter[sqlite]",

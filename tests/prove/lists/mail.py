@@ -46,16 +46,26 @@ SAFEGUARDS = (
     Safeguard(
         "a key that may be forgotten is not sent again",
         "services/notification/outcomes.py",
-        "return since is not None and not now - kept < since <= now + LEASE",
-        "return since is not None and since > now + LEASE",
+        "return since is not None and not now - kept < since <= _longest_lease(now)",
+        "return since is not None and since > _longest_lease(now)",
         tests(_API, f"{_TOO_LATE}[sqlite-for too long]"),
     ),
     Safeguard(
         "a key of which nobody knows how old it is is not sent again",
         "services/notification/outcomes.py",
-        "return since is not None and not now - kept < since <= now + LEASE",
+        "return since is not None and not now - kept < since <= _longest_lease(now)",
         "return since is not None and not now - kept < since",
         tests(_API, f"{_TOO_LATE}[sqlite-when the clock was ahead]"),
+    ),
+    Safeguard(
+        "where the sidecar does not say whether a mail has a key none is claimed",
+        "services/notification/dispatcher.py",
+        "            self._pause(str(error))\n",
+        "            return False\n",
+        tests(
+            _API,
+            "while_nobody_says_by_which_way_a_mail_that_is_unknown_keeps_its_key[sqlite]",
+        ),
     ),
     Safeguard(
         "what may have been taken has not failed",

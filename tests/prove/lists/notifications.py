@@ -11,10 +11,11 @@ SAFEGUARDS = (
     Safeguard(
         "a notification is committed as SENDING before it leaves",
         "services/notification/dispatcher.py",
-        "            claimed = await outcomes.claim(session, *mine, keyed=keyed)\n",
+        "            return await outcomes.claim(session, *mine, keyed=keyed)\n",
         "            claimed = await outcomes.claim(session, *mine, keyed=keyed)\n"
         "            for each in claimed:\n"
-        "                await self._is_delivered(each)\n",
+        "                await self._is_delivered(each)\n"
+        "            return claimed\n",
         tests(
             _DISPATCHER,
             "a_notification_is_committed_as_sending_before_it_leaves[sqlite]",
@@ -225,8 +226,8 @@ SAFEGUARDS = (
     Safeguard(
         "a claim that nobody answers for is settled",
         "services/notification/outcomes.py",
-        "or_(until <= now, until > now + LEASE)",
-        "or_(until > now + LEASE)",
+        "or_(until <= now, until > longest)",
+        "or_(until > longest)",
         tests(
             _DISPATCHER,
             "a_claim_that_nobody_answers_for_is_settled[sqlite-has ended]",
@@ -235,13 +236,20 @@ SAFEGUARDS = (
     Safeguard(
         "a claim that was made when the clock was ahead is settled",
         "services/notification/outcomes.py",
-        "or_(until <= now, until > now + LEASE)",
+        "or_(until <= now, until > longest)",
         "or_(until <= now)",
         tests(
             _DISPATCHER,
             "a_claim_that_nobody_answers_for_is_settled"
             "[sqlite-was made when the clock was ahead]",
         ),
+    ),
+    Safeguard(
+        "a claim of a replica whose clock is a little ahead holds",
+        "services/notification/outcomes.py",
+        "    return now + LEASE + ambient.CLOCKS_APART\n",
+        "    return now + LEASE\n",
+        tests(_DISPATCHER, "a_claim_that_still_holds_is_left_alone[sqlite-left1]"),
     ),
     Safeguard(
         "a claim outlasts its call",
