@@ -85,7 +85,7 @@ class Reconciler:
         return await self._feed.end()
 
     async def step(self) -> bool:
-        """Take one page in; tell whether there is more. Raises SidecarUnavailable."""
+        """Take one page in; tell whether there is more. Raises SidecarUnavailable; a rebuild, AnotherFeed."""
         async with self.database.read() as session:
             known = await feed_cursor.find(session, self.reaction.name)
             anew = self._goes_back or await self._may_begin_anew(session, known)
@@ -93,6 +93,8 @@ class Reconciler:
         try:
             page, limit = await self._ask(known, anew=anew)
         except AnotherFeed:
+            if self.rebuilt_until and known is None:
+                raise  # it is where the rebuild was to end that is not there
             await self._begin_anew(known)
             return True
         except TakenInBefore as error:

@@ -1,24 +1,22 @@
 """Rebuild a database that is new, was wiped, or is an older one: its records, and not their effects.
 
 While the service is stopped, and its sidecar runs: python -m services.notification.rebuild
-Nobody is told again: of each order that was placed up to now there is a notification afterwards. It is SENT
-where the order service knows that it was, and HELD where nobody knows, until an operator releases it
-(release.py). It goes on where it was, when it is begun again.
+Nobody is told again: what an older database has as still to be sent is held first. Of each order that was
+placed up to now there is a notification afterwards, SENT where the order service knows that it was, and HELD
+where nobody knows (recovery.py), until an operator releases it (release.py). It goes on where it was, when it
+is begun again.
 """
 
 import asyncio
 import os
 import sys
-from datetime import datetime
-from typing import Any
-from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import feed_cursor, service
 from chassis.cloud_event import CloudEvent
+from chassis.feed_client import AnotherFeed
 from chassis.inbox import Reaction
 from chassis.lock import try_lock
 from chassis.reconciler import Reconciler, rebuild_of
@@ -34,32 +32,7 @@ from services.notification.reactions import notify_customer_on_order_created
 from services.notification.reactions.notify_customer_on_order_created import (
     notification_of,
 )
-
-REASON = "rebuilt: nobody knows here whether it was sent"
-VERSION = 1000
-"""What is said of a restored notification is newer than whatever was said of it before."""
-PAGE = "200"
-
-
-class Told(BaseModel):
-    """What an order shows of its notification."""
-
-    state: str
-    at: datetime | None
-
-
-class Shown(BaseModel):
-    """An order, as far as it matters here."""
-
-    orderId: UUID  # noqa: N815 - its name on the wire
-    notification: Told
-
-
-class Orders(BaseModel):
-    """A page of orders, newest first."""
-
-    items: list[Shown]
-    next: str | None
+from services.notification.recovery import REASON, hold_all, recover, version_now
 
 
 class StillRunning(Exception):
@@ -72,7 +45,7 @@ async def restore_notification(
     """Store the notification of an order as one that is not sent by itself."""
     notification = notification_of(event, envelope)
     notification.state, notification.reason = State.HELD, REASON
-    notification.version = VERSION
+    notification.version = version_now()
     session.add(notification)
 
 
@@ -90,12 +63,9 @@ async def rebuild(parts: Parts) -> None:
     with lock.open("ab") as file:
         if not try_lock(file):
             raise StillRunning(StillRunning.__doc__)
-        until = await _begin(parts)
-        if until:
-            await _restore(parts, until)
-            await _recover(parts)
-            async with parts.database.write() as session:
-                await feed_cursor.forget(session, rebuild_of(RESTORING), until)
+        until = await _bring_back(parts, await _begin(parts))
+        async with parts.database.write() as session:
+            await feed_cursor.forget(session, rebuild_of(RESTORING), until)
     await _sum_up(parts)
 
 
@@ -103,14 +73,43 @@ async def _begin(parts: Parts) -> str | None:
     """Give the place up to which to rebuild, the feed's end when it was begun; None of an empty feed.
 
     It is written down before the first event is restored: until the rebuild is finished, the service takes
-    nothing from the feed (chassis/reconciler.py).
+    nothing from the feed (chassis/reconciler.py). What is there then is held in the same transaction: what
+    the service makes before a rebuild that broke off goes on is to be sent as ever.
     """
     async with parts.database.read() as session:
         begun = await feed_cursor.find(session, rebuild_of(RESTORING))
-    end = begun or await _reconciler(parts, None).end()
-    if end and not begun:
-        async with parts.database.write() as session:
-            await feed_cursor.move(session, rebuild_of(RESTORING), None, end)
+    if begun:
+        return begun
+    end = await _reconciler(parts, None).end()
+    async with parts.database.write() as session:
+        await hold_all(session)
+        await _write_down(session, end)
+    return end
+
+
+async def _write_down(session: AsyncSession, end: str | None) -> None:
+    if end:
+        await feed_cursor.move(session, rebuild_of(RESTORING), None, end)
+
+
+async def _bring_back(parts: Parts, until: str | None) -> str | None:
+    while True:
+        try:
+            await _restore(parts, until)
+            await recover(parts, until)
+        except AnotherFeed:
+            until = await _reach_for_another_end(parts, until)
+        else:
+            return until
+
+
+async def _reach_for_another_end(parts: Parts, until: str | None) -> str | None:
+    # The order service's database was replaced meanwhile: the place that was written down is nowhere now.
+    _say("The feed of the order service is another one now: up to its end is rebuilt.")
+    end = await _reconciler(parts, None).end()
+    async with parts.database.write() as session:
+        await feed_cursor.forget(session, rebuild_of(RESTORING), until)
+        await _write_down(session, end)
     return end
 
 
@@ -121,51 +120,11 @@ def _reconciler(parts: Parts, until: str | None) -> Reconciler:
     )
 
 
-async def _restore(parts: Parts, until: str) -> None:
-    reconciler, more = _reconciler(parts, until), True
+async def _restore(parts: Parts, until: str | None) -> None:
+    reconciler, more = _reconciler(parts, until), until is not None
     while more:
         more = await reconciler.step()
         _say(f"{await _count(parts):,} notifications are there")
-
-
-async def _recover(parts: Parts) -> None:
-    cursor: str | None = ""
-    while cursor is not None:
-        page = await _orders(parts, cursor)
-        told = [
-            {"its_order": each.orderId, "then": each.notification.at}
-            for each in page.items
-            if each.notification.state == State.SENT
-        ]
-        await _mark_sent(parts, told)
-        cursor = page.next
-
-
-async def _orders(parts: Parts, cursor: str) -> Orders:
-    query = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
-    answer = await parts.sidecar.ask("order", "api/order", query=query, headers={})
-    try:
-        return Orders.model_validate(answer.json())
-    except ValidationError as error:
-        raise SidecarUnavailable(
-            f"the order service answered {answer.status}, and no orders"
-        ) from error
-
-
-async def _mark_sent(parts: Parts, told: list[dict[str, Any]]) -> None:
-    table = Notification.__table__
-    restored = (
-        update(Notification)
-        .where(
-            table.c.order_id == bindparam("its_order"),
-            table.c.state == State.HELD,
-            table.c.reason == REASON,
-        )
-        .values(state=State.SENT, sent_at=bindparam("then"), reason=None)
-    )
-    if told:
-        async with parts.database.write() as session:
-            await (await session.connection()).execute(restored, told)
 
 
 async def _count(parts: Parts, state: State | None = None) -> int:

@@ -3,81 +3,37 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
 
-from chassis import feed_cursor, service
 from chassis.inbox import take_in
 from chassis.lock import exclusive
 from chassis.outbox import outbox
-from chassis.reconciler import RebuildNeeded, Reconciler, rebuild_of
-from chassis.security import shared_secret
-from chassis.service import Parts
+from chassis.reconciler import RebuildNeeded
 from chassis.sidecar import SidecarUnavailable
-from services.notification.app import Settings
 from services.notification.channels import Console
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
-from services.notification.rebuild import RESTORING, StillRunning, rebuild
-from services.order.model import Order, show_notification
+from services.notification.rebuild import StillRunning, rebuild
+from services.order.model import show_notification
 from services.order.reactions import show_notification_on_notification_sent
-from tests.support.database import migrated, url_in
+from tests.notification.rebuilding import (
+    is_begun,
+    is_told,
+    place,
+    reconciler,
+    states,
+    wiped,
+)
+from tests.support.database import url_in
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.sockets import closed_port
 
 pytestmark = pytest.mark.usefixtures("each_database")
-
-
-async def place(order: Service, number: int) -> list[UUID]:
-    """Place so many orders."""
-    body = {"customerName": "Jane"}
-    answers = [await order.http.post("/api/order", json=body) for _ in range(number)]
-    return [UUID(answer.json()["orderId"]) for answer in answers]
-
-
-async def is_told(order: Service, order_id: UUID) -> None:
-    """Let the order service know that a customer was told."""
-    sent = {"notification_state": "SENT", "notification_channel": "console"}
-    async with order.database.write() as session:
-        known = update(Order).where(Order.id == order_id)
-        row = (await session.scalars(select(Order).where(Order.id == order_id))).one()
-        await session.execute(known.values(**sent, notification_at=row.created_at))
-
-
-@asynccontextmanager
-async def wiped(
-    folder: Path, dapr: SimulatedDapr, name: str = "new"
-) -> AsyncIterator[Parts]:
-    """Make a new database of the notification service, and what it stands on."""
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    database = migrated("notification", folder / name)
-    secret = folder / "feed.secret"
-    settings = Settings(database_url=database.url, feed_secret_file=secret)
-    await database.close()
-    parts = service.parts("notification", settings, dapr.sidecar())
-    async with parts.sidecar:
-        yield parts
-    await parts.database.close()
-
-
-def reconciler(parts: Parts) -> Reconciler:
-    """Make what the service reads the feed with."""
-    secret = shared_secret(parts.settings.feed_secret_file)
-    return Reconciler(parts.database, parts.sidecar, reaction, secret, settle=0)
-
-
-async def states(parts: Parts) -> dict[UUID, State]:
-    """Give the state of each order's notification."""
-    async with parts.database.read() as session:
-        rows = await session.execute(select(Notification.order_id, Notification.state))
-        return {row.order_id: row.state for row in rows}
 
 
 async def test_who_is_known_as_told_is_sent_and_the_others_are_held(
@@ -121,7 +77,8 @@ async def test_what_is_said_after_it_supersedes_what_was_said_before(
             await session.execute(update(Notification).values(state=State.READY))
         await Dispatcher(parts.database, Channel.CONSOLE, Console()).step()
         async with parts.database.read() as session:
-            said = await session.scalar(select(outbox.c.event))
+            newest = select(outbox.c.event).order_by(outbox.c.position.desc())
+            said = await session.scalar(newest.limit(1))
 
     heard = show_notification_on_notification_sent.reaction
     await take_in(order.database, heard, str(said).encode())
@@ -150,9 +107,7 @@ async def test_a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_taken
 ) -> None:
     before = await place(order, 2)
     async with wiped(tmp_path, dapr) as parts:
-        end = await reconciler(parts).end()
-        async with parts.database.write() as session:
-            await feed_cursor.move(session, rebuild_of(RESTORING), None, end or "")
+        await is_begun(parts)
         meanwhile = await place(order, 1)
 
         with pytest.raises(RebuildNeeded, match="not finished"):

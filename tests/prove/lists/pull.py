@@ -209,8 +209,8 @@ SAFEGUARDS = (
     Safeguard(
         "a rebuild is written down before its first event",
         "services/notification/rebuild.py",
-        "    end = begun or await _reconciler(parts, None).end()\n",
-        "    end = await _reconciler(parts, None).end()\n",
+        "    if begun:\n        return begun\n",
+        "",
         tests(
             _REBUILD,
             "a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_taken[sqlite]",
@@ -229,7 +229,7 @@ SAFEGUARDS = (
     Safeguard(
         "what is said of a restored notification is newer than what was said before",
         "services/notification/rebuild.py",
-        "    notification.version = VERSION\n",
+        "    notification.version = version_now()\n",
         "",
         tests(
             _REBUILD, "what_is_said_after_it_supersedes_what_was_said_before[sqlite]"
