@@ -59,6 +59,7 @@ async def test_of_a_mail_that_is_held_it_is_read_what_became_of_it(
     )
     async with databases["notification"].write() as session:
         session.add(held)
+    await databases["notification"].close()
 
     await read_records(books, readers)
 
