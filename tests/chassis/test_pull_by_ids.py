@@ -131,11 +131,15 @@ async def test_a_page_is_taken_in_with_few_statements(pull: Pull) -> None:
     assert len(statements["notification"]) < 20
 
 
-async def test_what_is_in_a_page_twice_is_acted_on_once(pull: Pull) -> None:
+@pytest.mark.parametrize("beside", [[], ["{}"]], ids=["by-itself", "beside-a-bad-one"])
+async def test_what_is_in_a_page_twice_is_acted_on_once(
+    pull: Pull, beside: list[str]
+) -> None:
     """No feed of ours says an event twice; what was put into its table by hand may."""
     letter = order_created()
     (said,) = await pull.feed.says(letter)
     await pull.feed.says_raw(letter[1].model_dump_json(), event_id="another-row")
+    await pull.feed.says_raw(*beside)
     acted: list[str] = []
 
     async def note(_event: object, envelope: CloudEvent, _session: object) -> None:

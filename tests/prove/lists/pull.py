@@ -92,8 +92,8 @@ SAFEGUARDS = (
         "    if is_new:\n        await _take_its_place(",
         "    if envelope:\n        await _take_its_place(",
         tests(
-            "notification/test_forged",
-            "who_was_told_the_truth_is_not_told_again[sqlite]",
+            "chassis/test_pull_by_ids",
+            "what_is_in_a_page_twice_is_acted_on_once[beside-a-bad-one]",
         ),
     ),
     Safeguard(
