@@ -33,7 +33,7 @@ from chassis.cloud_event import CloudEvent, digest_of
 from chassis.database import Database, Utc
 from chassis.database_away import is_about_a_value, is_away
 from chassis.dead_letter import Letter, bury, in_one_line
-from chassis.delivered import Unprocessable, envelope_of, parse
+from chassis.delivered import Unprocessable, as_it_should_be, envelope_of, parse
 from chassis.errors import Rejected
 from contracts.event import Event
 
@@ -82,7 +82,7 @@ class Reaction(Generic[E]):
     """What a service does on an event: `act`, known to the inbox by its function's name.
 
     It is given the event, the envelope that the event came in, and the session of the transaction. `correct`
-    is given what the sender's feed says, where something else had been taken in under the event's id.
+    is given what the sender's feed says, where something else was taken in under its id or has its place.
     """
 
     event: type[E]
@@ -171,9 +171,9 @@ async def give_up(
 
     The letter claims the event's id, so that it does not come again by the pull. An event that is not as it
     should be claims nothing where it came by the broker: anybody may have sent it, with the id of one that is
-    still to come.
+    still to come. Nor does one there whose place another has: the feed says which of them is true.
     """
-    genuine = _as_it_should_be(reaction, body)
+    genuine = as_it_should_be(reaction.event, body)
     envelope = genuine or (envelope_of(body) if from_feed else None)
     tried = attempt.of(reaction.name, envelope.id if envelope else None, body)
     is_bug = not isinstance(error, PERMANENT)
@@ -183,6 +183,8 @@ async def give_up(
         return
     earlier = await attempt.forget(session, tried)
     arrival = Arrival.PULLED if from_feed else Arrival.PUSHED
+    if reaction.correct and not from_feed and isinstance(error, IntegrityError):
+        envelope = None
     claims = envelope and await claim(session, reaction.name, envelope, arrival)
     if genuine and not claims and await is_there(session, reaction.name, genuine):
         return  # the other door has taken it in meanwhile, or has kept it
@@ -195,13 +197,6 @@ def why(error: Exception) -> str:
     """Say why an event could not be taken in; of a bug, what kind of error it is."""
     permanent = isinstance(error, PERMANENT)
     return str(error) if permanent else f"{type(error).__name__}: {error}"
-
-
-def _as_it_should_be(reaction: AnyReaction, body: bytes) -> CloudEvent | None:
-    try:
-        return parse(reaction.event, body)[0]
-    except Exception:  # noqa: BLE001 - not as it should be, or a bug of who reads it: nothing is known of it
-        return None
 
 
 async def is_there(session: AsyncSession, reaction: str, envelope: CloudEvent) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.aftermath import after_commit
@@ -122,10 +123,25 @@ async def _act(session: AsyncSession, reaction: AnyReaction, body: bytes) -> boo
     envelope, event = parse(reaction.event, body)
     is_new = await claim(session, reaction.name, envelope, Arrival.PULLED)
     if is_new:
-        await react(session, reaction.act, envelope, event)
+        await _take_its_place(session, reaction, envelope, event)
     else:
         await _hold_against(session, reaction, envelope, event)
     return is_new
+
+
+async def _take_its_place(
+    session: AsyncSession, reaction: AnyReaction, envelope: CloudEvent, event: Event
+) -> None:
+    try:
+        async with session.begin_nested():
+            await react(session, reaction.act, envelope, event)
+    except IntegrityError:
+        if not reaction.correct:
+            raise
+        await react(session, reaction.correct, envelope, event)
+        said = "%s: another had the place of the event %s; what %s says counts"
+        named = reaction.name, in_one_line(envelope.id), reaction.event.source
+        after_commit(session, partial(_log.error, said, *named))
 
 
 async def _hold_against(

@@ -22,6 +22,7 @@ from tests.support.delivering import CAUSE, deliver, order_created, rows
 from tests.support.letters import (
     REACTION,
     everything,
+    hears_strictly,
     is_refused,
     kept,
     kept_event,
@@ -61,8 +62,7 @@ async def test_one_letter_is_shown_with_what_came_and_its_trace(
 ) -> None:
     first = order_created()
     second = {**first, "id": "second"}
-    for each in (first, second):
-        await deliver(notification, each)
+    await hears_strictly(notification, first, second)
 
     letter = await shown(notification, 1)
 
@@ -167,8 +167,7 @@ async def test_the_event_of_a_letter_that_is_discarded_is_not_taken_in_again(
 ) -> None:
     first = order_created()
     second = {**first, "id": "second"}
-    for each in (first, second):
-        await deliver(notification, each)
+    await hears_strictly(notification, first, second)
     await discard(notification, 1)
     before = await everything(notification)
 
@@ -263,8 +262,8 @@ async def test_the_key_of_a_letter_is_kept_as_long_as_the_letter(
 ) -> None:
     """However long ago that was: until then its event is not taken in otherwise."""
     first = order_created()
-    for each in (first, {**first, "id": "open"}, {**first, "id": "discarded"}):
-        await deliver(notification, each)
+    others = [{**first, "id": each} for each in ("open", "discarded")]
+    await hears_strictly(notification, first, *others)
     await discard(notification, 2)
     long_ago = ambient.now() - INBOX_KEPT - timedelta(hours=1)
 

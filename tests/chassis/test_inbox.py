@@ -16,9 +16,9 @@ from chassis.inbox import Reaction, give_up, inbox, take_in
 from chassis.subscriptions import Subscriptions
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
-from services.notification.reactions.notify_customer_on_order_created import reaction
 from services.order.model import OrderUnknown
 from tests.support.delivering import deliver, order_created, rows
+from tests.support.letters import STRICT, hears_strictly
 from tests.support.services import Service
 
 
@@ -168,8 +168,7 @@ async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_
     first = order_created()
     second = {**first, "id": "another"}
 
-    for each in (first, second, second):
-        assert await deliver(notification, each) == "SUCCESS"
+    await hears_strictly(notification, first, second, second)
 
     (said,) = [each for each in caplog.messages if "dead letter" in each]
     assert said.isprintable()
@@ -187,7 +186,7 @@ async def test_of_two_letters_under_one_id_the_first_holds_it(
 
     for each in (event, event, another):
         async with notification.database.write() as session:
-            await give_up(session, reaction, json.dumps(each).encode(), refused)
+            await give_up(session, STRICT, json.dumps(each).encode(), refused)
 
     held = await rows(notification, dead_letter.c.event_id)
     assert held == [(event["id"],), (None,)]

@@ -4,14 +4,16 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from chassis.cloud_event import digest_of
 from chassis.dead_letter_end import Replay, replay
-from chassis.inbox import inbox, take_in
+from chassis.delivered import Unprocessable
+from chassis.inbox import Reaction, give_up, inbox, take_in
+from contracts.order_created import OrderCreated
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.feeds import Letter, order_created
@@ -58,11 +60,9 @@ async def becomes(pull: Pull, state: State) -> None:
         await session.execute(update(Notification).values(state=state, owner="me"))
 
 
-async def settled(pull: Pull, letter: Letter) -> None:
-    """Let an operator take away what there is of this order."""
-    its_own = Notification.order_id == UUID(letter[1].subject)
-    async with pull.database.write() as session:
-        await session.execute(delete(Notification).where(its_own))
+async def refuse(*_: object) -> None:
+    """Correct nothing."""
+    raise Unprocessable("it is too late")
 
 
 async def replayed(pull: Pull) -> Replay:
@@ -157,10 +157,10 @@ async def test_what_is_forged_and_a_dead_letter_does_not_keep_the_true_one_out(
     pull: Pull,
 ) -> None:
     first, second = order_created("Jane Doe"), order_created("John Doe")
-    said = await pull.feed.says(first, second)
+    await pull.feed.says(first, second)
     await pushed(pull, first[1].model_dump_json().encode())
     await pushed(pull, forged(second, orderId=first[1].subject))
-    assert [letter.event_id for letter in await pull.dead()] == [said[1]]
+    assert [letter.event_id for letter in await pull.dead()] == [None]
 
     await pull.catches_up()
 
@@ -171,12 +171,13 @@ async def test_what_is_forged_and_a_dead_letter_does_not_keep_the_true_one_out(
 async def test_a_forged_letter_that_the_feed_overruled_is_not_acted_on(
     pull: Pull,
 ) -> None:
-    first, second = order_created(), order_created("John Doe")
-    await pull.feed.says(first, second)
-    await pushed(pull, first[1].model_dump_json().encode())
-    await pushed(pull, forged(second, orderId=first[1].subject))
+    letter = order_created("John Doe")
+    (event_id,) = await pull.feed.says(letter)
+    lie, late = forged(letter, orderId=str(uuid4())), Unprocessable("it is too late")
+    async with pull.database.write() as session:
+        await give_up(session, reaction, lie, late)
+    assert [each.event_id for each in await pull.dead()] == [event_id]
     await pull.catches_up()
-    await settled(pull, first)  # so that there is room for what is forged
 
     assert (await replayed(pull)).outcome == "was taken in before"
 
@@ -186,13 +187,12 @@ async def test_a_forged_letter_that_the_feed_overruled_is_not_acted_on(
 async def test_a_correction_that_fails_is_a_dead_letter_and_replayed_it_corrects(
     pull: Pull,
 ) -> None:
-    letter, other = order_created("Jane Doe"), order_created()
+    letter = order_created("Jane Doe")
     (event_id,) = await pull.feed.says(letter)
     await pushed(pull, forged(letter, orderId=str(uuid4()), customerName="Mallory"))
-    await pushed(pull, forged(other, orderId=letter[1].subject))
+    pull.reconciler.reaction = Reaction(OrderCreated, reaction.act, correct=refuse)
     await pull.catches_up()
     assert [each.event_id for each in await pull.dead()] == [event_id]
-    await settled(pull, letter)
 
     assert (await replayed(pull)).outcome == "taken in"
 

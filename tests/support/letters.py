@@ -8,12 +8,17 @@ import httpx
 from sqlalchemy import insert
 
 from chassis.dead_letter import dead_letter
-from chassis.inbox import inbox
+from chassis.inbox import Reaction, inbox, take_in
+from contracts.order_created import OrderCreated
 from services.notification.model import Notification
+from services.notification.reactions.notify_customer_on_order_created import (
+    notify_customer_on_order_created,
+)
 from tests.support.delivering import order_created, rows
 from tests.support.services import Service
 
 REACTION = "notify_customer_on_order_created"
+STRICT = Reaction(OrderCreated, notify_customer_on_order_created)
 
 
 async def kept(service: Service, body: bytes, reaction: str = REACTION) -> int:
@@ -23,6 +28,12 @@ async def kept(service: Service, body: bytes, reaction: str = REACTION) -> int:
     async with service.database.write() as session:
         new = await session.execute(statement.returning(dead_letter.c.id))
         return int(new.scalar_one())
+
+
+async def hears_strictly(service: Service, *events: dict[str, Any]) -> None:
+    """Let events come to a reaction that corrects nothing: the letter of one that fails holds its key."""
+    for each in events:
+        await take_in(service.database, STRICT, json.dumps(each).encode())
 
 
 async def kept_event(service: Service, reaction: str = REACTION) -> tuple[int, str]:

@@ -1,6 +1,8 @@
 """On OrderCreated: a notification for its customer is made ready; the dispatcher sends it."""
 
-from sqlalchemy import select
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
@@ -30,21 +32,33 @@ async def correct_notification(
 
     What was sent for the forged one cannot be taken back, and was not said to this customer, or not so.
     """
-    forged = select(Notification).where(Notification.caused_by == envelope.id)
-    there = await session.scalar(forged.with_for_update())
-    if there is None:
-        await notify_customer_on_order_created(event, envelope, session)
-        return
     right = notification_of(event, envelope)
-    if _said(there) == _said(right):
+    there = await _what_is_in_its_way(session, right)
+    true = [each for each in there if _said(each) == _said(right)]
+    for each in there:
+        if each not in true:
+            await session.delete(each)
+    await session.flush()
+    if true:
+        # This event's from now on: where one had been forged that said so, its correction leaves it.
+        true[0].caused_by = right.caused_by
         return
     # Another notification, with an id of its own: whoever is sending the forged one marks nothing any more,
     # and who knows mails by their ids takes this one. Of the order it is said on where that one ended.
-    right.version = there.version
-    await session.delete(there)
-    await session.flush()
+    right.version = max((each.version for each in there), default=0)
     session.add(right)
     announce(session, signal_of(right.channel))
+
+
+async def _what_is_in_its_way(
+    session: AsyncSession, right: Notification
+) -> Sequence[Notification]:
+    its_events = Notification.caused_by == right.caused_by
+    its_orders = Notification.order_id == right.order_id
+    found = select(Notification).where(or_(its_events, its_orders))
+    return (
+        await session.scalars(found.order_by(Notification.id).with_for_update())
+    ).all()
 
 
 def _said(notification: Notification) -> list[object]:

@@ -6,6 +6,7 @@ _FILE = "notification/test_forged"
 _HEARS = tests(
     _FILE, "the_customer_hears_what_the_order_service_says[sqlite-lie0-SENT]"
 )
+_PLACES = "notification/test_forged_places"
 _FAILS = "a_correction_that_fails_is_a_dead_letter_and_replayed_it_corrects"
 _REACTION = (
     "services/notification/reactions/notify_customer_on_order_created.py"  # of both
@@ -29,8 +30,8 @@ SAFEGUARDS = (
     Safeguard(
         "what was taken in for a forged event is corrected",
         "chassis/repair.py",
-        "        await react(session, reaction.correct, envelope, event)\n",
-        "        pass\n",
+        " and reaction.correct:\n        await react(session, reaction.correct, envelope, event)\n",
+        " and reaction.correct:\n        pass\n",
         _HEARS,
     ),
     Safeguard(
@@ -43,7 +44,7 @@ SAFEGUARDS = (
     Safeguard(
         "what counts is what an event says, and not the digest beside it",
         "chassis/repair.py",
-        'inbox.c.digest.not_in([digest, b""])',
+        'inbox.c.digest.not_in([digest_of(envelope), b""])',
         'inbox.c.digest != b""',
         tests(
             _FILE, "a_sender_that_reckons_digests_otherwise_corrects_nothing[sqlite]"
@@ -70,32 +71,80 @@ SAFEGUARDS = (
     Safeguard(
         "who was told the truth is not told again",
         _REACTION,
-        "    if _said(there) == _said(right):\n        return\n",
-        "",
+        "    if true:\n",
+        "    if not there:\n",
         tests(_FILE, "who_was_told_the_truth_is_not_told_again[sqlite]"),
     ),
     Safeguard(
         "of a notification that is corrected it is said on where that ended",
         _REACTION,
-        "    right.version = there.version\n",
+        "    right.version = max((each.version for each in there), default=0)\n",
         "",
         tests(_FILE, "it_is_another_notification_of_which_more_is_said[sqlite]"),
     ),
     Safeguard(
         "whoever sends the forged notification marks nothing any more",
         _REACTION,
-        "    right.version = there.version\n",
-        "    right.version, right.id = there.version, there.id\n",
+        "    right.version = max((each.version for each in there), default=0)\n",
+        "    right.version, right.id = there[0].version, there[0].id\n",
         tests(_FILE, "it_is_another_notification_of_which_more_is_said[sqlite]"),
     ),
     Safeguard(
         "a forged event that became a dead letter does not keep the true one out",
-        _REACTION,
-        "        await notify_customer_on_order_created(event, envelope, session)\n",
-        "",
+        "chassis/inbox.py",
+        "    if reaction.correct and not from_feed and isinstance(error, IntegrityError):\n",
+        "    if reaction.correct and not envelope:\n",
         tests(
             _FILE,
             "what_is_forged_and_a_dead_letter_does_not_keep_the_true_one_out[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "the letter of what the feed says holds its key, also where another has its place",
+        "chassis/inbox.py",
+        "    if reaction.correct and not from_feed and isinstance(error, IntegrityError):\n",
+        "    if not from_feed and isinstance(error, IntegrityError):\n",
+        tests(
+            "chassis/test_inbox",
+            "a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key[sqlite]",
+        ),
+    ),
+    Safeguard(
+        "what has the place of a true event gives way to it",
+        "chassis/repair.py",
+        "        if not reaction.correct:\n",
+        "        if reaction:\n",
+        tests(
+            _PLACES,
+            "an_order_that_a_forged_event_names_is_its_true_events[sqlite-SENT]",
+        ),
+    ),
+    Safeguard(
+        "what was said of an order by another's event is found by the order",
+        _REACTION,
+        "or_(its_events, its_orders)",
+        "its_events",
+        tests(
+            _PLACES,
+            "an_order_that_a_forged_event_names_is_its_true_events[sqlite-SENT]",
+        ),
+    ),
+    Safeguard(
+        "what was said under an event's id about another order is found by the event",
+        _REACTION,
+        "or_(its_events, its_orders)",
+        "its_orders",
+        tests(_PLACES, "two_that_are_forged_about_one_event_give_way_both[sqlite]"),
+    ),
+    Safeguard(
+        "what is true is left, whichever event had said it first",
+        _REACTION,
+        "        true[0].caused_by = right.caused_by\n",
+        "",
+        tests(
+            _PLACES,
+            "one_forged_under_an_id_that_names_another_order_keeps_nobody_out"
+            "[sqlite-John Doe-1]",
         ),
     ),
     Safeguard(

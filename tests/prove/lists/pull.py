@@ -89,8 +89,8 @@ SAFEGUARDS = (
     Safeguard(
         "what the inbox has is not taken in from the feed",
         "chassis/repair.py",
-        "    if is_new:\n        await react(",
-        "    if envelope:\n        await react(",
+        "    if is_new:\n        await _take_its_place(",
+        "    if envelope:\n        await _take_its_place(",
         tests(
             "notification/test_forged",
             "who_was_told_the_truth_is_not_told_again[sqlite]",
