@@ -13,6 +13,7 @@ from chassis.sidecar import SidecarUnavailable
 from contracts.order_created import OrderCreated
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.feeds import order_created
+from tests.support.letters import STRICT
 from tests.support.pulls import Pull, pulling
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -158,6 +159,7 @@ async def test_one_that_cannot_be_taken_in_takes_no_other_of_its_page_with_it(
     letters = [order_created() for _ in range(5)]
     second = order_created(order_id=UUID(letters[1][1].subject))
     said = await pull.feed.says(*letters[:3], second, *letters[3:])
+    pull.reconciler.reaction = STRICT
 
     await pull.catches_up()
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from chassis.settling import SETTLE
 from chassis.sidecar import SidecarUnavailable
 from tests.support.feeds import AT, order_created
+from tests.support.letters import STRICT
 from tests.support.pulls import Pull, pulling
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -93,6 +94,7 @@ async def test_a_second_event_for_an_order_is_a_dead_letter_and_takes_no_other_w
         order_created(order_id=order_id),
         order_created(),
     )
+    pull.reconciler.reaction = STRICT
 
     await pull.catches_up()
 
