@@ -140,7 +140,8 @@ async def test_what_is_in_a_page_twice_is_acted_on_once(
     letter = order_created()
     (said,) = await pull.feed.says(letter)
     await pull.feed.says_raw(letter[1].model_dump_json(), event_id="another-row")
-    await pull.feed.says_raw(*beside)
+    for each in beside:
+        await pull.feed.says_raw(each)
     acted: list[str] = []
 
     async def note(_event: object, envelope: CloudEvent, _session: object) -> None:

@@ -21,7 +21,13 @@ from toolchain.postgresql_cluster import Cluster
 ROLE = "tests"
 MEMORY, ROOM = Path("/dev/shm"), 2**30  # noqa: S108 - the folder in it is made by mkdtemp
 # No test cuts the power: what a kill leaves is in the kernel's memory, and a new start finds it there.
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# A database that is just being vacuumed could be dropped by a superuser alone.
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+}
 
 
 @dataclass
