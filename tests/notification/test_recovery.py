@@ -1,7 +1,9 @@
 """What a rebuild asks the order service: orders that are older than the retention have no events any more."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -19,7 +21,7 @@ from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from services.notification.rebuild import rebuild
-from services.notification.recovery import REASON, version_now
+from services.notification.recovery import REASON, RECENT, version_now
 from services.order.model import Order, show_notification
 from tests.notification.rebuilding import (
     events,
@@ -44,6 +46,16 @@ async def are_old(order: Service) -> None:
     then = ambient.now().replace(microsecond=0) - timedelta(days=8)
     async with order.database.write() as session:
         await session.execute(update(Order).values(created_at=then))
+
+
+@contextmanager
+def so_much_later(by: timedelta) -> Iterator[None]:
+    """Let the clock be ahead."""
+    token = ambient.current.set(Ambient(lambda: datetime.now(UTC) + by))
+    try:
+        yield
+    finally:
+        ambient.current.reset(token)
 
 
 async def event_is_gone(order: Service, order_id: UUID) -> bytes:
@@ -116,9 +128,8 @@ async def test_an_order_whose_event_is_still_to_come_is_left_to_the_service(
     async with wiped(tmp_path, dapr) as parts:
         await is_begun(parts)
         (after,) = await place(order, 1)
-        await are_old(order)
-
-        await rebuild(parts)
+        with so_much_later(2 * RECENT):
+            await rebuild(parts)
         await reconciler(parts).step()
 
         assert await states(parts) == {before: State.HELD, after: State.READY}
@@ -179,12 +190,10 @@ async def test_what_a_later_rebuild_says_is_newer_than_all_that_was_said_before(
         last = version_now() + 20
         await show_notification(session, held, last, notification_state="FAILED")
 
-    later = ambient.now() + timedelta(minutes=1)
-    token = ambient.current.set(Ambient(lambda: later))
     async with wiped(tmp_path, dapr, "again") as parts:
-        await rebuild(parts)
+        with so_much_later(timedelta(minutes=1)):
+            await rebuild(parts)
         await hears(order, parts)
-    ambient.current.reset(token)
 
     assert (await shown(order, held))["state"] == "HELD"
 

@@ -36,6 +36,13 @@ SAFEGUARDS = (
         tests(_DISPATCHER, f"{_AFTER_A_CRASH}[sqlite-None]"),
     ),
     Safeguard(
+        "the simulation finds a customer who is told twice",
+        "services/notification/dispatcher.py",
+        "            after_commit(session, partial(_print, marked))\n",
+        "            _print(marked)\n",
+        faults=("commit 30: full",),
+    ),
+    Safeguard(
         "the simulation finds a mail that is sent again as if it had not been sent",
         "chassis/sidecar.py",
         "            raise OutcomeUnknown(reason, pending=True) from error\n",
