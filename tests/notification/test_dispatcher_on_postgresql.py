@@ -1,27 +1,10 @@
 """Dispatchers of several replicas, on one PostgreSQL: none sends what another does."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from services.notification.model import Channel, State
 from services.notification.outcomes import claim
-from tests.notification.mail_room import MailRoom, mail_room
-from tests.support.database import on_postgresql
-from tests.support.postgresql import Databases
-from tests.support.simulated_dapr import SimulatedDapr
-
-
-@pytest.fixture
-async def shared(
-    databases: Databases, tmp_path: Path, dapr: SimulatedDapr
-) -> AsyncIterator[MailRoom]:
-    """Open a mail room that several replicas share."""
-    with on_postgresql(databases):
-        async with mail_room(tmp_path, dapr) as opened:
-            yield opened
+from tests.notification.mail_room import MailRoom
 
 
 async def test_two_that_claim_at_once_do_not_send_the_same(shared: MailRoom) -> None:

@@ -1,10 +1,7 @@
 """A correction on PostgreSQL, while a dispatcher marks what is corrected: what is said goes on after that."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
 from sqlalchemy import select, text
 
 from contracts.order_created import OrderCreated
@@ -14,27 +11,14 @@ from services.notification.reactions.notify_customer_on_order_created import (
     correct_notification,
     notify_customer_on_order_created,
 )
-from tests.notification.mail_room import MailRoom, mail_room
-from tests.support.database import on_postgresql
+from tests.notification.mail_room import MailRoom
 from tests.support.eventually import eventually
 from tests.support.feeds import Letter, order_created
-from tests.support.postgresql import Databases
-from tests.support.simulated_dapr import SimulatedDapr
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-
-
-@pytest.fixture
-async def shared(
-    databases: Databases, tmp_path: Path, dapr: SimulatedDapr
-) -> AsyncIterator[MailRoom]:
-    """Open a mail room that several replicas share."""
-    with on_postgresql(databases):
-        async with mail_room(tmp_path, dapr) as opened:
-            yield opened
 
 
 def as_event(letter: Letter, **changes: str) -> OrderCreated:
