@@ -132,7 +132,14 @@ def served(app: FastAPI, port: int) -> Iterator[None]:
     """Serve an app on this port from a thread of its own: it answers whatever a test waits for."""
     with socket.create_server(("127.0.0.1", port)) as listening:
         server = uvicorn.Server(
-            uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                log_level="warning",
+                # As dapr.yaml has it, and why.
+                timeout_keep_alive=120,
+            )
         )
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

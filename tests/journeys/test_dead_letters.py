@@ -74,7 +74,7 @@ async def arrived(shop: Shop) -> dict[str, bytes]:
             return {shown(body) for body in bodies.values()} <= there
 
         with suppress(AssertionError):
-            await eventually(kept, "each is kept", deadline=10)
+            await eventually(kept, "each is kept")
             return bodies
     raise AssertionError("three times, not each was kept")
 

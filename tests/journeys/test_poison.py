@@ -43,6 +43,6 @@ async def test_a_message_that_kills_the_sidecar_costs_no_order_and_a_purge_ends_
     sidecar.start()
 
     for order in orders:
-        await customer.is_notified(order, 60)
+        await customer.is_notified(order)
         assert len(await customer.has_read(order)) == 1
     await system.is_ready()

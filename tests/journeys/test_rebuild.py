@@ -90,8 +90,8 @@ async def test_who_was_told_is_not_told_again_by_a_service_that_lost_its_databas
         await asyncio.to_thread(app.stop)
         assert "10 notifications, 10 of them known as sent" in await rebuild(new)
         app.start()
-        later = await shop.orders("Later", deadline=60)
-        await Customer(shop).is_notified(later, 60)
+        later = await shop.orders("Later")
+        await Customer(shop).is_notified(later)
 
         assert set(lines(shop, orders).values()) == {1}
         rows = await shown(shop, "notification")

@@ -24,7 +24,7 @@ async def keep_ordering(shop: Shop, done: asyncio.Event, name: str) -> list[Orde
     """Order one after the other until it is done; each order is tried until it is accepted."""
     placed: list[Order] = []
     while not done.is_set():
-        placed.append(await shop.orders(f"{name} {len(placed)}", deadline=60))
+        placed.append(await shop.orders(f"{name} {len(placed)}"))
         with suppress(TimeoutError):
             await asyncio.wait_for(done.wait(), 0.05)
     return placed

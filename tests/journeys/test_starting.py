@@ -33,9 +33,7 @@ async def an_order_is_notified(parts: RealSystem) -> None:
     await parts.is_ready()
     async with httpx.AsyncClient(trust_env=False) as client:
         shop = Shop(parts, client)
-        await Customer(shop).is_notified(
-            await shop.orders("Jane Doe", deadline=60), deadline=60
-        )
+        await Customer(shop).is_notified(await shop.orders("Jane Doe"))
 
 
 async def test_services_first_then_sidecars_and_the_broker_last(
@@ -45,7 +43,7 @@ async def test_services_first_then_sidecars_and_the_broker_last(
     await _serves(parts, "order")
     parts.start_sidecars()
     async with httpx.AsyncClient(trust_env=False) as client:
-        await Shop(parts, client).orders("Early Bird", deadline=60)
+        await Shop(parts, client).orders("Early Bird")
 
     await asyncio.to_thread(parts.start_broker)
 
@@ -80,17 +78,15 @@ async def test_a_service_that_comes_for_the_first_time_hears_of_orders_from_befo
     parts.apps["order"].start()
     async with httpx.AsyncClient(trust_env=False) as client:
         shop = Shop(parts, client)
-        early = await shop.orders("Early Bird", deadline=60)
-        await eventually(
-            lambda: _published(parts, early.id), "the broker has it", deadline=60
-        )
+        early = await shop.orders("Early Bird")
+        await eventually(lambda: _published(parts, early.id), "the broker has it")
         await asyncio.to_thread(parts.kill_broker)
         await asyncio.to_thread(parts.start_broker)
 
         parts.sidecars["notification"].start()
         parts.apps["notification"].start()
 
-        await Customer(shop).is_notified(early, deadline=60)
+        await Customer(shop).is_notified(early)
 
 
 async def _published(parts: RealSystem, order_id: str) -> bool:

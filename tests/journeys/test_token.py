@@ -38,8 +38,8 @@ async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
 ) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         shop = Shop(guarded, client)
-        order = await shop.orders("Jane Doe", deadline=60)
-        await Customer(shop).is_notified(order, deadline=60)
+        order = await shop.orders("Jane Doe")
+        await Customer(shop).is_notified(order)
         await _is_shown(shop, order.id)
 
         for name, path in [

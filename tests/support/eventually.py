@@ -11,7 +11,7 @@ T = TypeVar("T")
 async def eventually(
     attempt: Callable[[], Awaitable[T | None]],
     what: str,
-    deadline: float = 30.0,
+    deadline: float = 60.0,
     every: float = 0.02,
 ) -> T:
     """Ask again and again until the answer is neither None nor False, and give it."""

@@ -95,7 +95,7 @@ async def place(
     async def one_customer(first: int) -> list[Order]:
         placed = []
         for each in range(first, number, at_once):
-            placed.append(await shop.orders(f"Customer {each}", deadline=60))
+            placed.append(await shop.orders(f"Customer {each}"))
             await asyncio.sleep(pause)
         return placed
 
@@ -178,7 +178,7 @@ async def count_losses(case: str) -> str:
                     await system.is_ready()
                 orders = await (LATE | RUNNING)[case](system, shop)
                 await system.is_ready()
-                await Customer(shop).is_notified(await shop.orders("Last"), 60)
+                await Customer(shop).is_notified(await shop.orders("Last"))
                 await asyncio.sleep(STRAGGLERS)
                 told = lines(shop, orders)
         finally:

@@ -1,11 +1,17 @@
 """What journeys are told with: a shop that takes orders through Dapr, and customers who are notified."""
 
 from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
 
 import httpx
 
+from chassis.settling import LONGEST
 from tests.support.eventually import eventually
 from tests.support.system import RealSystem
+
+PATIENCE = LONGEST + 30.0
+"""Seconds that a customer waits: what the broker did not bring is pulled, at the latest, after LONGEST."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,16 @@ class Shop:
     http: httpx.AsyncClient
 
     async def orders(
-        self, customer: str, deadline: float = 30.0, email: str | None = None
+        self, customer: str, deadline: float = PATIENCE, email: str | None = None
     ) -> Order:
-        """Let a customer order through Dapr, and try again while the shop cannot be reached."""
+        """Let a customer order through Dapr, and try again with the same key while there is no answer."""
         url = f"{self.system.system.invoke_url('order')}/api/order"
         body = {"customerName": customer, "customerEmail": email}
+        key = {"Idempotency-Key": str(uuid4())}
 
         async def accepted() -> str | None:
             try:
-                answer = await self.http.post(url, json=body)
+                answer = await self.http.post(url, json=body, headers=key)
             except httpx.HTTPError:
                 return None
             # daprd may answer 2xx for an app that is not there: only the order's id counts.
@@ -63,23 +70,14 @@ class Customer:
 
     shop: Shop
 
-    async def is_notified(self, order: Order, deadline: float = 30.0) -> str:
+    async def is_notified(self, order: Order) -> str:
         """Wait until the notification for the order is sent; give what it says."""
-        url = f"{self.shop.system.system.invoke_url('notification')}/api/notification/{order.id}"
 
         async def sent() -> str | None:
-            try:
-                answer = await self.shop.http.get(url)
-            except httpx.HTTPError:
-                return None
-            is_sent = (
-                answer.status_code == 200
-                and answer.content
-                and answer.json()["state"] == "SENT"
-            )
-            return answer.json()["text"] if is_sent else None
+            found = await self._finds("notification", order)
+            return found["text"] if found and found["state"] == "SENT" else None
 
-        return await eventually(sent, f"{order.customer} is notified", deadline)
+        return await eventually(sent, f"{order.customer} is notified", PATIENCE)
 
     async def has_read(self, order: Order) -> list[str]:
         """Give the lines about the order that the notification service has printed, once there are any."""
@@ -93,24 +91,29 @@ class Customer:
 
     async def sees(self, order: Order, state: str) -> dict[str, str]:
         """Wait until the order shows its notification in this state; give what it shows of it."""
-        url = f"{self.shop.system.system.invoke_url('order')}/api/order/{order.id}"
 
         async def shown() -> dict[str, str] | None:
-            answer = await self.shop.http.get(url)
-            if answer.status_code != 200 or not answer.content:
-                return None
-            notification: dict[str, str] = answer.json()["notification"]
-            return notification if notification["state"] == state else None
+            found = await self._finds("order", order)
+            notification: dict[str, str] = found["notification"] if found else {}
+            return notification if notification.get("state") == state else None
 
-        return await eventually(shown, f"{order.customer} sees {state}")
+        return await eventually(shown, f"{order.customer} sees {state}", PATIENCE)
 
     async def is_told_why(self, order: Order) -> str:
         """Wait until the notification shows why it was not sent yet; give the reason."""
-        url = f"{self.shop.system.system.invoke_url('notification')}/api/notification/{order.id}"
 
         async def reason() -> str | None:
-            answer = await self.shop.http.get(url)
-            is_there = answer.status_code == 200 and answer.content
-            return answer.json()["reason"] if is_there else None
+            found = await self._finds("notification", order)
+            return found["reason"] if found else None
 
-        return await eventually(reason, f"{order.customer} is told why")
+        return await eventually(reason, f"{order.customer} is told why", PATIENCE)
+
+    async def _finds(self, service: str, order: Order) -> dict[str, Any] | None:
+        url = f"{self.shop.system.system.invoke_url(service)}/api/{service}/{order.id}"
+        try:
+            answer = await self.shop.http.get(url)
+        except httpx.HTTPError:
+            return None
+        # daprd may answer 2xx for an app that is not there.
+        is_there = answer.status_code == 200 and answer.content
+        return answer.json() if is_there else None

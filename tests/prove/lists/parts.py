@@ -196,6 +196,26 @@ SAFEGUARDS = (
         ),
     ),
     Safeguard(
+        "an app leaves it to its sidecar to close an idle connection",
+        "dapr.yaml",
+        "      - --timeout-keep-alive=120\n      - --timeout-graceful-shutdown=20\n  - appID: notification\n",
+        "      - --timeout-graceful-shutdown=20\n  - appID: notification\n",
+        tests(
+            "components/test_run_file",
+            "an_app_leaves_it_to_its_sidecar_to_close_an_idle_connection[order]",
+        ),
+    ),
+    Safeguard(
+        "a sidecar bears the failed probes of many restarts",
+        "dapr.yaml",
+        "  appHealthThreshold: 40\n",
+        "  appHealthThreshold: 5\n",
+        tests(
+            "components/test_run_file",
+            "an_app_is_not_unhealthy_for_being_started_again",
+        ),
+    ),
+    Safeguard(
         "each sidecar has its keeper",
         "toolchain/.dapr/bin/daprd",
         'exec "$root/toolchain/keep" "$root/.venv/bin/daprd" "$@" \\\n',
