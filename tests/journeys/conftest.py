@@ -24,7 +24,7 @@ async def system(
 @pytest.fixture
 async def shop(system: RealSystem) -> AsyncIterator[Shop]:
     """Open the shop."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         yield Shop(system, client)
 
 

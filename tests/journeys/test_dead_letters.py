@@ -3,8 +3,9 @@
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.shop import Customer, Shop
 from toolchain.runfile import ROOT
 
 pytestmark = pytest.mark.system
+T = TypeVar("T")
 
 REASONS = {
     "bytes that are no JSON": "it is no event that is heard here",
@@ -63,20 +65,34 @@ async def test_what_is_no_order_is_one_dead_letter_and_the_next_order_is_notifie
 
 
 async def arrived(shop: Shop) -> dict[str, bytes]:
-    """Publish one of each, and others in their place where the broker loses some: no outbox keeps them."""
-    for _ in range(3):
+    """Publish one of each, until each is kept."""
+
+    async def attempt() -> dict[str, bytes]:
         bodies = strange()
         for body in bodies.values():
             await published_raw(shop, body)
 
-        async def kept(bodies: dict[str, bytes] = bodies) -> bool:
+        async def kept() -> bool:
             there = {each["body"] for each in await letters(shop)}
             return {shown(body) for body in bodies.values()} <= there
 
+        await eventually(kept, "each is kept", deadline=20)
+        return bodies
+
+    return await tried_thrice(shop, attempt)
+
+
+async def tried_thrice(shop: Shop, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try again what the broker loses, as no outbox keeps it, with a sidecar that was started anew.
+
+    In the sidecar that was there, RabbitMQ's component may have a consumer that nobody reads.
+    """
+    for _ in range(2):
         with suppress(AssertionError):
-            await eventually(kept, "each is kept")
-            return bodies
-    raise AssertionError("three times, not each was kept")
+            return await attempt()
+        await shop.system.sidecars["notification"].kill()
+        await shop.system.is_ready()
+    return await attempt()
 
 
 def shown(body: bytes) -> str:
@@ -89,16 +105,17 @@ async def test_what_looks_like_an_order_is_notified(
 ) -> None:
     """As `published_raw` is the way to the inbox, what it brings is refused for what it is alone."""
     event = order_created()
-
-    await published_raw(shop, json.dumps(event).encode())
-
     url = f"{shop.system.system.invoke_url('notification')}/api/notification/{event['subject']}"
+
+    async def attempt() -> bool:
+        await published_raw(shop, json.dumps(event).encode())
+        return await eventually(sent, "its customer is notified", deadline=20)
 
     async def sent() -> bool:
         answer = await shop.http.get(url)
         return answer.status_code == 200 and answer.json()["state"] == "SENT"
 
-    await eventually(sent, "its customer is notified")
+    assert await tried_thrice(shop, attempt)
 
 
 async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
