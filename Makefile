@@ -51,7 +51,7 @@ demo: ready ## Place three orders and follow each to its notification
 
 test: FOR = --for-tests
 test: check ## Run every test, on real sidecars and brokers of its own
-	@.venv/bin/python -m pytest -n 3 --dist loadgroup -m "not alone"
+	@.venv/bin/python -m pytest -n 3 -m "not alone"
 	@.venv/bin/python -m pytest -m alone
 
 prove: FOR = --for-tests

@@ -73,7 +73,9 @@ class Loop:
                 self._failed(error)
                 await self._pause()
             else:
-                self._succeeded()
+                # What ends because it is told to has not succeeded.
+                if not self._stopping.is_set():
+                    self._succeeded()
                 return result
         return None
 

@@ -125,6 +125,18 @@ async def test_a_signal_during_a_round_is_not_lost(tmp_path: Path) -> None:
         await work.has_steps(2)
 
 
+async def test_a_loop_that_is_stopped_in_trouble_does_not_say_that_it_works(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "chassis.loop")
+    work = Work(failures=1_000)
+
+    async with running(loop_for(tmp_path, work)):
+        await work.has_steps(2)
+
+    assert caplog.messages == ["loop: ValueError; trying again until it works"]
+
+
 async def test_trouble_is_tried_again_ever_more_slowly_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

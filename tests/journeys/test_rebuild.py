@@ -40,7 +40,7 @@ async def acknowledges(system: RealSystem) -> None:
     async def has() -> bool:
         return await asyncio.to_thread(_beyond, file) == 0
 
-    await eventually(has, "the reader has acknowledged everything", 30)
+    await eventually(has, "the reader has acknowledged everything")
 
 
 def _beyond(file: Path) -> int:
@@ -86,7 +86,7 @@ async def test_who_was_told_is_not_told_again_by_a_service_that_lost_its_databas
         async def says_so() -> bool:
             return "RebuildNeeded" in app.said()
 
-        await eventually(says_so, "the service says that it must be rebuilt", 30)
+        await eventually(says_so, "the service says that it must be rebuilt")
         await asyncio.to_thread(app.stop)
         assert "10 notifications, 10 of them known as sent" in await rebuild(new)
         app.start()

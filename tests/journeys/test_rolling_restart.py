@@ -62,7 +62,7 @@ async def are_all_told(shop: Shop) -> list[str]:
         }
         return list(theirs) if set(theirs.values()) == {"SENT"} else None
 
-    return await eventually(told, "every order shows that it is SENT", 30)
+    return await eventually(told, "every order shows that it is SENT")
 
 
 @pytest.mark.system

@@ -55,7 +55,7 @@ def _are_green(chosen: Sequence[Safeguard], copy: Path, jobs: int) -> bool:
     """Run all their tests, with nothing taken out: one that is red already would notice anything."""
     asked = dict.fromkeys(test for each in chosen for test in each.tests)
     say(f"{len(chosen)} safeguards; first their {len(asked)} tests as things are")
-    spread = ["-n", str(jobs), "--dist", "loadgroup"]
+    spread = ["-n", str(jobs)]
     found = ran(copy, [*spread, *asked], LIMIT_OF_ALL) if asked else None
     verdicts = [found] if found else []
     verdicts += [simulated(copy, each.faults) for each in chosen if each.faults]
