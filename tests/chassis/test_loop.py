@@ -129,9 +129,8 @@ async def test_a_loop_that_is_stopped_in_trouble_does_not_say_that_it_works(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "chassis.loop")
-    work = Work(failures=1_000)
 
-    async with running(loop_for(tmp_path, work)):
+    async with running(loop_for(tmp_path, work := Work(failures=1_000))):
         await work.has_steps(2)
 
     assert caplog.messages == ["loop: ValueError; trying again until it works"]
@@ -190,9 +189,8 @@ async def test_the_beginning_is_tried_until_it_works_and_no_round_is_done_before
         await work.has_steps(1)
 
     assert work.beginnings == 4
-    assert caplog.messages[0] == (
-        "loop: OSError: the database is away; trying again until it works"
-    )
+    said = "loop: OSError: the database is away; trying again until it works"
+    assert caplog.messages[0] == said
 
 
 async def test_stopping_lets_the_round_in_flight_finish(tmp_path: Path) -> None:
@@ -282,10 +280,7 @@ async def test_when_a_process_is_killed_another_takes_its_work_over(
 ) -> None:
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            WORK,
-            str(tmp_path / "lock"),
+            *(sys.executable, "-c", WORK, str(tmp_path / "lock")),
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -293,9 +288,7 @@ async def test_when_a_process_is_killed_another_takes_its_work_over(
     ]
     begins = [asyncio.create_task(p.stdout.readline()) for p in processes if p.stdout]
     try:
-        done, (waiting,) = await asyncio.wait(
-            begins, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, (waiting,) = await asyncio.wait(begins, return_when="FIRST_COMPLETED")
         assert {task.result() for task in done} == {b"begins\n"}
         processes[begins.index(done.pop())].kill()
 
