@@ -196,6 +196,13 @@ SAFEGUARDS = (
         ),
     ),
     Safeguard(
+        "a loop that is stopped in trouble does not say that it works",
+        "chassis/loop.py",
+        "                if not self._stopping.is_set():\n                    self._succeeded()\n",
+        "                self._succeeded()\n",
+        tests(_LOOP, "a_loop_that_is_stopped_in_trouble_does_not_say_that_it_works"),
+    ),
+    Safeguard(
         "an app leaves it to its sidecar to close an idle connection",
         "dapr.yaml",
         "      - --timeout-keep-alive=120\n      - --timeout-graceful-shutdown=20\n  - appID: notification\n",
