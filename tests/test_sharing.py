@@ -1,8 +1,10 @@
 """Tests that share a running system run in one process, one after the other."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.sharing import shared_by
+from tests.support.sharing import only_here, shared_by
 
 SHARED = {"real_stage", "system", "shop", "customer"}
 """The fixtures by which a test has a system that others have, too."""
@@ -51,3 +53,12 @@ def test_no_test_has_a_shared_system_and_is_not_known_to(
     ]
 
     assert alone == []
+
+
+def test_a_system_in_a_second_process_is_noticed(tmp_path: Path) -> None:
+    only_here(tmp_path, "conformance")
+    only_here(tmp_path, "conformance")
+    (tmp_path / "journeys.process").write_text("another")
+
+    with pytest.raises(AssertionError, match="journeys runs in the processes another"):
+        only_here(tmp_path, "journeys")

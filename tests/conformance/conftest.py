@@ -6,13 +6,17 @@ import pytest
 
 from tests.conformance.real_stage import RealStage, real
 from tests.conformance.stage import Stage, simulated
+from tests.support.sharing import only_here
 
 
 @pytest.fixture(scope="package")
 async def real_stage(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[RealStage]:
     """Run daprd and RabbitMQ, once for the suite; each test leaves them running."""
+    if hasattr(request.config, "workerinput"):  # a process of several
+        only_here(tmp_path_factory.getbasetemp().parent, "conformance")
     async with real(tmp_path_factory.mktemp("conformance")) as stage:
         yield stage
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from tests.support.sharing import only_here
 from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, running
 from tests.support.variants import VARIANTS
@@ -17,6 +18,8 @@ async def system(
     """Run the whole system on its real parts, with one broker and database and then with the next."""
     folder = tmp_path_factory.mktemp("system")
     broker, database = request.param
+    if hasattr(request.config, "workerinput"):  # a process of several
+        only_here(tmp_path_factory.getbasetemp().parent, f"{broker}-{database}")
     async with running(folder, broker=broker, database=database) as real:
         yield real
 

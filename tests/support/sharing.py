@@ -1,5 +1,8 @@
 """Which tests share a running system, by their names: they belong into one process, one after the other."""
 
+import os
+from pathlib import Path
+
 from tests.support.variants import VARIANTS
 
 SYSTEMS = ["-".join(variant) for variant in VARIANTS]
@@ -15,3 +18,18 @@ def shared_by(nodeid: str) -> str:
             if system in variant:
                 return f"journeys {system}"
     return nodeid
+
+
+def only_here(folder: Path, shared: str) -> None:
+    """See that no other process of this run has this system, too; `folder` is one that each of them knows.
+
+    Nothing else would show that tests are dealt out otherwise: they pass, most of the time.
+    """
+    file = folder / f"{shared}.process"
+    me = str(os.getpid())
+    try:
+        with file.open("x") as new:
+            new.write(me)
+    except FileExistsError:
+        other = file.read_text()
+        assert other == me, f"{shared} runs in the processes {other} and {me}"
