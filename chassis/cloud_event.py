@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from chassis import ambient
-from chassis.ids import uuid7
-from contracts.event import Event, Timestamp
+from chassis.event import Event, Timestamp
+from chassis.runtime import clock
+from chassis.runtime.ids import uuid7
 
 # As long, and as large, as the columns are in which they are kept.
 Word = Annotated[StrictStr, Field(max_length=200)]
@@ -93,7 +93,7 @@ def envelop(
         source=f"/{service}",
         type=event.topic(),
         subject=str(subject),
-        time=ambient.now(),
+        time=clock.now(),
         dataschema=event.dataschema(),
         traceid=cause.trace,
         traceparent=cause.trace,

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from chassis.database_away import TROUBLE, is_away
+from chassis.database.transient import TROUBLE, is_away
 
 
 class Rejected(Exception):

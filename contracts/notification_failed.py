@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.event import Event, Timestamp, Way
+from chassis.event import Event, Timestamp, Way
 
 
 class NotificationFailed(Event):

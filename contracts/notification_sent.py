@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.event import Event, Timestamp, Way
+from chassis.event import Event, Timestamp, Way
 
 
 class NotificationSent(Event):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.event import Event, Timestamp
+from chassis.event import Event, Timestamp
 
 
 class OrderCreated(Event):

@@ -5,9 +5,10 @@ from datetime import timedelta
 from fastapi import FastAPI
 from pydantic import Field
 
-from chassis import service, telemetry
-from chassis.settings import DatabaseUrl, ServiceSettings, load
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
+from chassis.runtime import telemetry
+from chassis.runtime.settings import DatabaseUrl, ServiceSettings, load
+from chassis.service import service
 from services.notification.channels import Console, Mail
 from services.notification.commands import release_notification
 from services.notification.dispatcher import Dispatcher

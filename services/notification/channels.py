@@ -6,8 +6,8 @@ from datetime import UTC
 from pathlib import Path
 from string import Template
 
-from chassis.binding_outcomes import BindingRefused
-from chassis.sidecar import Sidecar
+from chassis.dapr.bindings import BindingRefused
+from chassis.dapr.sidecar import Sidecar
 from services.notification.model import Notification
 
 _TEMPLATE = Template(

@@ -13,12 +13,12 @@ from typing import NoReturn, Protocol
 
 from sqlalchemy import ColumnElement, and_, case, literal
 
-from chassis import ambient
-from chassis.aftermath import after_commit
-from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
-from chassis.database import Database, Utc
-from chassis.loop import Loop
-from chassis.sidecar import SidecarUnavailable
+from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
+from chassis.dapr.sidecar import SidecarUnavailable
+from chassis.database.hooks import after_commit
+from chassis.database.unit_of_work import Database, Utc
+from chassis.runtime import clock
+from chassis.runtime.loop import Loop
 from services.notification import outcomes
 from services.notification.model import Channel, Notification, State, signal_of
 from services.notification.outcomes import Policy
@@ -186,9 +186,9 @@ class Dispatcher:
 
     async def _settle_expired(self) -> None:
         # Replicas that are gone, and what this one claimed but could not store the outcome of.
-        if ambient.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
-            await self._settle(outcomes.is_expired(ambient.now()))
-            self._looked_at = ambient.monotonic()
+        if clock.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
+            await self._settle(outcomes.is_expired(clock.now()))
+            self._looked_at = clock.monotonic()
 
     async def _settle(self, claimed: ColumnElement[bool]) -> None:
         mine = and_(claimed, Notification.channel == self.channel)
@@ -196,7 +196,7 @@ class Dispatcher:
         async with self.database.write() as session:
             if self.channel is Channel.CONSOLE:
                 # Nothing is seen on the console before SENT: it is simply ready again.
-                await outcomes.give_back(session, mine, None, ambient.now())
+                await outcomes.give_back(session, mine, None, clock.now())
             else:
                 await outcomes.mark_unknown(
                     session, mine, self.unknown, reason, _due_with_or_without_a_key()
@@ -206,16 +206,16 @@ class Dispatcher:
 def _due(notification: Notification) -> datetime:
     # A second, doubling up to five minutes, with jitter.
     longest = timedelta(seconds=2 ** min(notification.attempt - 1, 20))
-    wait = min(outcomes.LONGEST_WAIT, longest) * ambient.jitter(0.5, 1)
-    return ambient.now() + wait
+    wait = min(outcomes.LONGEST_WAIT, longest) * clock.jitter(0.5, 1)
+    return clock.now() + wait
 
 
 def _abandoned() -> datetime:
-    return ambient.now() + outcomes.ABANDONED_WAIT
+    return clock.now() + outcomes.ABANDONED_WAIT
 
 
 def _due_with_or_without_a_key() -> ColumnElement[datetime]:
-    with_a_key, without = literal(ambient.now(), Utc), literal(_abandoned(), Utc)
+    with_a_key, without = literal(clock.now(), Utc), literal(_abandoned(), Utc)
     return case((Notification.keyed, with_a_key), else_=without)
 
 

@@ -7,9 +7,10 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient, outbox
 from chassis.cloud_event import Cause, CloudEvent, envelop
-from contracts.event import Event
+from chassis.event import Event
+from chassis.outbox import outbox
+from chassis.runtime import clock
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
@@ -40,7 +41,7 @@ async def claim(
 
     `keyed` is kept with them: whether they leave with a key that their receiver deduplicates by.
     """
-    now = ambient.now()
+    now = clock.now()
     due = (
         select(Notification.id)
         .where(Notification.channel == channel, _is_due(now))
@@ -65,7 +66,7 @@ async def claim(
 
 async def is_any_due(session: AsyncSession, channel: Channel) -> bool:
     """Tell whether there is anything to claim on this channel."""
-    mine = and_(Notification.channel == channel, _is_due(ambient.now()))
+    mine = and_(Notification.channel == channel, _is_due(clock.now()))
     return (
         await session.scalar(select(Notification.id).where(mine).limit(1)) is not None
     )
@@ -94,7 +95,7 @@ def is_expired(now: datetime) -> ColumnElement[bool]:
 
 
 def _longest_lease(now: datetime) -> datetime:
-    return now + LEASE + ambient.CLOCKS_APART
+    return now + LEASE + clock.CLOCKS_APART
 
 
 def fence(owner: str, claimed: Sequence[Notification]) -> ColumnElement[bool]:
@@ -125,7 +126,7 @@ async def mark_sent(
     session: AsyncSession, which: ColumnElement[bool]
 ) -> Sequence[Notification]:
     """Mark as SENT, and tell of it; give what was marked."""
-    now = ambient.now()
+    now = clock.now()
     return await _mark(session, which, State.SENT, sent_at=now)
 
 
@@ -166,7 +167,7 @@ def is_too_late(notification: Notification, kept: timedelta) -> bool:
 
     So does a time that lies ahead: the clock was set back, and nobody knows how long ago it was.
     """
-    since, now = notification.in_doubt_since, ambient.now()
+    since, now = notification.in_doubt_since, clock.now()
     return since is not None and not now - kept < since <= _longest_lease(now)
 
 
@@ -179,7 +180,7 @@ async def release(
     session: AsyncSession, which: ColumnElement[bool], by: str, reason: str
 ) -> None:
     """Make ready again what was held or had failed, as if nothing were in doubt, and tell of it."""
-    released = {"released_at": ambient.now(), "released_by": by}
+    released = {"released_at": clock.now(), "released_by": by}
     fresh = {"owner": None, "in_doubt_since": None, "release_reason": reason}
     await _mark(session, which, State.READY, **released, **fresh)
 
@@ -223,7 +224,7 @@ def _event(notification: Notification) -> Event:
         return NotificationReleased.model_validate({**about, **released})
     failed = {"outcome": notification.state, "reason": notification.reason}
     return NotificationFailed.model_validate(
-        {**about, **failed, "failed_at": ambient.now()}
+        {**about, **failed, "failed_at": clock.now()}
     )
 
 

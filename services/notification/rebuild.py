@@ -14,17 +14,18 @@ import sys
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import feed_cursor, service
 from chassis.cloud_event import CloudEvent
-from chassis.feed_client import AnotherFeed
-from chassis.inbox import Reaction
-from chassis.lock import try_lock
-from chassis.reconciler import Reconciler, rebuild_of
-from chassis.security import shared_secret
-from chassis.service import Parts
-from chassis.settings import load
-from chassis.sidecar import SidecarUnavailable
-from chassis.start import migrate
+from chassis.dapr.sidecar import SidecarUnavailable
+from chassis.dapr.tokens import shared_secret
+from chassis.inbox.inbox import Reaction
+from chassis.reconciler import cursor as feed_cursor
+from chassis.reconciler.client import AnotherFeed
+from chassis.reconciler.reconciler import Reconciler, rebuild_of
+from chassis.runtime.lock import try_lock
+from chassis.runtime.settings import load
+from chassis.service import service
+from chassis.service.lifecycle import migrate
+from chassis.service.service import Parts
 from contracts.order_created import OrderCreated
 from services.notification.app import Settings
 from services.notification.model import Notification, State

@@ -12,16 +12,16 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient
-from chassis.feed import MOST, Form
-from chassis.feed_client import FeedClient
-from chassis.ids import uuid7
-from chassis.security import shared_secret
-from chassis.service import Parts
-from chassis.sidecar import SidecarUnavailable
-from chassis.telemetry import traceparent
-from chassis.wire import Page, View
-from contracts.event import Timestamp
+from chassis.dapr.sidecar import SidecarUnavailable
+from chassis.dapr.tokens import shared_secret
+from chassis.event import Timestamp
+from chassis.feed.feed import MOST, Form
+from chassis.http.models import Page, View
+from chassis.reconciler.client import FeedClient
+from chassis.runtime import clock
+from chassis.runtime.ids import uuid7
+from chassis.runtime.telemetry import traceparent
+from chassis.service.service import Parts
 from contracts.order_created import OrderCreated
 from services.notification import outcomes
 from services.notification.model import Channel, Notification, State
@@ -52,7 +52,7 @@ class Shown(View):
 
 def version_now() -> int:
     """Give a version above all that was said before, also by an earlier rebuild: the seconds since 2020."""
-    return int((ambient.now() - _BEGINNING).total_seconds())
+    return int((clock.now() - _BEGINNING).total_seconds())
 
 
 async def hold_all(session: AsyncSession) -> None:
@@ -70,7 +70,7 @@ async def recover(parts: Parts, until: str | None) -> None:
 
     A rebuild that goes on does it again, and tells again. Raises SidecarUnavailable, AnotherFeed.
     """
-    later, old = await _orders_after(parts, until), ambient.now() - RECENT
+    later, old = await _orders_after(parts, until), clock.now() - RECENT
     cursor: str | None = ""
     while cursor is not None:
         page = await _orders(parts, cursor)

@@ -14,12 +14,12 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from chassis import service
-from chassis.database import Database
+from chassis.database.unit_of_work import Database
 from chassis.errors import Rejected
-from chassis.pace import STOPPED, at_a_rate, interrupted
-from chassis.settings import load
-from chassis.start import migrate
+from chassis.runtime.rate_limit import STOPPED, at_a_rate, interrupted
+from chassis.runtime.settings import load
+from chassis.service import service
+from chassis.service.lifecycle import migrate
 from services.notification.app import Settings
 from services.notification.commands.release_notification import (
     ReleaseNotification,

@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI
 
-from chassis import service, telemetry
-from chassis.settings import DatabaseUrl, ServiceSettings, load
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
+from chassis.runtime import telemetry
+from chassis.runtime.settings import DatabaseUrl, ServiceSettings, load
+from chassis.service import service
 from services.order.commands import create_order
 from services.order.reactions import (
     show_notification_on_notification_failed,

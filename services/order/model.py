@@ -8,17 +8,14 @@ from sqlalchemy import String, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis import (
-    attempt,
-    dead_letter,
-    feed_cursor,
-    feed_reader,
-    idempotency,
-    inbox,
-    outbox,
-)
-from chassis.database import Utc
+from chassis.database.unit_of_work import Utc
 from chassis.errors import Rejected
+from chassis.feed import consumers as feed_reader
+from chassis.http import idempotency
+from chassis.inbox import attempts as attempt
+from chassis.inbox import dead_letter, inbox
+from chassis.outbox import outbox
+from chassis.reconciler import cursor as feed_cursor
 
 
 class NotificationState(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
 from services.notification import app as notification
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr

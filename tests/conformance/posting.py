@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import yaml
 
-from chassis.sidecar import Sidecar, SidecarUnavailable
+from chassis.dapr.sidecar import Sidecar, SidecarUnavailable
 from tests.conformance.real_stage import Server
 from tests.conformance.stage import DEADLINE, EMAIL, NOTIFICATION, SHORT, Overheard
 from tests.support.eventually import eventually

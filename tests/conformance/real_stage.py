@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from chassis.sidecar import Sidecar, SidecarUnavailable
+from chassis.dapr.sidecar import Sidecar, SidecarUnavailable
 from tests.conformance.probe import DEAD, TOPIC, WATCHED, Probe, served
 from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
 from tests.support.eventually import eventually

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from chassis.sidecar import Entry, Sidecar
+from chassis.dapr.sidecar import Entry, Sidecar
 from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying
 from tests.support.eventually import eventually
 from tests.support.mail_server import Mailbox

@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from chassis.sidecar import Answer, SidecarUnavailable
+from chassis.dapr.sidecar import Answer, SidecarUnavailable
 from tests.conformance.asked import SECRET
 from tests.conformance.real_stage import RealStage
 from tests.conformance.stage import ORDER, Stage

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chassis.sidecar import SidecarUnavailable
+from chassis.dapr.sidecar import SidecarUnavailable
 from tests.conformance.probe import PUBSUB, an_event
 from tests.conformance.stage import DEADLINE, Stage
 from tests.support.eventually import eventually

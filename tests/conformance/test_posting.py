@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
+from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
 from tests.conformance.posting import (
     PostingStage,
     a_key,

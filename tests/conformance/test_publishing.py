@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chassis.sidecar import Entry, PublishRejected, SidecarUnavailable
+from chassis.dapr.sidecar import Entry, PublishRejected, SidecarUnavailable
 from tests.conformance.probe import PUBSUB, TOPIC, an_event
 from tests.conformance.stage import Stage
 from tests.support.simulated_dapr import LARGEST

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
+from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
 from tests.conformance.sending import a_recipient, acting, send
 from tests.conformance.stage import Stage
 from tests.support.mail_server import DROP, HANG, Act

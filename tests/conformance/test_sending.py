@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from chassis.binding_outcomes import BindingRefused, OutcomeUnknown
-from chassis.sidecar import SidecarUnavailable
+from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
+from chassis.dapr.sidecar import SidecarUnavailable
 from tests.conformance.real_stage import RealStage
 from tests.conformance.sending import a_recipient, acting, send
 from tests.conformance.stage import DEADLINE, EMAIL, Stage

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from contracts.event import rfc3339
+from chassis.event import rfc3339
 from contracts.order_created import OrderCreated
 
 WIRE: dict[str, Any] = {

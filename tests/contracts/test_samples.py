@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from sqlalchemy import select
 
 from chassis.cloud_event import CloudEvent
-from chassis.outbox import outbox
-from contracts.event import Event
+from chassis.event import Event
+from chassis.outbox.outbox import outbox
 from contracts.order_created import OrderCreated
 from tests.support.services import Service
 from toolchain.documents import schemas

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry
 
-from contracts.event import Event
+from chassis.event import Event
 from toolchain.documents import asyncapi, publisher, schemas, services
 from toolchain.failure import Failure
 

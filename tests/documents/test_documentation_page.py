@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from chassis import documentation
-from chassis.openapi import operations
+from chassis.http.openapi import operations
 from tests.support.services import Service
 
 LINKS = {"href", "src", "srcset", "action", "data", "poster", "formaction"}

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from chassis import openapi
 from chassis.errors import DatabaseUnavailable, NotReady, Rejected
-from chassis.refusals import refusals
+from chassis.http import openapi
+from chassis.http.problems import refusals
 from tests.support.services import Service
 from toolchain.documents import publisher, services
 

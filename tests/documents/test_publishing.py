@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import Cause, CloudEvent, envelop
-from chassis.dead_letter import dead_letter
-from chassis.inbox import Reaction, take_in
-from contracts.event import Event
+from chassis.event import Event
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.inbox import Reaction, take_in
 from contracts.order_created import OrderCreated
 from tests.support.database import migrated
 from toolchain.documents import publisher, schemas

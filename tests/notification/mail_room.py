@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, text, update
 
 from chassis.cloud_event import Cause, envelop
-from chassis.database import Database
-from chassis.outbox import outbox
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
+from chassis.database.unit_of_work import Database
+from chassis.outbox.outbox import outbox
 from contracts.order_created import OrderCreated
 from services.notification.channels import Console, Mail
 from services.notification.dispatcher import ChannelUnavailable, Dispatcher

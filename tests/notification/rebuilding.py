@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from chassis import feed_cursor, service
-from chassis.inbox import take_in
-from chassis.outbox import outbox
-from chassis.reconciler import Reconciler, rebuild_of
-from chassis.security import shared_secret
-from chassis.service import Parts
+from chassis.dapr.tokens import shared_secret
+from chassis.inbox.inbox import take_in
+from chassis.outbox.outbox import outbox
+from chassis.reconciler import cursor as feed_cursor
+from chassis.reconciler.reconciler import Reconciler, rebuild_of
+from chassis.service import service
+from chassis.service.service import Parts
 from services.notification.app import Settings
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction

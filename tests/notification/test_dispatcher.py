@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from chassis.ambient import CLOCKS_APART
+from chassis.runtime.clock import CLOCKS_APART
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State
 from services.notification.outcomes import (

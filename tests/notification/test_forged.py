@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from chassis.cloud_event import digest_of
-from chassis.dead_letter_end import Replay, replay
-from chassis.delivered import Unprocessable
-from chassis.inbox import Reaction, give_up, inbox, take_in
+from chassis.dead_letters.replay import Replay, replay
+from chassis.inbox.inbox import Reaction, give_up, inbox, take_in
+from chassis.inbox.parse import Unprocessable
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction

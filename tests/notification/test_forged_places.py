@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from chassis.inbox import Reaction
+from chassis.inbox.inbox import Reaction
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
 from services.notification.model import Channel, State
 from services.notification.outcomes import LEASE, claim, fence, mark_refused
 from tests.notification.mail_room import JANE, MailRoom, ahead, tries

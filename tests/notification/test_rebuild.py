@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from chassis.inbox import take_in
-from chassis.lock import exclusive
-from chassis.outbox import outbox
-from chassis.reconciler import RebuildNeeded
-from chassis.sidecar import SidecarUnavailable
+from chassis.dapr.sidecar import SidecarUnavailable
+from chassis.inbox.inbox import take_in
+from chassis.outbox.outbox import outbox
+from chassis.reconciler.reconciler import RebuildNeeded
+from chassis.runtime.lock import exclusive
 from services.notification.channels import Console
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import feed_cursor
-from chassis.inbox import take_in
-from chassis.reconciler import rebuild_of
-from chassis.service import Parts
+from chassis.inbox.inbox import take_in
+from chassis.reconciler import cursor as feed_cursor
+from chassis.reconciler.reconciler import rebuild_of
+from chassis.service.service import Parts
 from services.notification.channels import Console
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State

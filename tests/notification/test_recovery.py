@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import ambient
-from chassis.ambient import Ambient
-from chassis.dead_letter import dead_letter
-from chassis.inbox import take_in
-from chassis.outbox import feed, outbox
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.inbox import take_in
+from chassis.outbox.outbox import feed, outbox
+from chassis.runtime import clock
+from chassis.runtime.clock import Ambient
 from services.notification.channels import Console
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, Notification, State
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 async def are_old(order: Service) -> None:
     """Let all orders be older than events are kept."""
-    then = ambient.now().replace(microsecond=0) - timedelta(days=8)
+    then = clock.now().replace(microsecond=0) - timedelta(days=8)
     async with order.database.write() as session:
         await session.execute(update(Order).values(created_at=then))
 
@@ -51,11 +51,11 @@ async def are_old(order: Service) -> None:
 @contextmanager
 def so_much_later(by: timedelta) -> Iterator[None]:
     """Let the clock be ahead."""
-    token = ambient.current.set(Ambient(lambda: datetime.now(UTC) + by))
+    token = clock.current.set(Ambient(lambda: datetime.now(UTC) + by))
     try:
         yield
     finally:
-        ambient.current.reset(token)
+        clock.current.reset(token)
 
 
 async def event_is_gone(order: Service, order_id: UUID) -> bytes:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
 from services.notification.channels import Mail
 from services.notification.dispatcher import Dispatcher
 from services.notification.model import Channel, State

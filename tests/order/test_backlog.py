@@ -7,8 +7,8 @@ import pytest
 from httpx import Response
 from sqlalchemy import event, func, select
 
-from chassis.backlog import Backlog, BacklogFull, count
-from chassis.outbox import State, outbox
+from chassis.outbox.backlog import Backlog, BacklogFull, count
+from chassis.outbox.outbox import State, outbox
 from services.order import app as order_app
 from services.order.model import Order
 from tests.support.database import url_in

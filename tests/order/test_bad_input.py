@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from chassis.outbox import outbox
+from chassis.outbox.outbox import outbox
 from services.order.model import Order
 from tests.support.services import Service
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from chassis.outbox import outbox
+from chassis.outbox.outbox import outbox
 from contracts.order_created import OrderCreated
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import Order

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from chassis.outbox import outbox
+from chassis.outbox.outbox import outbox
 from tests.support.services import Service
 
 # fmt: off

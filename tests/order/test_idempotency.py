@@ -10,11 +10,11 @@ import pytest
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select, update
 
-from chassis import ambient
-from chassis.backlog import Backlog
-from chassis.database import WriteSession
-from chassis.housekeeping import forget_expired
-from chassis.idempotency import KEPT, PATIENCE, Idempotent, idempotency_key
+from chassis.database.unit_of_work import WriteSession
+from chassis.http.idempotency import KEPT, PATIENCE, Idempotent, idempotency_key
+from chassis.outbox.backlog import Backlog
+from chassis.runtime import clock
+from chassis.service.retention import forget_expired
 from services.order.model import Order
 from tests.support.database import break_commits, mend_commits
 from tests.support.services import Service
@@ -44,7 +44,7 @@ async def count(order: Service, table: Any = Order) -> int:  # noqa: ANN401 - a 
 async def ages(order: Service, by: timedelta) -> None:
     """Let every key be older by this."""
     async with order.database.write() as session:
-        made = {"made_at": ambient.now() - by}
+        made = {"made_at": clock.now() - by}
         await session.execute(update(idempotency_key).values(made))
 
 

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from chassis.cloud_event import Cause, envelop
-from chassis.database import Database
-from chassis.dead_letter import dead_letter
-from chassis.feed_cursor import feed_cursor
-from chassis.feed_reader import feed_reader
-from chassis.inbox import AnyReaction, inbox, take_in
-from contracts.event import Event
+from chassis.database.unit_of_work import Database
+from chassis.event import Event
+from chassis.feed.consumers import feed_reader
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.inbox import AnyReaction, inbox, take_in
+from chassis.reconciler.cursor import feed_cursor
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent

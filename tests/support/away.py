@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import Database
+from chassis.database.unit_of_work import Database
 
 SSL_REQUEST = 80877103
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from chassis import migration
-from chassis.database import Database
+from chassis.database import migrate as migration
+from chassis.database.unit_of_work import Database
 from tests.support.postgresql import Databases
 
 # A deferred foreign key is checked by COMMIT itself: everything before it succeeds.

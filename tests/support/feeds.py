@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.util import await_only
 
-from chassis import errors, feed_api
+from chassis import errors
 from chassis.cloud_event import Cause, CloudEvent, envelop
-from chassis.database import Database
-from chassis.feed_reader import Readers
-from chassis.outbox import State, outbox, put, transaction_id
-from chassis.outbox import feed as feed_table
-from contracts.event import Event
+from chassis.database.unit_of_work import Database
+from chassis.event import Event
+from chassis.feed import api as feed_api
+from chassis.feed.consumers import Readers
+from chassis.outbox.outbox import State, outbox, put, transaction_id
+from chassis.outbox.outbox import feed as feed_table
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from sqlalchemy import insert
 
-from chassis.dead_letter import dead_letter
-from chassis.inbox import Reaction, inbox, take_in
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.inbox import Reaction, inbox, take_in
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import (

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, delete, event, insert, select, text
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis.database import Database
-from chassis.dead_letter import dead_letter
-from chassis.feed_cursor import feed_cursor
-from chassis.inbox import inbox
-from chassis.reconciler import Reconciler
-from chassis.settling import SETTLE
+from chassis.database.unit_of_work import Database
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.inbox import inbox
+from chassis.reconciler.cursor import feed_cursor
+from chassis.reconciler.grace_period import SETTLE
+from chassis.reconciler.reconciler import Reconciler
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.database import migrated

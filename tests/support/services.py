@@ -9,7 +9,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from chassis.database import Database
+from chassis.database.unit_of_work import Database
 from services.notification import app as notification
 from services.order import app as order
 from tests.support.database import url_in

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 
-from chassis.settling import LONGEST
+from chassis.reconciler.grace_period import LONGEST
 from tests.support.eventually import eventually
 from tests.support.system import RealSystem
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from chassis.sidecar import Sidecar
+from chassis.dapr.sidecar import Sidecar
 from tests.support import (
     simulated_bindings,
     simulated_delivery,

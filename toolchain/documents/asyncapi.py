@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.cloud_event import CloudEvent
-from contracts.event import Event, Way
+from chassis.event import Event, Way
 from toolchain.documents import schemas, services
 from toolchain.documents.services import Use
 from toolchain.failure import Failure

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from contracts.event import Event
+from chassis.event import Event
 from toolchain.documents import asyncapi, schemas, services
 from toolchain.documents.compatibility import incompatibilities
 from toolchain.failure import Failure

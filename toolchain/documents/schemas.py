@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 import contracts
-from contracts.event import Event
+from chassis.event import Event
 from toolchain.failure import Failure
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -10,8 +10,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 import services
-from chassis.inbox import Reaction
-from contracts.event import Event
+from chassis.event import Event
+from chassis.inbox.inbox import Reaction
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import WriteSession, announce
+from chassis.database.unit_of_work import WriteSession, announce
 from chassis.errors import Rejected
-from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.refusals import refusals
-from chassis.wire import Body, Line, View
-from contracts.event import Timestamp
+from chassis.event import Timestamp
+from chassis.http.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
+from chassis.http.models import Body, Line, View
+from chassis.http.problems import refusals
 from services.notification import outcomes
 from services.notification.model import (
     Notification,

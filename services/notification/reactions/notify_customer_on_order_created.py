@@ -6,9 +6,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
-from chassis.database import announce
-from chassis.ids import uuid7
-from chassis.inbox import Reaction
+from chassis.database.unit_of_work import announce
+from chassis.inbox.inbox import Reaction
+from chassis.runtime.ids import uuid7
 from contracts.order_created import OrderCreated
 from services.notification.model import Channel, Notification, State, signal_of
 

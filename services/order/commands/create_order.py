@@ -8,15 +8,16 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import ambient, outbox
-from chassis.backlog import BacklogFull, has_room
 from chassis.cloud_event import Cause
-from chassis.database import WriteSession
-from chassis.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.ids import uuid7
-from chassis.refusals import refusals
-from chassis.telemetry import Trace
-from chassis.wire import Address, Body, Line, View
+from chassis.database.unit_of_work import WriteSession
+from chassis.http.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
+from chassis.http.models import Address, Body, Line, View
+from chassis.http.problems import refusals
+from chassis.outbox import outbox
+from chassis.outbox.backlog import BacklogFull, has_room
+from chassis.runtime import clock
+from chassis.runtime.ids import uuid7
+from chassis.runtime.telemetry import Trace
 from contracts.order_created import OrderCreated
 from services.order.model import Order
 
@@ -91,5 +92,5 @@ async def post_order(
 
 def _now() -> datetime:
     # To the millisecond, as the wire has it: what is stored and what is sent are the same.
-    now = ambient.now()
+    now = clock.now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,6 +1,6 @@
 """Alembic's entry to the order service's tables."""
 
-from chassis import migration
+from chassis.database import migrate as migration
 from services.order.model import TABLES
 
 migration.run(TABLES)

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.cloud_event import CloudEvent
-from chassis.inbox import Reaction
+from chassis.inbox.inbox import Reaction
 from contracts.notification_failed import NotificationFailed
 from services.order.model import NotificationState, show_notification
 

@@ -8,11 +8,11 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.database import ReadSession
+from chassis.database.unit_of_work import ReadSession
 from chassis.errors import Rejected
-from chassis.refusals import refusals
-from chassis.wire import Limit, Page, View
-from contracts.event import Timestamp
+from chassis.event import Timestamp
+from chassis.http.models import Limit, Page, View
+from chassis.http.problems import refusals
 from services.order.model import NotificationState, Order
 
 router = APIRouter(tags=["Orders"])

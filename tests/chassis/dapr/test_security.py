@@ -1,0 +1,210 @@
+"""Security: what only the sidecar or another service calls is closed to everybody else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from chassis.dapr.tokens import shared_secret
+from chassis.http.openapi import FROM_THE_SIDECAR
+from services.notification import app as notification_app
+from tests.support.database import migrated
+from tests.support.delivering import order_created
+from tests.support.services import Service, running
+from tests.support.simulated_dapr import SimulatedDapr
+
+TOKEN = "t0ken-of-the-sidecar"
+OPEN = ["/healthz", "/readyz", "/api/notification", "/api/dead-letter", "/docs"]
+WRONG = ["", "x", TOKEN.upper(), TOKEN[:-1], f"{TOKEN}x", f"Bearer {TOKEN}", "tökén"]
+DETOURS = [
+    "//events/OrderCreated",
+    "/events//OrderCreated",
+    "/events/OrderCreated/",
+    "/EVENTS/OrderCreated",
+    "/events%2FOrderCreated",
+    "/%65vents/OrderCreated",
+    "/%2fevents/OrderCreated",
+    "/events/%4frderCreated",
+    "/events%00/OrderCreated",
+    "/%09/events/OrderCreated",
+    "/api/../events/OrderCreated",
+    "/api/%2e%2e/events/OrderCreated",
+    "/./events/OrderCreated",
+    "/events/./OrderCreated",
+    "/events;x/OrderCreated",
+    "/events\\OrderCreated",
+    "/events?/OrderCreated",
+    "/http://app/events/OrderCreated",
+    "//dapr/subscribe",
+    "/dapr//subscribe",
+    "/dapr/subscribe/",
+    "/dapr%2fsubscribe",
+    "/dapr/%73ubscribe",
+]
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
+    """Run the notification service with a token, which its sidecar sends."""
+    settings = notification_app.Settings.model_validate(
+        {
+            "database_url": migrated("notification", tmp_path).url,
+            "feed_secret_file": tmp_path / "feed.secret",
+            "app_api_token": TOKEN,
+        }
+    )
+    async with running(notification_app.create_app(settings, dapr.sidecar())) as made:
+        yield made
+
+
+def of_the_sidecar(service: Service) -> list[tuple[str, str]]:
+    """Give method and path of every route that only the sidecar calls."""
+    return [
+        (method, route.path)
+        for route in service.app.routes
+        if isinstance(route, APIRoute) and FROM_THE_SIDECAR in route.tags
+        for method in sorted(route.methods or ())
+    ]
+
+
+async def ask(
+    service: Service, method: str, path: str, token: str | None
+) -> httpx.Response:
+    """Call a route, with this token where there is any."""
+    headers = httpx.Headers(
+        {} if token is None else {b"dapr-api-token": token.encode("latin-1")}
+    )
+    body = order_created() if method == "POST" else None
+    return await service.http.request(method, path, headers=headers, json=body)
+
+
+async def test_what_only_the_sidecar_calls_wants_its_token(guarded: Service) -> None:
+    routes = of_the_sidecar(guarded)
+
+    assert routes == [
+        ("GET", "/dapr/subscribe"),
+        ("POST", "/events/OrderCreated"),
+        ("POST", "/events/notification-dead-letter"),
+    ]
+    for method, path in [*routes, ("GET", "/dapr/config")]:
+        for token in (None, *WRONG):
+            answer = await ask(guarded, method, path, token)
+            assert (answer.status_code, path, token) == (401, path, token)
+            assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
+            assert TOKEN not in answer.text
+    for method, path in routes:
+        assert (await ask(guarded, method, path, TOKEN)).status_code == 200
+
+
+@pytest.mark.parametrize("caller", ["order", ""])
+async def test_what_another_app_asks_through_dapr_is_not_of_the_sidecar(
+    guarded: Service, caller: str
+) -> None:
+    """Its sidecar passes it on with the token."""
+    for method, path in of_the_sidecar(guarded):
+        headers = {"dapr-api-token": TOKEN, "dapr-caller-app-id": caller}
+        answer = await guarded.http.request(method, path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["detail"] == "Another app asks for it through Dapr."
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_what_others_call_wants_no_token(guarded: Service, path: str) -> None:
+    for token in (None, "wrong"):
+        answer = await ask(guarded, "GET", path, token)
+        # The simulated sidecar was asked for no subscriptions: not ready, and open.
+        assert answer.status_code == (503 if path == "/readyz" else 200)
+
+
+@pytest.mark.parametrize("token", [None, "", "whatever"])
+async def test_without_a_token_everything_is_open(
+    notification: Service, token: str | None
+) -> None:
+    for method, path in of_the_sidecar(notification):
+        assert (await ask(notification, method, path, token)).status_code == 200
+
+
+async def test_an_empty_token_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("APP_API_TOKEN", "")
+
+    assert notification_app.Settings().token is None
+
+
+async def test_no_other_way_to_write_a_path_passes_the_guard(guarded: Service) -> None:
+    for path in DETOURS:
+        url = httpx.URL("http://app").copy_with(raw_path=path.encode())
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "BREW"):
+            answer = await guarded.http.request(
+                method, url, json={}, follow_redirects=True
+            )
+
+            assert (path, method, answer.status_code // 100) == (path, method, 4)
+            assert "OrderCreated" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "bearer {}",
+        "Basic {}",
+        "{}",
+        "Bearer  {}",
+        "Bearer {}x",
+        "Bearer {}, Bearer {}",
+        "Bearer tökén",
+    ],
+)
+async def test_the_feed_wants_the_secret(
+    notification: Service, tmp_path: Path, authorization: str | None
+) -> None:
+    secret = shared_secret(tmp_path / "feed.secret")
+    said = None if authorization is None else authorization.replace("{}", secret)
+    headers = httpx.Headers(
+        {} if said is None else {b"authorization": said.encode("latin-1")}
+    )
+
+    for query in ("?topic=NotificationSent", "", "?topic=x&limit=-1&after=x"):
+        answer = await notification.http.get(f"/events{query}", headers=headers)
+
+        assert answer.status_code == 401
+        assert answer.json()["type"] == "urn:problem-type:secret-missing"
+        assert secret not in answer.text
+
+
+async def test_the_feed_is_open_to_who_knows_the_secret(
+    notification: Service, tmp_path: Path
+) -> None:
+    secret = shared_secret(tmp_path / "feed.secret")
+    headers = {"authorization": f"Bearer {secret}"}
+
+    answer = await notification.http.get(
+        "/events?topic=NotificationSent", headers=headers
+    )
+
+    assert (answer.status_code, answer.json()["events"]) == (200, [])
+
+
+async def test_no_secret_is_told(
+    guarded: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = shared_secret(tmp_path / "feed.secret")
+    headers = {"authorization": f"Bearer {secret}", "dapr-api-token": TOKEN}
+
+    with caplog.at_level("DEBUG"):
+        for path in ("/events?after=x&topic=x", "/events/x", "/dapr/x", "/api/x"):
+            answer = await guarded.http.get(path, headers=headers)
+            assert answer.is_client_error
+            assert secret not in answer.text
+            assert TOKEN not in answer.text
+
+    assert secret not in caplog.text
+    assert TOKEN not in caplog.text

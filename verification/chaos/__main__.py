@@ -1,0 +1,94 @@
+"""Runs the real system under faults: python -m verification.chaos --faults 30 --orders 5000 --seed 1."""
+
+import argparse
+import asyncio
+import shlex
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from toolchain import faketime
+from toolchain.machine import this_machine
+from verification.chaos import disks, plan, report, tables
+from verification.chaos.plan import Setting
+from verification.chaos.run import run
+
+INTERRUPTED = 130
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="verification.chaos", description=__doc__)
+    parser.add_argument("--faults", type=int, default=6)
+    parser.add_argument("--orders", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    brokers = ("rabbitmq", "redis", "kafka")
+    parser.add_argument("--broker", choices=brokers, default="rabbitmq")
+    databases = ("sqlite", "postgresql")
+    parser.add_argument("--database", choices=databases, default="sqlite")
+    parser.add_argument("--mail", choices=("smtp", "api"), default="smtp")
+    replicas = "processes of each service; more than one on PostgreSQL only"
+    parser.add_argument("--replicas", type=int, default=1, help=replicas)
+    mails = "every so many orders one with an e-mail address; 0 for none"
+    parser.add_argument("--mail-every", type=int, default=20, help=mails)
+    parser.add_argument("--clients", type=int, default=8)
+    still = "seconds for which a part is held still (SIGSTOP)"
+    parser.add_argument("--still", type=float, default=60, help=still)
+    only = (
+        'faults of this kind, on this part, or both: "clock back", order, "kill order"'
+    )
+    parser.add_argument("--only", action="append", default=[], help=only)
+    naive = "run the naive program under the same faults too, and show it beside ours"
+    parser.add_argument("--naive", action="store_true", help=naive)
+    parser.add_argument("--json", type=Path, help="write the report to this file too")
+    parser.add_argument("--markdown", type=Path, help="and as Markdown to this one")
+    asked = parser.parse_args()
+    if asked.replicas > 1 and asked.database != "postgresql":
+        parser.error("SQLite is one process's: --replicas needs --database postgresql")
+    return asked
+
+
+def _setting(asked: argparse.Namespace) -> Setting:
+    clocks = faketime.library(this_machine()) is not None
+    mounts = asked.database == "sqlite" and disks.can_be_mounted()
+    if not clocks:
+        sys.stderr.write("  no clock is set: libfaketime is not installed\n")
+    if asked.database == "sqlite" and not mounts:
+        sys.stderr.write("  no disk is filled: a small one cannot be mounted here\n")
+    return Setting(
+        asked.broker,
+        asked.database,
+        asked.mail,
+        asked.replicas,
+        still=asked.still,
+        clocks=clocks,
+        disks=mounts,
+    )
+
+
+def main() -> int:
+    """Run as the command line says; 1 where something was lost, sent twice or is stuck."""
+    # `kill` ends it as Ctrl-C does: every part is stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked, reports = _arguments(), []
+    setting = _setting(asked)
+    faults = plan.make(asked.seed, asked.faults, setting, asked.only)
+    for each in [setting, *[replace(setting, naive=True)] * asked.naive]:
+        if asked.naive:
+            sys.stderr.write(f"  {'the naive program' if each.naive else 'ours'}\n")
+        ran = run(faults, asked.orders, each, asked.mail_every, asked.clients)
+        try:
+            reports.append(asyncio.run(ran))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+    if asked.json:
+        report.write_json(reports, asked.json)
+    if asked.markdown:
+        asked.markdown.write_text(tables.markdown(reports) + "\n")
+    again = f"python -m verification.chaos {shlex.join(sys.argv[1:])}".rstrip()
+    print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
+    return 0 if reports[0].is_clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""One run: the load and the faults at the same time, then quiet, then the ledger."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from sqlalchemy.exc import DBAPIError
+
+from tests.support.eventually import eventually
+from verification.chaos import ledger, reading, report, stage
+from verification.chaos.books import Books
+from verification.chaos.faults import PUBLISHED_BY_THE_RIG, Journal, inflict
+from verification.chaos.ledger import Ledger
+from verification.chaos.load import Load
+from verification.chaos.plan import Fault, Setting, lasts
+from verification.chaos.report import Report
+from verification.chaos.stage import Stage
+
+PLACED_WITHIN, SETTLES_WITHIN, RECOVERS_WITHIN = 900.0, 420.0, 90.0
+"""Seconds; a mail that nobody knows of is sent again two minutes later, one that failed five at most."""
+AN_ORDER_MAY_BE_LOST = 30.0
+"""Seconds that a program which may lose the order itself has, instead of RECOVERS_WITHIN."""
+QUIET = 45.0
+"""Seconds without another word after which a program that keeps no records is taken to have said all."""
+NEWEST = 2**18
+"""Bytes of a log in which a line of these seconds is."""
+GONE = (DBAPIError, OSError)
+"""What is raised of a database that is away just now."""
+
+
+@dataclass
+class Run:
+    """What belongs to one run; `placing` are the orders that are still being placed."""
+
+    on: Stage
+    books: Books
+    load: Load
+    journal: Journal = field(default_factory=Journal)
+    placing: set[asyncio.Task[object]] = field(default_factory=set)
+
+
+async def run(
+    faults: Sequence[Fault],
+    orders: int,
+    setting: Setting,
+    mail_every: int = 20,
+    clients: int = 8,
+) -> Report:
+    """Run the system under these faults and this load; where all is well, nothing is left of it."""
+    with _folder() as folder, closing(Books(folder / "books.db")) as books:
+        async with stage.running(folder, setting, faults, orders) as on:
+            urls = [on.real.invoke_url(each, "order") for each in setting.order_apps]
+            load = Load(urls, books, orders, lasts(faults), mail_every, clients)
+            shown = await _carry_out(Run(on, books, load), faults)
+            if shown.is_clean or setting.naive:
+                return shown
+            on.keep_disks()
+        return replace(shown, evidence=_kept(folder))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept(folder: Path) -> Path:
+    # Another name, which nobody removes.
+    return folder.rename(folder.with_name(f"{folder.name}-evidence"))
+
+
+async def _carry_out(run: Run, faults: Sequence[Fault]) -> Report:
+    begun = time.monotonic()
+    run.placing.add(asyncio.create_task(run.load.place()))
+    async with run.load.customers() as http:
+        for fault in faults:
+            await _one(run, http, fault)
+        run.load.hurry()
+        is_placed = await _is_placed(run)
+    placing = time.monotonic() - begun
+    settled = await _settles(run) if is_placed else None
+    return Report(
+        run.on.setting,
+        await _judged(run),
+        run.journal,
+        run.load.trouble,
+        placing,
+        settled,
+        time.monotonic() - begun,
+    )
+
+
+async def _is_placed(run: Run) -> bool:
+    done, still = await asyncio.wait(run.placing, timeout=PLACED_WITHIN)
+    for each in still:
+        each.cancel()
+    for each in done:
+        each.result()
+    return not still
+
+
+async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
+    if run.on.setting.naive and fault.kind in PUBLISHED_BY_THE_RIG:
+        return
+    await asyncio.sleep(fault.pause)
+    started = time.monotonic()
+    await inflict(run.on, fault)
+    ended = time.monotonic()
+    recovered = await _recovers(run, http, fault)
+    took = replace(fault, seconds=round(ended - started, 2))
+    report.say(run.journal.write(took, started, recovered), run.load.placed)
+
+
+async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | None:
+    """Place an order and wait until it is notified; give the seconds, or None where it takes too long."""
+    begun, within = time.monotonic(), RECOVERS_WITHIN
+    if run.on.setting.naive:
+        within = AN_ORDER_MAY_BE_LOST
+    name = f"After {fault.kind} {fault.part}"
+    placing = asyncio.create_task(run.load.order(http, name))
+    run.placing.add(placing)
+    done, _ = await asyncio.wait({placing}, timeout=within)
+    if not done:
+        return None
+    try:
+        identity = placing.result()
+        await eventually(
+            lambda: _is_notified(run.on, identity), "notified", within, 0.1
+        )
+    except AssertionError:
+        return None
+    return time.monotonic() - begun
+
+
+async def _is_notified(on: Stage, identity: str) -> bool:
+    if on.setting.naive:
+        return any(_ends_with(each.log, identity) for each in on.notification_apps)
+    sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"  # noqa: S608
+    try:
+        return await on.readers["notification"].number(sent) > 0
+    except GONE:
+        return False
+
+
+def _ends_with(log: Path, words: str) -> bool:
+    """Tell whether the words are in the newest part of a log that may be long."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - NEWEST))
+        return words.encode() in file.read()
+
+
+async def _settles(run: Run) -> float | None:
+    """Wait until nothing is under way; give the seconds, or None where it takes too long."""
+    begun = time.monotonic()
+    is_settled = _has_fallen_silent(run) if run.on.setting.naive else _is_settled
+    try:
+        await eventually(
+            lambda: is_settled(run), "all is at its end", SETTLES_WITHIN, 0.5
+        )
+    except AssertionError:
+        return None
+    return time.monotonic() - begun
+
+
+async def _is_settled(run: Run) -> bool:
+    readers = run.on.readers
+    try:
+        orders = await readers["order"].number("SELECT count(*) FROM orders")
+        told = await readers["notification"].number("SELECT count(*) FROM notification")
+        return orders == told and not await reading.under_way(readers)
+    except GONE:
+        return False
+
+
+def _has_fallen_silent(run: Run) -> Callable[[Run], Awaitable[bool]]:
+    heard, since = -1, time.monotonic()
+
+    async def silent(_run: Run) -> bool:
+        nonlocal heard, since
+        logs = (each.log.stat().st_size for each in run.on.notification_apps)
+        now = sum(logs) + len(list(run.on.mails.glob("*.eml")))
+        if now != heard:
+            heard, since = now, time.monotonic()
+        return time.monotonic() - since > QUIET
+
+    return silent
+
+
+async def _judged(run: Run) -> Ledger:
+    books, on = run.books, run.on
+    for app in on.notification_apps:
+        reading.read_output(books, app.log)
+    reading.read_mails(books, on.mails)
+    if on.setting.naive:
+        await reading.read_orders(books, on.readers["order"])
+        return ledger.judge_without_records(books)
+    await reading.read_records(books, on.readers)
+    if on.setting.mail == "api":
+        books.allow_one_mail()
+    ended = run.journal.ended(on.setting.notification_apps)
+    return ledger.judge(books, ended)

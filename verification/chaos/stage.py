@@ -1,0 +1,242 @@
+"""The system under faults, on ports and in a folder of its own, with a proxy on each connection."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, Signals
+
+from tests.support.eventually import eventually
+from tests.support.part import Part
+from tests.support.system import RealSystem, build
+from toolchain import beside, descendants, faketime, mail, server
+from toolchain.machine import this_machine
+from toolchain.runfile import VARIABLES
+from toolchain.server import RunningServer
+from verification.chaos import disks
+from verification.chaos.plan import APPS, CLOCKS, Fault, Setting
+from verification.chaos.proxy import Proxy, open_proxy
+from verification.chaos.reading import Reader
+
+ENDS_WITHIN = 60.0
+"""Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
+
+
+@dataclass
+class Stage:
+    """A system that runs, and the handles by which faults get at it."""
+
+    real: RealSystem
+    setting: Setting
+    servers: dict[str, RunningServer] = field(default_factory=dict)
+    links: dict[str, Proxy] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    disks: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def mails(self) -> Path:
+        """Where the mail server keeps its mails."""
+        return self.real.system.state / "mail"
+
+    @property
+    def notification_apps(self) -> list[Part]:
+        """Every process of the notification service."""
+        apps = self.real.apps.items()
+        return [app for name, app in apps if name.startswith("notification")]
+
+    def part(self, name: str) -> Part | None:
+        """Give a service or a sidecar; None for a server."""
+        if name.endswith(" sidecar"):
+            return self.real.sidecars[name.removesuffix(" sidecar")]
+        return self.real.apps.get(name)
+
+    def pids(self, name: str) -> set[int]:
+        """Give the processes of a part; of a server also those that it has started for its clients."""
+        part = self.part(name)
+        return part.pids() if part else _family(self.servers[name].itself.pid)
+
+    def signal(self, name: str, sign: Signals) -> None:
+        """Send a part a signal; one that is gone at this moment hears nothing."""
+        for pid in self.pids(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
+
+    async def ends(self, name: str, sign: Signals) -> None:
+        """Signal a service or a sidecar, and wait until it is gone; its keeper starts it again."""
+        pids = self.pids(name)
+        self.signal(name, sign)
+
+        async def is_gone() -> bool:
+            return not pids & self.pids(name)
+
+        await eventually(is_gone, f"{name} ends", ENDS_WITHIN)
+
+    async def down(self, name: str) -> None:
+        """Take a part away, with whoever would start it again."""
+        part = self.part(name)
+        if part:
+            # Its keeper has then written down all that it said: what customers read is no loss of the rig's.
+            await self.ends(name, SIGKILL)
+            part.kill_for_good()
+        else:
+            await asyncio.to_thread(server.kill, self.servers[name])
+
+    async def up(self, name: str) -> None:
+        """Start a part that was taken away, with the data that it had."""
+        part = self.part(name)
+        if part:
+            part.start()
+            return
+        started = await asyncio.to_thread(server.start, self.servers[name].server)
+        # The database's own manager stops what this object names.
+        self.servers[name].children = started.children
+
+    def clock(self, app: str) -> Path:
+        """Name the file by whose time a service's process goes."""
+        return self.real.system.state / f"{app.replace(' ', '-')}.clock"
+
+    def set_clock(self, app: str, step: int) -> None:
+        """Let a service's process see a time so many seconds ahead of the true one."""
+        half = self.clock(app).with_suffix(".new")
+        half.write_text(f"{step:+d}s\n")
+        half.replace(self.clock(app))
+
+    def keep_disks(self) -> None:
+        """Copy what is on the small disks to where it stays when they are gone."""
+        for folder in self.disks.values():
+            shutil.copytree(folder, folder.with_name(f"{folder.name}-kept"))
+
+    async def wipe_broker(self) -> None:
+        """Let the broker lose all that it has: it is started again with nothing."""
+        await self.down("broker")
+        folder = self.servers["broker"].server.folder
+        await asyncio.to_thread(_empty, folder)
+        await self.up("broker")
+
+
+def _family(pid: int) -> set[int]:
+    return {pid}.union(*(_family(child) for child in descendants.children(pid)))
+
+
+def _empty(folder: Path) -> None:
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != "lock":
+            each.unlink()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, setting: Setting, faults: Sequence[Fault], orders: int
+) -> AsyncIterator[Stage]:
+    """Run the whole system, ready for these faults and so many orders; nothing of it is left at the end."""
+    real = build(
+        folder,
+        broker=setting.broker,
+        database=setting.database,
+        mail=setting.mail,
+        replicas=setting.replicas,
+    )
+    stage = Stage(real, setting)
+    async with AsyncExitStack() as stack:
+        for service in _concerned(faults, "disk full"):
+            _give_disk(stage, stack, service, orders)
+        for service in APPS:
+            stage.readers[service] = Reader(
+                real.apps[service].environment["DATABASE_URL"]
+            )
+        for app in _concerned(faults, *CLOCKS):
+            _give_clock(stage, app)
+        if setting.naive:
+            _become_naive(stage)
+        await _connect(stage, stack)
+        cluster = stack.enter_context(beside.database(this_machine(), real.system))
+        if cluster:
+            stage.servers["database"] = cluster
+        stack.push_async_callback(_stop, stage)
+        await _start_servers(stage)
+        real.start_sidecars()
+        real.start_apps()
+        await real.is_ready()
+        yield stage
+
+
+def _give_disk(stage: Stage, stack: AsyncExitStack, service: str, orders: int) -> None:
+    folder = stage.real.system.state / f"{service}-disk"
+    folder.mkdir()
+    stage.disks[service] = folder
+    stack.enter_context(disks.mounted(folder, disks.size_for(orders)))
+    url = f"sqlite+aiosqlite:///{folder / service}.db"
+    stage.real.apps[service].environment["DATABASE_URL"] = url
+
+
+def _concerned(faults: Sequence[Fault], *kinds: str) -> set[str]:
+    return {each.part for each in faults if each.kind in kinds}
+
+
+def _give_clock(stage: Stage, app: str) -> None:
+    library = faketime.library(this_machine())
+    assert library
+    stage.set_clock(app, 0)
+    # For the service's own process: its keeper, which comes first, goes by the true time.
+    seen = faketime.environment(library, stage.clock(app))
+    stage.real.apps[app].command[1:1] = ["env", *seen]
+
+
+def _become_naive(stage: Stage) -> None:
+    for app in stage.real.apps.values():
+        app.command = [_naive(part) for part in app.command]
+
+
+def _naive(part: str) -> str:
+    return re.sub(r"services\.(\w+)\.app:", r"verification.chaos.naive.\1:", part)
+
+
+async def _start_servers(stage: Stage) -> None:
+    system = stage.real.system
+    mails = mail.server_in(stage.mails, system.port("smtp"), system.port("mail page"))
+    for name, each in (("mail", mails), ("broker", stage.real.own.server)):
+        stage.servers[name] = await asyncio.to_thread(server.start, each)
+
+
+async def _stop(stage: Stage) -> None:
+    # A part that stands still hears no request to stop.
+    for name in stage.setting.parts:
+        with suppress(KeyError):
+            stage.signal(name, SIGCONT)
+    await asyncio.to_thread(stage.real.stop)
+    for name in ("mail", "broker"):
+        if name in stage.servers:
+            await asyncio.to_thread(server.kill, stage.servers[name])
+
+
+async def _connect(stage: Stage, stack: AsyncExitStack) -> None:
+    system, setting = stage.real.system, stage.setting
+    by_api = setting.mail == "api"
+    mails = "mail page" if by_api else "smtp"
+    ports = {"mail": mails, "broker": setting.broker, "database": "postgresql"}
+    for link in setting.links:
+        port = system.port(ports[link])
+        proxy = await stack.enter_async_context(open_proxy(port))
+        stage.links[f"{link} link"] = proxy
+        variable = {
+            "mail": "MAIL_API_URL" if by_api else "SMTP_PORT",
+            "broker": VARIABLES[setting.broker],
+            "database": "DATABASE_URL",
+        }[link]
+        _redirect(stage, variable, _replacing(port, proxy.port))
+
+
+def _replacing(old: int, new: int) -> Callable[[str], str]:
+    return lambda value: value.replace(str(old), str(new))
+
+
+def _redirect(stage: Stage, variable: str, change: Callable[[str], str]) -> None:
+    for part in (*stage.real.sidecars.values(), *stage.real.apps.values()):
+        if variable in part.environment:
+            part.environment[variable] = change(part.environment[variable])

@@ -1,0 +1,168 @@
+"""The report as people read it, in a terminal or as Markdown; the naive program stands beside ours."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+
+from verification.chaos.ledger import at_most
+from verification.chaos.report import Report
+
+NOTE = (
+    "<: with 95 % the true share is smaller (of none in n, that is 3/n); "
+    "<=: as many as processes that were ended explain."
+)
+NAMES = {"rabbitmq": "RabbitMQ", "redis": "Redis", "kafka": "Kafka"}
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+Cell = tuple[str, str]
+"""A figure, and its bound where it has one."""
+Row = tuple[str, list[Cell]]
+
+
+def rows(reports: Sequence[Report]) -> Iterator[Row]:
+    """Give the table, row by row; one without cells begins another group."""
+    for name, cell in _ROWS:
+        yield name, [cell(each) for each in reports] if cell else []
+
+
+def table(reports: Sequence[Report]) -> str:
+    """Give the table for a terminal, with what should not be in it below."""
+    width = max(len(name) for name, _ in _ROWS) + 2
+    heads = [(_program(each), "") for each in reports]
+    lines = [_title(reports[0]), "", _line("", heads, width)]
+    lines += [_line(name, cells, width) for name, cells in rows(reports)]
+    lines += ["", NOTE]
+    for each in reports:
+        lines += _remarks(each)
+    return "\n".join(f"  {line}".rstrip() for line in lines)
+
+
+def markdown(reports: Sequence[Report]) -> str:
+    """Give the table, and ours fault by fault, in Markdown."""
+    heads = [_program(each) for each in reports]
+    lines = [_title(reports[0]), "", *_head(["", *heads])]
+    for name, cells in rows(reports):
+        if cells:
+            lines.append(_cells([name.strip(), *(" ".join(each) for each in cells)]))
+    lines += ["", NOTE, "", *_head(["fault", "seconds", "whole again after, s"])]
+    for each in sorted(reports[0].journal.entries, key=lambda e: (e["part"], e["kind"])):  # fmt: skip
+        back = "never" if each["recovered"] is None else f"{each['recovered']:.1f}"
+        fault = f"{each['part']}: {each['kind']}"
+        lines.append(_cells([fault, f"{each['seconds']:.1f}", back]))
+    return "\n".join(lines)
+
+
+def _title(report: Report) -> str:
+    setting = report.setting
+    on = f"{NAMES[setting.broker]} and {DATABASES[setting.database]}"
+    replicas = f", {setting.replicas} of each service" if setting.replicas > 1 else ""
+    faults, minutes = len(report.journal.entries), report.seconds / 60
+    return f"{on}{replicas}: {faults} faults in {minutes:.1f} minutes"
+
+
+def _program(report: Report) -> str:
+    return "naive" if report.setting.naive else "ours"
+
+
+def _line(name: str, cells: Sequence[Cell], width: int) -> str:
+    shown = (f"{figure:>10}  {bound:<10}" for figure, bound in cells)
+    return f"{name:<{width}}{''.join(shown)}"
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    rules = ["---", *["---:"] * (len(names) - 1)]
+    return [_cells(names), _cells(rules)]
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _told(name: str, *, bounded: bool = True) -> Callable[[Report], Cell]:
+    return lambda report: _figure(report, getattr(report.ledger.told, name), bounded)
+
+
+def _stored(name: str, *, bounded: bool = False) -> Callable[[Report], Cell]:
+    def cell(report: Report) -> Cell:
+        if report.ledger.records is None:
+            return "-", ""
+        return _figure(report, getattr(report.ledger.records, name), bounded)
+
+    return cell
+
+
+def _unprinted(report: Report) -> Cell:
+    if report.ledger.records is None:
+        return "-", ""
+    records = report.ledger.records
+    return f"{records.unprinted:,}", f"<= {records.cut_off:,}"
+
+
+def _figure(report: Report, count: int, bounded: bool) -> Cell:  # noqa: FBT001 - handed on
+    if not bounded:
+        return f"{count:,}", ""
+    most = 100 * at_most(count, report.ledger.told.accepted)
+    return f"{count:,}", f"< {most:.0f} %" if most >= 10 else f"< {most:.2g} %"
+
+
+def _median(report: Report) -> Cell:
+    return _seconds(statistics.median(report.recoveries or [0.0]))
+
+
+def _longest(report: Report) -> Cell:
+    if any(each["recovered"] is None for each in report.journal.entries):
+        return "never", ""
+    return _seconds(max(report.recoveries, default=0.0))
+
+
+def _seconds(seconds: float | None) -> Cell:
+    return ("never", "") if seconds is None else (f"{seconds:.1f} s", "")
+
+
+def _tried_again(report: Report) -> Cell:
+    return f"{sum(report.trouble.values()):,}", ""
+
+
+def _rate(report: Report) -> Cell:
+    return f"{report.ledger.told.accepted / report.placing:.0f}", ""
+
+
+_ROWS: tuple[tuple[str, Callable[[Report], Cell] | None], ...] = (
+    ("accepted, as answered 201", _told("accepted", bounded=False)),
+    ("  customer told nothing", _told("untold")),
+    ("  customer told twice", _told("twice")),
+    ("  mail went to somebody else", _told("astray")),
+    ("  ordered once, placed twice", _told("surplus")),
+    ("  mailed again, as nobody knew", _told("again", bounded=False)),
+    ("", None),
+    ("  notified", _stored("notified")),
+    ("  lost", _stored("lost", bounded=True)),
+    ("  stuck", _stored("stuck", bounded=True)),
+    ("  refused for good (FAILED)", _stored("failed", bounded=True)),
+    ("  kept for an operator (HELD)", _stored("held")),
+    ("    and nothing explains it", _stored("unexplained", bounded=True)),
+    ("  SENT, its line not printed", _unprinted),
+    ("  pulled, as the broker had not", _stored("pulled")),
+    ("  dead letters", _stored("dead_letters")),
+    ("  dead letters of forged events", _stored("forged")),
+    ("", None),
+    ("whole again after a fault, median", _median),
+    ("  longest", _longest),
+    ("all at its end, after the load", lambda each: _seconds(each.settled)),
+    ("requests tried again", _tried_again),
+    ("orders a second", _rate),
+)
+
+
+def _remarks(report: Report) -> Iterator[str]:
+    often = sorted(report.trouble.items(), key=lambda each: -each[1])
+    if often:
+        kinds = ", ".join(f"{what} ({number:,})" for what, number in often)
+        yield f"{_program(report)}: tried again after {kinds}"
+    if report.setting.naive:
+        return
+    if report.settled is None:
+        yield "NOT ALL CAME TO ITS END IN TIME"
+    for order, why in report.ledger.findings.items():
+        yield f"{order}  {why}"
+    if report.evidence:
+        yield f"the evidence is kept: {report.evidence}"

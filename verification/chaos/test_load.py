@@ -1,0 +1,78 @@
+"""A customer orders until an order's id is the answer; what else was answered is counted by its kind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import httpx
+from fastapi import FastAPI, Request, Response
+
+from tests.support.sockets import closed_port
+from verification.chaos.books import Books, plain
+from verification.chaos.load import Load
+
+ORDER = str(uuid4())
+TAKEN = Response(f'{{"orderId":"{ORDER}"}}', 201)
+
+
+@dataclass
+class Shop:
+    """Gives these answers, one after the other, and remembers by which key it was asked."""
+
+    answers: Iterator[Response]
+    keys: list[str] = field(default_factory=list)
+
+    def client(self) -> httpx.AsyncClient:
+        """Open a connection to it; every other address is the machine's."""
+        app = FastAPI()
+
+        @app.post("/api/order")
+        async def answer(request: Request) -> Response:
+            self.keys.append(request.headers["idempotency-key"])
+            return next(self.answers)
+
+        mounts = {"all://shop": httpx.ASGITransport(app)}
+        return httpx.AsyncClient(mounts=mounts, trust_env=False)
+
+
+async def _ordered(*answers: Response, email: str | None = None) -> tuple[Load, Shop]:
+    shop = Shop(iter(answers))
+    load = Load(["http://shop"], Books(), 1, 0.0)
+    async with shop.client() as http:
+        assert await load.order(http, "Jane Doe", email) == ORDER
+    return load, shop
+
+
+async def test_every_kind_of_trouble_is_counted_and_the_key_stays_the_same() -> None:
+    half = Response('{"orderId":"01a', 201)
+
+    load, shop = await _ordered(Response("", 503), Response("", 201), half, TAKEN)
+
+    assert load.trouble == {"503": 1, "201 without an order": 2}
+    assert len(shop.keys) == 4
+    assert len({*shop.keys}) == 1
+
+
+async def test_each_order_has_a_key_of_its_own() -> None:
+    (_, one), (_, other) = await _ordered(TAKEN), await _ordered(TAKEN)
+
+    assert one.keys != other.keys
+
+
+async def test_what_was_accepted_is_in_the_books_with_how_its_customer_is_told() -> (
+    None
+):
+    load, _ = await _ordered(TAKEN, email="jane@example.org")
+
+    written = load.books.rows("SELECT * FROM accepted")
+    assert written == [(plain(ORDER), "jane@example.org")]
+
+
+async def test_who_is_not_reached_by_one_way_tries_the_next() -> None:
+    shop = Shop(iter([TAKEN]))
+    load = Load([f"http://127.0.0.1:{closed_port()}", "http://shop"], Books(), 1, 0.0)
+    async with shop.client() as http:
+        await load.order(http, "Jane Doe")
+
+    assert load.trouble == {"ConnectError": 1}
+    assert load.placed == 1

@@ -1,0 +1,115 @@
+"""The report as people read it: figures with their bounds, ours beside the naive program's."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from verification.chaos.faults import Journal
+from verification.chaos.ledger import Ledger, Records, Told
+from verification.chaos.plan import Fault, Setting
+from verification.chaos.report import Report, write_json
+from verification.chaos.tables import markdown, table
+
+JOURNAL = Journal(begun=0)
+JOURNAL.write(Fault("kill", "order", 0.0, 1.0), 12.0, 2.5)
+OURS = Report(
+    Setting(),
+    Ledger(
+        Told(3000, 0, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 7, 0, 0, 12, 0, 100), {}
+    ),
+    JOURNAL,
+    {"500": 2, "ReadTimeout": 5},
+    placing=30.0,
+    settled=1.5,
+    seconds=60.0,
+)
+NAIVE = replace(
+    OURS,
+    setting=Setting(naive=True),
+    ledger=Ledger(Told(2500, 7, 3, 0, 0, 4), None, {}),
+)
+
+
+def _row(shown: str, name: str) -> list[str]:
+    (found,) = (line for line in shown.splitlines() if line.strip().startswith(name))
+    return found.split(name)[1].split()
+
+
+def test_a_figure_stands_with_what_the_true_share_is_below() -> None:
+    assert _row(table([OURS]), "lost") == ["0", "<", "0.1", "%"]
+
+
+def test_a_share_of_nearly_all_is_written_plainly() -> None:
+    records = replace(OURS.ledger.records or Records(*[0] * 11), stuck=2999)
+
+    shown = table([replace(OURS, ledger=replace(OURS.ledger, records=records))])
+
+    assert _row(shown, "stuck") == ["2,999", "<", "100", "%"]
+
+
+def test_lines_that_were_not_printed_stand_with_what_ended_processes_explain() -> None:
+    assert _row(table([OURS]), "SENT, its line not printed") == ["7", "<=", "100"]
+    assert "| SENT, its line not printed | 7 <= 100 |" in markdown([OURS])
+
+
+def test_the_naive_program_stands_beside_ours() -> None:
+    shown = table([OURS, NAIVE])
+
+    assert _row(shown, "customer told nothing") == [
+        "0",
+        "<",
+        "0.1",
+        "%",
+        "7",
+        "<",
+        "0.53",
+        "%",
+    ]
+    assert _row(shown, "notified") == ["3,000", "-"]
+
+
+def test_why_requests_were_tried_again_is_said_most_often_first() -> None:
+    assert "tried again after ReadTimeout (5), 500 (2)" in table([OURS])
+
+
+def test_what_did_not_settle_is_said_and_no_good_run() -> None:
+    unsettled = replace(OURS, settled=None)
+
+    assert OURS.is_clean
+    assert not unsettled.is_clean
+    assert "NOT ALL CAME TO ITS END IN TIME" in table([unsettled])
+
+
+def test_a_system_that_never_came_back_is_no_good_run() -> None:
+    journal = Journal(begun=0)
+    journal.write(Fault("down", "order", 3.0, 1.0), 12.0, None)
+
+    assert not replace(OURS, journal=journal).is_clean
+    assert _row(table([replace(OURS, journal=journal)]), "longest") == ["never"]
+
+
+def test_each_order_that_should_not_be_there_is_named() -> None:
+    lost = Ledger(
+        OURS.ledger.told, OURS.ledger.records, {"0a": "lost, no OrderCreated"}
+    )
+
+    assert "0a  lost, no OrderCreated" in table([replace(OURS, ledger=lost)])
+
+
+@pytest.mark.parametrize("reports", [[OURS], [OURS, NAIVE]])
+def test_every_row_of_markdown_is_as_wide_as_its_head(reports: list[Report]) -> None:
+    lines = [each for each in markdown(reports).splitlines() if each.startswith("|")]
+
+    widths = {each.count("|") for each in lines if "order: kill" not in each}
+    assert widths <= {len(reports) + 2, 4}
+    assert "| order: kill | 0.0 | 2.5 |" in lines
+
+
+def test_all_of_it_can_be_read_by_programs(tmp_path: Path) -> None:
+    write_json([OURS, NAIVE], tmp_path / "report.json")
+
+    ours, naive = json.loads((tmp_path / "report.json").read_text())
+    assert ours["ledger"]["records"]["pulled"] == 12
+    assert naive["ledger"]["told"]["untold"] == 7

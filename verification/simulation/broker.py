@@ -1,0 +1,137 @@
+"""A broker with moods: it drops, doubles, delays and parks, and acknowledges what nobody has taken."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from tests.support import simulated_delivery
+from tests.support.simulated_delivery import Message
+from verification.simulation import forgeries
+from verification.simulation.chance import Chance
+from verification.simulation.profiles import Habits, Span
+
+Take = Callable[[str], str]
+"""Tells what goes wrong the next time that this happens, if anything does."""
+WAITS = {"delay": (2.0, 15.0), "park": (20.0, 60.0), forgeries.CONTENT: (0.5, 2.0)}
+"""How long a message is under way which something happens to."""
+
+
+@dataclass
+class Broker:
+    """Carries what was accepted to the one service that hears it, each message by itself.
+
+    `transport` leads to the service; it raises httpx.ConnectError where there is none. `subscriptions` are
+    those that it has said, by topic. `forged` are the bodies of what somebody else has published, and whether
+    the service has taken each.
+    """
+
+    transport: httpx.AsyncBaseTransport
+    habits: Habits
+    chance: Chance
+    fault: Take
+    note: Callable[[str], None]
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    forged: dict[bytes, bool] = field(default_factory=dict)
+    stands_still_until: float = 0.0
+    sidecar_away_until: float = 0.0
+    under_way: int = 0
+    _wiped: int = 0
+
+    def __post_init__(self) -> None:
+        """Make the sidecar's way to the service, and the order where it is kept."""
+        self._client = httpx.AsyncClient(
+            transport=self.transport, base_url="http://app"
+        )
+        self._turn: AbstractAsyncContextManager[Any] = (
+            asyncio.Lock() if self.habits.keeps_order else nullcontext()
+        )
+
+    def accept(self, message: Message) -> None:
+        """Take a message, and carry it, once or twice or not at all."""
+        act = self.fault("message")
+        if act in forgeries.ACTS:
+            forgery = forgeries.forged(act, message, self.chance)
+            self.forged[forgery.body] = False
+            self._begin(forgery, (0.0, 0.001))
+        if act == "drop":
+            return
+        wait = WAITS.get(act, self.habits.transit)
+        is_doubled = act == "duplicate" or self._happens(self.habits.doubles)
+        for _ in range(2 if is_doubled else 1):
+            self._begin(message, wait)
+
+    def wipe(self) -> None:
+        """Lose all that is under way."""
+        self._wiped += 1
+
+    def _begin(self, message: Message, wait: Span) -> None:
+        carried = self._carry(message, self.chance.between(*wait))
+        self.under_way += 1
+        asyncio.get_running_loop().create_task(carried)
+
+    def _happens(self, probability: float) -> bool:
+        return probability > 0 and self.chance.between(0, 1) < probability
+
+    async def _carry(self, message: Message, wait: float) -> None:
+        wiped = self._wiped
+        try:
+            async with self._turn:
+                await self._until_taken(message, wait, wiped)
+        finally:
+            self.under_way -= 1
+
+    async def _until_taken(self, message: Message, wait: float, wiped: int) -> None:
+        while True:
+            await asyncio.sleep(wait)
+            if wiped != self._wiped:
+                return
+            verdict = await self._try(message)
+            self.note(f"delivered {message.topic}: {verdict}")
+            if verdict in {"SUCCESS", "NACK"}:
+                return
+            if verdict == "DROP":
+                dead = self.subscriptions[message.topic]["deadLetterTopic"]
+                message = replace(message, topic=dead)
+            wait = self.chance.between(*self.habits.again)
+
+    async def _try(self, message: Message) -> str:
+        await _until(self.stands_still_until)
+        if await self._is_refused():
+            return "NACK"
+        if message.topic not in self.subscriptions:
+            return "RETRY"
+        act = self.fault("delivery")
+        if act == "acknowledge":
+            return "SUCCESS"  # and nobody has seen it
+        verdict = await self._deliver(message)
+        if verdict == "SUCCESS" and message.body in self.forged:
+            self.forged[message.body] = True
+        return "RETRY" if act == "again" else verdict
+
+    async def _is_refused(self) -> bool:
+        # What a sidecar has when it ends is refused by it for good, or comes again some time after it.
+        if not await _until(self.sidecar_away_until):
+            return False
+        if self._happens(self.habits.nacks):
+            return True
+        await asyncio.sleep(self.chance.between(*self.habits.after_sidecar))
+        return False
+
+    async def _deliver(self, message: Message) -> str:
+        subscription = self.subscriptions[message.topic]
+        try:
+            return await simulated_delivery.deliver(self._client, subscription, message)
+        except httpx.TransportError:
+            return "RETRY"
+
+
+async def _until(when: float) -> bool:
+    """Wait until then; tell whether there was anything to wait for."""
+    left = when - asyncio.get_running_loop().time()
+    if left > 0:
+        await asyncio.sleep(left)
+    return left > 0

@@ -1,0 +1,171 @@
+"""One run: a schedule is carried out in virtual time, all faults end, and then the ledger is read."""
+
+import asyncio
+import gc
+import logging
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import IO, Any
+from unittest.mock import patch
+
+from chassis.database import migrate as migration
+from chassis.runtime import lock
+from verification.simulation import inline_sqlite
+from verification.simulation.ledger import Ledger, sent_and_unprinted
+from verification.simulation.process import here
+from verification.simulation.schedule import SECONDS, SERVICES, Schedule
+from verification.simulation.trouble import bring
+from verification.simulation.virtual_loop import Deadlock, TooLong, VirtualLoop, owner
+from verification.simulation.world import World
+
+DEADLINE = 900.0
+"""Virtual seconds that everything has to settle, once nothing goes wrong any more."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, files that no disk keeps
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one run: what it violated, what it did, and what of it was counted."""
+
+    schedule: Schedule
+    violations: list[str]
+    digest: str
+    trace: list[str]
+    counted: Counter[str]
+
+
+def run(schedule: Schedule) -> Result:
+    """Carry out one schedule; whatever it finds is in the result."""
+    where = MEMORY if MEMORY.is_dir() else None
+    with (
+        tempfile.TemporaryDirectory(prefix="simulation-", dir=where) as folder,
+        _rigged(),
+    ):
+        for service, content in _template().items():
+            (Path(folder) / f"{service}.db").write_bytes(content)
+        (Path(folder) / "secret").write_text("of-the-simulation")
+        world = World(schedule, Path(folder))
+        return _run(world)
+
+
+def _run(world: World) -> Result:
+    loop = VirtualLoop()
+    unprinted: set[str] = set()
+    world.on_crash = lambda _: unprinted.update(sent_and_unprinted(world))
+    world.lines = []
+    with redirect_stdout(_Console(world)):
+        try:
+            loop.run_until_complete(_live(world, loop))
+            found = Ledger(world, unprinted).violations()
+        except (Deadlock, TooLong) as error:
+            found = [f"broke off: {type(error).__name__}"]
+        finally:
+            for process in world.alive.values():
+                process.crash()
+            loop.clear()
+    orders = Counter(orders=len(world.accepted), seconds=int(loop.time()))
+    counted = world.faults.injected + orders
+    return Result(world.schedule, found, world.digest(), world.trace, counted)
+
+
+async def _live(world: World, loop: VirtualLoop) -> None:
+    for service in SERVICES:
+        loop.create_task(world.keep(service))
+    orders = range(1, world.schedule.orders + 1)
+    customers = [world.customer(each) for each in orders]
+    ordering = asyncio.gather(bring(world), *customers)
+    while not ordering.done():
+        await asyncio.wait([ordering], timeout=2 * SECONDS)
+        world.grow_calm()
+    world.faults.are_over = True
+    over = loop.time()
+    while loop.time() < over + DEADLINE:
+        at_work = (
+            each.is_serving and not each.is_held for each in world.alive.values()
+        )
+        if all(at_work) and Ledger(world).is_settled():
+            break
+        await asyncio.sleep(world.grow_calm())
+    await asyncio.sleep(world.calm)
+    world.note("it is over")
+
+
+class _Console(StringIO):
+    """Standard output, on which only the living write."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def write(self, text: str) -> int:
+        """Take a line, unless it is one of a dead process."""
+        process = owner.get()
+        if process is not None and not process.dead:
+            self._world.lines.append(text)
+            self._world.note(f"printed {text.strip()}")
+        return len(text)
+
+
+@cache
+def _template() -> dict[str, bytes]:
+    """Migrate both databases once; each run has a copy of these files."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {each: _migrated(Path(folder) / each, each) for each in SERVICES}
+
+
+def _migrated(file: Path, service: str) -> bytes:
+    migration.upgrade(service, f"sqlite+aiosqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        # The feed's id is made by chance; here each database has the same in every run.
+        connection.execute("UPDATE feed SET id = ?", [f"{len(service):032x}"])
+    return file.read_bytes()
+
+
+async def _nothing(*_: object) -> None:
+    """Migrate nothing: the template is migrated."""
+
+
+async def _in_this_thread(work: Any, *arguments: Any, **_: Any) -> Any:  # noqa: ANN401 - whatever it is
+    return work(*arguments)
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    taken = _TRY_LOCK(file)
+    if taken:
+        here().holds(file)
+    return taken
+
+
+_TRY_LOCK = lock.try_lock
+
+
+@contextmanager
+def _rigged() -> Iterator[None]:
+    """Patch what a simulation cannot have: migrations at each start, threads, and locks that outlive a crash.
+
+    A lock is the kernel's and belongs to the whole of our process, so a crash has to let go of it by hand.
+    """
+    inline_sqlite.register()
+    _template()
+    logging.disable(logging.CRITICAL)
+    gc.disable()  # what it would finalize, and when, is nobody's schedule
+    try:
+        with (
+            patch("chassis.service.migrate", _nothing),
+            patch("anyio.to_thread.run_sync", _in_this_thread),
+            patch("chassis.lock.try_lock", _try_lock),
+        ):
+            yield
+    finally:
+        gc.collect(
+            0
+        )  # all of the run is there; not later, in the middle of somebody else's work
+        gc.enable()
+        logging.disable(logging.NOTSET)
