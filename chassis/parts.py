@@ -1,0 +1,39 @@
+"""The parts that a service is made of, as one typed object: routes and dependencies find them by the request."""
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from starlette.requests import HTTPConnection
+
+from chassis.dapr import Sidecar
+from chassis.database import Database
+from chassis.outbox import Backlog
+from chassis.runtime.settings import ServiceSettings
+from chassis.signature import SigningKeys
+
+InFlight = MutableMapping[tuple[str, str], asyncio.Lock]
+"""A lock for each Idempotency-Key in use in this process, by its scope and key."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A service's name (its app-id), settings, database, sidecar, keys and secrets."""
+
+    name: str
+    settings: ServiceSettings
+    database: Database
+    sidecar: Sidecar
+    keys: SigningKeys
+    secret: str
+    """What a consumer sends to read the feed; never a signing key."""
+    backlog: Backlog
+    # A lock is dropped when no request holds it or waits for it.
+    in_flight: InFlight = field(default_factory=WeakValueDictionary)
+
+
+def parts_of(request: HTTPConnection) -> Parts:
+    """Return the parts of the service that this request reached."""
+    parts: Parts = request.app.state.parts
+    return parts
