@@ -1,4 +1,4 @@
-"""What every event of this system has in common on the wire."""
+"""The base class of every event, and how an event travels."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write an aware time as RFC 3339 in UTC, to the millisecond, with a Z: 2026-01-31T08:15:30.123Z."""
+    """Return an aware time as RFC 3339 in UTC, to the millisecond: 2026-01-31T08:15:30.123Z."""
     return (
         moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
@@ -41,44 +41,50 @@ Timestamp = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema(_JSON_SCHEMA, mode="serialization"),
 ]
+"""An aware time; on the wire RFC 3339 in UTC, to the millisecond."""
 
 
-class Way(StrEnum):
-    """How an event travels to those who react to it."""
+class Delivery(StrEnum):
+    """How an event reaches the services that react to it."""
 
-    PUSHED = "pushed through the broker, and pulled where the broker lost it"
-    PULLED = "pulled alone, within a second or two: nobody waits for it in milliseconds"
+    PUSH_AND_PULL = "pushed through the broker, and pulled where the broker lost it"
+    PULL = "pulled from the sender's feed only, within a second or two"
 
 
 class Event(BaseModel):
-    """Something that happened: immutable, camelCase on the wire, and tolerant of fields it does not know.
+    """Something that happened: immutable, camelCase on the wire, tolerant of unknown fields.
 
-    `source` is the app-id of the service that says it, and whose feed carries it.
+    `source` is the app-id of the service that publishes it, and whose feed carries it. An event can be made
+    from any object with attributes of the same names.
     """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        from_attributes=True,
+        frozen=True,
+        extra="ignore",
     )
 
     version: ClassVar[int] = 1
     source: ClassVar[str]
-    way: ClassVar[Way] = Way.PUSHED
+    delivery: ClassVar[Delivery] = Delivery.PUSH_AND_PULL
 
     @classmethod
     def topic(cls) -> str:
-        """Name the topic, which is also the CloudEvent's type: each version has its own, as its class has."""
+        """Return the topic, which is also the CloudEvent's type; each version has its own."""
         return cls.__name__
 
     @classmethod
     def contract(cls) -> str:
-        """Name what its versions have in common: OrderCreatedV2 is version 2 of OrderCreated."""
+        """Return the name that all versions share: OrderCreatedV2 is version 2 of OrderCreated."""
         return cls.__name__.removesuffix(f"V{cls.version}")
 
     @classmethod
     def dataschema(cls) -> str:
-        """Name the schema and its version, as the CloudEvent's dataschema carries it."""
+        """Return the schema's name and version, as the CloudEvent's dataschema carries it."""
         return f"urn:contract:{cls.contract()}:{cls.version}"
 
     def data(self) -> dict[str, Any]:
-        """Give the CloudEvent's `data`, as JSON has it; what was not given is left out."""
+        """Return the CloudEvent's `data` as JSON values, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,20 @@
+"""The way out of a service: its Dapr sidecar; and who may come in through it."""
+
+from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
+from chassis.dapr.sidecar import (
+    Answer,
+    Entry,
+    PublishRejected,
+    Sidecar,
+    SidecarUnavailable,
+)
+
+__all__ = [
+    "Answer",
+    "BindingRefused",
+    "Entry",
+    "OutcomeUnknown",
+    "PublishRejected",
+    "Sidecar",
+    "SidecarUnavailable",
+]

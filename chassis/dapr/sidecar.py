@@ -19,18 +19,18 @@ from chassis.dapr.bindings import (
 
 
 class SidecarUnavailable(Exception):
-    """The sidecar, or the broker or service behind it, takes nothing at the moment."""
+    """The sidecar, or the broker or service behind it, is unavailable at the moment."""
 
 
 class PublishRejected(Exception):
-    """The sidecar refuses this request as a whole, and says that trying again as it is will not help."""
+    """The sidecar refuses this request as a whole; repeated unchanged it will be refused again."""
 
 
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-"""How httpx says that there was no connection on which a request could have left."""
+"""What httpx raises when there was no connection on which a request could have left."""
 
 UNREADABLE = "ERR_PUBSUB_CLOUD_EVENTS_SER"
-"""What daprd says, with status 500, of an event that is JSON but no object."""
+"""daprd's error, with status 500, for an event that is JSON but no object."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Answer:
-    """What another service answered: its status, and JSON that is complete."""
+    """What another service answered: its status, and complete JSON."""
 
     status: int
     body: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - JSON may be anything
-        """Give what the body says."""
+        """Return the body, parsed."""
         return self._document
 
     @cached_property
@@ -60,13 +60,15 @@ class Answer:
 class Sidecar:
     """Dapr's HTTP API at `url` (http://127.0.0.1:3500); no call takes longer than `deadline` seconds.
 
-    `send` alone has longer: a mail server that is slow still takes the mail, and who leaves it never knows.
+    A binding has longer: a slow mail server still takes the mail, and who hangs up never learns of it. `token`
+    is the sidecar's own (Dapr: DAPR_API_TOKEN).
     """
 
     def __init__(
         self,
         url: str,
         *,
+        token: str | None = None,
         deadline: float = 10.0,
         send_deadline: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -76,6 +78,7 @@ class Sidecar:
         # Proxies of the environment are for the world outside, not for the sidecar.
         self._http = httpx.AsyncClient(
             base_url=url,
+            headers={"dapr-api-token": token} if token else {},
             timeout=None,  # noqa: S113 - `_call` limits the call as a whole
             transport=transport,
             trust_env=False,
@@ -90,12 +93,12 @@ class Sidecar:
     async def publish(
         self, pubsub: str, topic: str, entries: Sequence[Entry]
     ) -> dict[str, str]:
-        """Publish events in bulk and give the reasons of those that were refused, by event id.
+        """Publish events in bulk; return the reasons of those that were refused, by event id.
 
-        An empty answer means that the broker has all. Raises SidecarUnavailable where nothing was taken, or
-        where the outcome is unknown, and PublishRejected where the sidecar refuses the request itself. Over
-        HTTP because the SDK's publish_events makes the entry ids itself and keeps them: a failure would
-        not tell which event it was (Dapr: POST /v1.0/publish/bulk/{pubsub}/{topic}).
+        An empty result means that the broker has all of them. Raises SidecarUnavailable where it accepted
+        none or the outcome is unknown, and PublishRejected where the sidecar refuses the request itself. Over
+        HTTP because the SDK's publish_events hides the entry ids that it makes: a failure would not name
+        its event (Dapr: POST /v1.0/publish/bulk/{pubsub}/{topic}).
         """
         request = self._post(f"/v1.0/publish/bulk/{pubsub}/{topic}", _body(entries))
         answer = await self._call(request)
@@ -111,7 +114,7 @@ class Sidecar:
         )
 
     async def metadata(self) -> dict[str, Any]:
-        """Give what the sidecar has loaded: components, subscriptions (Dapr: GET /v1.0/metadata)."""
+        """Return what the sidecar has loaded: components, subscriptions (Dapr: GET /v1.0/metadata)."""
         answer = await self._call(self._http.build_request("GET", "/v1.0/metadata"))
         try:
             metadata = answer.json() if answer.status_code == 200 else None
@@ -129,10 +132,10 @@ class Sidecar:
         query: Mapping[str, str | list[str]],
         headers: Mapping[str, str],
     ) -> Answer:
-        """Ask another service, and give what it answered, whatever the status.
+        """Return what another service answers to a GET, whatever the status.
 
-        Raises SidecarUnavailable where the service was not reached, and where its answer is not complete:
-        when a service or its sidecar dies, daprd gives what it has so far, be it nothing, as a good answer
+        Raises SidecarUnavailable where the service was not reached, and where its answer is incomplete: when
+        a service or its sidecar dies, daprd passes on what it has so far, even nothing, as a good answer
         without a length. Only JSON shows where it ends (Dapr: GET /v1.0/invoke/{app_id}/method/{path}).
         """
         url = f"/v1.0/invoke/{app_id}/method/{path}"
@@ -143,17 +146,17 @@ class Sidecar:
             given.status >= 400 and daprds_error(answer.text)
         ):
             raise SidecarUnavailable(
-                f"{app_id} was not heard: {given.status} {answer.text[:500]}"
+                f"{app_id} was not reached: {given.status} {answer.text[:500]}"
             )
         return given
 
     async def send(self, binding: str, data: str, metadata: Mapping[str, str]) -> None:
-        """Send a mail through an output binding of SMTP, once; returns when its server has taken it.
+        """Send a mail through an output binding of SMTP, once; return when its server has accepted it.
 
-        Raises BindingRefused or SidecarUnavailable where it has certainly not been sent, and OutcomeUnknown
-        where nobody can say. Whoever is cancelled in here does not know either. daprd's SMTP binding mixes up
-        calls at the same time and keeps what a later call leaves out: one call at a time, with `emailTo` and
-        `subject` (Dapr: POST /v1.0/bindings/{binding}).
+        Raises BindingRefused or SidecarUnavailable where it was certainly not sent, and OutcomeUnknown where
+        that is unknown, as it is when this call is cancelled. daprd's SMTP binding mixes up concurrent calls
+        and keeps what a later call leaves out: one call at a time, each with `emailTo` and `subject`
+        (Dapr: POST /v1.0/bindings/{binding}).
         """
         body = {"operation": "create", "data": data, "metadata": dict(metadata)}
         answered = await self._invoke(binding, body)
@@ -162,11 +165,11 @@ class Sidecar:
     async def post(
         self, binding: str, data: Mapping[str, object], headers: Mapping[str, str]
     ) -> None:
-        """Post JSON through an output binding of HTTP, once; returns when it was answered 2xx.
+        """Post JSON through an output binding of HTTP, once; return when it was answered 2xx.
 
         `headers` are the request's, each beginning with a capital. Raises what `send` raises. daprd is asked
-        not to use a connection twice: on one that was used before it sends a request again by itself, and
-        then its words would tell of the second time alone (Dapr: POST /v1.0/bindings/{binding}).
+        not to reuse a connection: on a reused one Go repeats a request by itself, and the error would be that
+        of the repetition only (Dapr: POST /v1.0/bindings/{binding}).
         """
         asked = {"errorIfNot2XX": "false", "Connection": "close", **headers}
         body = {"operation": "post", "data": dict(data), "metadata": asked}

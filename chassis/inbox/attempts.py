@@ -1,11 +1,7 @@
-"""How often an event was tried on which a reaction fails, though neither it nor the database is to blame.
+"""Delivery attempts of events on which a handler fails with an unexpected error: a bug.
 
-That is a bug. It may go by itself, so the event is tried again; but not for ever: after TRIES attempts it is
-a dead letter, and holds up nobody any more (chassis/inbox.py).
+It may pass, so the event is retried; after MAX_ATTEMPTS it is a dead letter and holds up nobody any more.
 """
-
-import hashlib
-from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
     Column,
@@ -16,62 +12,44 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    select,
 )
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Utc
+from chassis.database import Utc, insert
 from chassis.runtime import clock
 
-TRIES = 10
-"""Attempts after which a bug is taken for one that stays: some seconds of what is pushed or pulled."""
+MAX_ATTEMPTS = 10
+"""Attempts after which a bug is taken for a permanent one: some seconds of deliveries or pulls."""
 
 metadata = MetaData()
 attempt = Table(
     "attempt",
     metadata,
     Column("reaction", String(200), primary_key=True),
-    # Of what has no id, a digest.
     Column("event_id", String(200), primary_key=True),
-    Column("tries", Integer, nullable=False),
-    Column("tried_at", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("attempted_at", Utc, nullable=False),
 )
 
 
-@dataclass(frozen=True)
-class Tried:
-    """What was tried: a reaction, on an event."""
-
-    reaction: str
-    event_id: str
-
-    def is_me(self) -> ColumnElement[bool]:
-        """Name its row."""
-        mine = attempt.c.reaction == self.reaction
-        return and_(mine, attempt.c.event_id == self.event_id)
-
-
-def of(reaction: str, event_id: str | None, body: bytes) -> Tried:
-    """Name an attempt of a reaction: at the event with this id, or at a body in which none could be read."""
-    return Tried(reaction, event_id or hashlib.sha256(body).hexdigest())
+def count(session: Session, reaction: str, event_id: str) -> int:
+    """Count one failed attempt; return how many there were."""
+    row = {"reaction": reaction, "event_id": event_id, "attempted_at": clock.now()}
+    first = insert(attempt).values(**row, attempts=1)
+    again = {
+        "attempts": attempt.c.attempts + 1,
+        "attempted_at": first.excluded.attempted_at,
+    }
+    counted = first.on_conflict_do_update(
+        index_elements=["reaction", "event_id"], set_=again
+    ).returning(attempt.c.attempts)
+    return int(session.scalar(counted) or 0)
 
 
-async def count(session: AsyncSession, tried: Tried) -> None:
-    """Count one attempt that failed."""
-    first = insert(attempt).values(**asdict(tried), tries=1, tried_at=clock.now())
-    again = {"tries": attempt.c.tries + 1, "tried_at": first.excluded.tried_at}
-    key = ["reaction", "event_id"]
-    await session.execute(first.on_conflict_do_update(index_elements=key, set_=again))
+def forget(session: Session, reaction: str, event_id: str) -> None:
+    """Delete the attempts at one event."""
+    session.execute(delete(attempt).where(_mine(reaction, event_id)))
 
 
-async def is_the_last(session: AsyncSession, tried: Tried) -> bool:
-    """Tell whether an attempt that has failed now, and is not counted yet, was the last one."""
-    tries = await session.scalar(select(attempt.c.tries).where(tried.is_me()))
-    return (tries or 0) + 1 >= TRIES
-
-
-async def forget(session: AsyncSession, tried: Tried) -> int:
-    """Forget the attempts at an event; tell how many were counted."""
-    mine = delete(attempt).where(tried.is_me()).returning(attempt.c.tries)
-    return await session.scalar(mine) or 0
+def _mine(reaction: str, event_id: str) -> ColumnElement[bool]:
+    return and_(attempt.c.reaction == reaction, attempt.c.event_id == event_id)

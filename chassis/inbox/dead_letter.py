@@ -1,4 +1,4 @@
-"""What could not be taken in: kept raw and with its reason, to be looked at, tried again, or left."""
+"""Dead letters: what a reaction cannot handle, stored raw with its reason, to be replayed or discarded."""
 
 import logging
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -15,15 +16,25 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    func,
     insert,
+    select,
+    true,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.hooks import after_commit
-from chassis.database.unit_of_work import Utc
+from chassis.database import Utc, after_commit
 from chassis.runtime import clock
 
 _log = logging.getLogger(__name__)
+
+MAX_BODY = 68 * 1024
+"""Bytes of a body that are read and stored: the largest event (64 KiB), and what daprd adds to it."""
+MAX_REASON = 1000
+"""Characters of a reason that are stored: it may quote what was received."""
+SAMPLE = 100
+"""Open dead letters of a reaction that are not authentic: whoever floods the broker fills no disk."""
 
 
 class State(StrEnum):
@@ -34,12 +45,6 @@ class State(StrEnum):
     DISCARDED = "DISCARDED"
 
 
-LARGEST = 64 * 1024
-"""Bytes of a body that are kept: ours are a fiftieth of it, and a table is no place for a flood."""
-
-LONGEST_REASON = 1000
-"""Characters of a reason that are kept: what was sent may be quoted in it."""
-
 metadata = MetaData()
 dead_letter = Table(
     "dead_letter",
@@ -49,19 +54,21 @@ dead_letter = Table(
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", Utc, nullable=False),
-    # The event whose key in the inbox this letter holds, so that the pull does not bring it again.
+    # The event whose inbox key this letter holds, so that the pull does not bring it again.
     Column("event_id", String(200)),
+    # Whether its signature was verified: what was not is replayed by nobody but a person who looked at it.
+    Column("authentic", Boolean, nullable=False, server_default=true()),
     Column("state", String(20), nullable=False, server_default=State.OPEN),
     Column("attempts", Integer, nullable=False, server_default="1"),
     Column("replayed_at", Utc),
-    # Who decided that it is never taken in, when, and why.
+    # Who discarded it, when, and why.
     Column("discarded_at", Utc),
     Column("discarded_by", String(200)),
     Column("discarded_because", String(1000)),
     sqlite_autoincrement=True,
 )
 _holds = dead_letter.c.event_id.is_not(None)
-# Which letter holds a key is asked of each key that is old (chassis/housekeeping.py).
+# Retention asks for each old inbox key whether a letter holds it.
 Index(
     "dead_letter_holds",
     dead_letter.c.event_id,
@@ -69,20 +76,18 @@ Index(
     sqlite_where=_holds,
     postgresql_where=_holds,
 )
-
-
-def in_one_line(text: str) -> str:
-    """Write a text so that every log and every database takes it: printable, in one line, and not long."""
-    shown = (
-        c if c.isprintable() else " " if c.isspace() else f"\\x{ord(c):02x}"
-        for c in text
-    )
-    return " ".join("".join(shown).split())[:LONGEST_REASON]
+_settled = dead_letter.c.state != State.OPEN
+Index(
+    "dead_letter_settled",
+    dead_letter.c.received_at,
+    sqlite_where=_settled,
+    postgresql_where=_settled,
+)
 
 
 @dataclass(frozen=True)
-class Letter:
-    """What is to be kept of something that a reaction cannot take in."""
+class DeadLetter:
+    """What is stored of something that a reaction cannot handle."""
 
     reaction: str
     body: bytes
@@ -92,21 +97,49 @@ class Letter:
     attempts: int = 1
     # Bytes, where `body` is not all of it.
     size: int | None = None
+    authentic: bool = True
 
 
-async def bury(session: AsyncSession, letter: Letter) -> None:
-    """Keep what a reaction cannot take in, and say so in the log once it is committed."""
-    size, reason = letter.size or len(letter.body), in_one_line(letter.reason)
-    if size > LARGEST:
+def store(session: Session, letter: DeadLetter) -> None:
+    """Store a dead letter, and log it once it is committed; of what is not authentic, a sample."""
+    if not letter.authentic and _is_sampled(session, letter.reaction):
+        text = "%s: one more delivery that is not authentic, not stored: %s"
+        after_commit(
+            session, partial(_log.error, text, letter.reaction, one_line(letter.reason))
+        )
+        return
+    size, reason = letter.size or len(letter.body), one_line(letter.reason)
+    if size > MAX_BODY:
         reason = f"{reason} (cut off: it has {size} bytes)"
     row = {
         "reaction": letter.reaction,
         "reason": reason,
-        "body": letter.body[:LARGEST],
+        "body": letter.body[:MAX_BODY],
         "received_at": clock.now(),
         "event_id": letter.event_id,
         "attempts": letter.attempts,
+        "authentic": letter.authentic,
     }
-    await session.execute(insert(dead_letter).values(row))
-    said = "%s: a dead letter is kept: %s"
-    after_commit(session, partial(_log.error, said, letter.reaction, reason))
+    session.execute(insert(dead_letter).values(row))
+    text = "%s: stored a dead letter: %s"
+    after_commit(session, partial(_log.error, text, letter.reaction, reason))
+
+
+def _is_sampled(session: Session, reaction: str) -> bool:
+    mine = and_(
+        dead_letter.c.reaction == reaction,
+        dead_letter.c.authentic.is_(False),
+        dead_letter.c.state == State.OPEN,
+    )
+    some = select(dead_letter.c.id).where(mine).limit(SAMPLE).subquery()
+    found = session.scalar(select(func.count()).select_from(some)) or 0
+    return found >= SAMPLE
+
+
+def one_line(text: str) -> str:
+    """Return a text that every log and database takes: printable, on one line, and not long."""
+    shown = (
+        c if c.isprintable() else " " if c.isspace() else f"\\x{ord(c):02x}"
+        for c in text
+    )
+    return " ".join("".join(shown).split())[:MAX_REASON]

@@ -1,27 +1,37 @@
-"""What was delivered, read as the event that is expected; what is none can never be taken in."""
+"""A delivery, parsed into the event that a reaction expects, once its signature is verified."""
 
+from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from chassis.cloud_event import CloudEvent
 from chassis.event import Event
-from chassis.inbox.dead_letter import LARGEST
+from chassis.inbox.dead_letter import MAX_BODY
+from chassis.runtime import clock
+from chassis.signature import SigningKeys
 
 E = TypeVar("E", bound=Event)
 
+REMEMBERED = timedelta(days=30)
+"""How long the inbox remembers an event: longer than any broker keeps one to deliver it again."""
+
+
+class NotAuthentic(Exception):
+    """This is no event of this system: malformed, unsigned, altered, too large, or too old to be known again."""
+
 
 class Unprocessable(Exception):
-    """This event can never be taken in, however often it is tried."""
+    """This event is authentic, and never acceptable to this reaction, however often it is tried."""
 
 
-def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
-    """Read an event of this kind out of its envelope; raises Unprocessable where it is none."""
-    if len(body) > LARGEST:
-        raise Unprocessable(too_large(len(body)))
+def parse(
+    expected: type[E], body: bytes, keys: SigningKeys
+) -> tuple[CloudEvent, E]:
+    """Return the envelope and the event in it; raises NotAuthentic, Unprocessable."""
+    envelope = authenticate(body, keys)
+    _check_kind(expected, envelope)
     try:
-        envelope = CloudEvent.model_validate_json(body)
-        _check_origin(expected, envelope)
         return envelope, expected.model_validate(
             envelope.data, by_alias=True, by_name=False
         )
@@ -29,35 +39,38 @@ def parse(expected: type[E], body: bytes) -> tuple[CloudEvent, E]:
         raise Unprocessable(_in_words(error)) from error
 
 
+def authenticate(body: bytes, keys: SigningKeys) -> CloudEvent:
+    """Return the envelope of a signed event; raises NotAuthentic."""
+    if len(body) > MAX_BODY:
+        raise NotAuthentic(too_large(len(body)))
+    try:
+        envelope = CloudEvent.model_validate_json(body)
+    except ValidationError as error:
+        raise NotAuthentic(_in_words(error)) from error
+    if not keys.verify(envelope):
+        which = "altered, or signed with an unknown key"
+        raise NotAuthentic(f"it is {which if envelope.signature else 'not signed'}")
+    return envelope
+
+
+def check_age(envelope: CloudEvent) -> None:
+    """Refuse a push that is older than the inbox remembers: it may be a replay; raises NotAuthentic."""
+    if envelope.time < clock.now() - REMEMBERED:
+        raise NotAuthentic("it is older than the inbox remembers; the pull brings it")
+
+
 def too_large(size: int) -> str:
-    """Say that an event is, which has so many bytes."""
-    return f"it has {size} bytes, and {LARGEST} are the most"
+    """Return the reason of what has so many bytes."""
+    return f"it has {size} bytes; {MAX_BODY} are the most"
 
 
-def _check_origin(expected: type[Event], envelope: CloudEvent) -> None:
-    what, where = expected.dataschema(), f"/{expected.source}"
-    if (envelope.type, envelope.dataschema) != (expected.topic(), what):
-        raise Unprocessable(
-            f"{envelope.type!r} ({envelope.dataschema!r}) was delivered where {what} is expected"
-        )
-    if envelope.source != where:
-        raise Unprocessable(f"it comes from {envelope.source!r}, and not from {where}")
-
-
-def as_it_should_be(expected: type[Event], body: bytes) -> CloudEvent | None:
-    """Give the envelope of an event of this kind; None where it is none."""
-    try:
-        return parse(expected, body)[0]
-    except Exception:  # noqa: BLE001 - not as it should be, or a bug of who reads it: nothing is known of it
-        return None
-
-
-def envelope_of(body: bytes) -> CloudEvent | None:
-    """Give the envelope alone, whatever is in it; None where there is none."""
-    try:
-        return CloudEvent.model_validate_json(body)
-    except ValidationError:
-        return None
+def _check_kind(expected: type[Event], envelope: CloudEvent) -> None:
+    schema, source = expected.dataschema(), f"/{expected.source}"
+    if (envelope.type, envelope.dataschema) != (expected.topic(), schema):
+        found = f"{envelope.type!r} ({envelope.dataschema!r})"
+        raise Unprocessable(f"it is {found}, and {schema} is expected")
+    if envelope.source != source:
+        raise Unprocessable(f"its source is {envelope.source!r}, not {source!r}")
 
 
 def _in_words(error: ValidationError) -> str:
@@ -66,4 +79,4 @@ def _in_words(error: ValidationError) -> str:
         f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
         for fault in error.errors()
     )
-    return f"it is no {error.title} as it should be ({'; '.join(faults)})"
+    return f"it is no valid {error.title} ({'; '.join(faults)})"

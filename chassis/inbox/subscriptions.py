@@ -1,120 +1,131 @@
-"""Which reaction hears which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it."""
+"""Which reactions subscribe to which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it."""
 
 import base64
 import json
-import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import yaml
 from fastapi import FastAPI, Request
 
-from chassis.database.unit_of_work import Database
-from chassis.event import Way
-from chassis.http.openapi import FROM_THE_SIDECAR
-from chassis.inbox.dead_letter import LARGEST, Letter, bury
-from chassis.inbox.inbox import AnyReaction, Status, take_in
+from chassis.event import Delivery
+from chassis.http import FROM_THE_SIDECAR
+from chassis.inbox.dead_letter import MAX_BODY, DeadLetter
+from chassis.inbox.inbox import Inbox, Status, keep
 from chassis.inbox.parse import too_large
+from chassis.inbox.reaction import AnyReaction
 
-_log = logging.getLogger(__name__)
-
-LARGEST_WRAPPED = LARGEST * 4 // 3 + 4096
-"""Bytes of an event of that size as base64, in an envelope of daprd's own."""
-WRAPPED = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/]+)')
+MAX_WRAPPED = MAX_BODY * 4 // 3 + 4096
+"""Bytes of such a body as base64, in an envelope of daprd's own."""
+_WRAPPED = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/]+)')
 
 Deliver = Callable[[Request], Awaitable[dict[str, str]]]
+Reactions = Sequence[AnyReaction]
 
 
+@dataclass
 class Subscriptions:
-    """The topics of one app: each delivery goes through the inbox to the reaction that hears it."""
+    """The topics of one app: each delivery goes through the inbox to every reaction to its topic.
 
-    def __init__(
-        self, app: FastAPI, database: Database, pubsub: str, tuning: dict[str, str]
-    ) -> None:
+    `tuning` is the metadata of each subscription, from the broker's folder.
+    """
+
+    app: FastAPI
+    inbox: Inbox
+    pubsub: str
+    tuning: dict[str, str]
+
+    def subscribe(self, service: str, reactions: Reactions) -> frozenset[str]:
+        """Subscribe to what is pushed; return the subscriptions as /readyz names them.
+
+        What daprd cannot even read (bytes that are no JSON) it moves to the dead-letter topic; without one
+        it would read it again for ever. That topic is subscribed to as well.
+        """
         # Imported here: the SDK reads the environment when it is, and does not say what is wrong with it.
         from dapr.ext.fastapi import DaprApp  # noqa: PLC0415
 
-        self._dapr = DaprApp(app, router_tags=[FROM_THE_SIDECAR])
-        self._database = database
-        self._pubsub = pubsub
-        self._tuning = tuning
-
-    def hear(self, service: str, reactions: Sequence[AnyReaction]) -> frozenset[str]:
-        """Subscribe to what is pushed; give the subscriptions as /readyz names them.
-
-        What daprd cannot even read (bytes that are no JSON) it moves to the dead-letter topic; without one
-        it would read it again for ever. That topic is heard too.
-        """
-        pushed = [each for each in reactions if each.event.way is Way.PUSHED]
+        pushed = [
+            each for each in reactions if each.event.delivery is Delivery.PUSH_AND_PULL
+        ]
         if not pushed:
             return frozenset()
+        dapr = DaprApp(self.app, router_tags=[FROM_THE_SIDECAR])
         dead = f"{service}-dead-letter"
-        for each in pushed:
-            self._subscribe(each.event.topic(), self._taking_in(each), dead)
-        self._subscribe(dead, self._burying(dead, pushed), None)
-        topics = [each.event.topic() for each in pushed] + [dead]
-        return frozenset(f"subscription to {topic}" for topic in topics)
+        topics = _by_topic(pushed)
+        for topic, of_topic in topics.items():
+            self._subscribe(dapr, topic, self._handling(topic, of_topic), dead)
+        self._subscribe(dapr, dead, self._burying(dead, topics), None)
+        return frozenset(f"subscription to {topic}" for topic in (*topics, dead))
 
-    def _subscribe(self, topic: str, deliver: Deliver, dead: str | None) -> None:
+    def _subscribe(
+        self,
+        dapr: Any,  # noqa: ANN401 - untyped
+        topic: str,
+        deliver: Deliver,
+        dead: str | None,
+    ) -> None:
         raw = {} if dead else {"rawPayload": "true"}
-        self._dapr.subscribe(
-            self._pubsub,
+        dapr.subscribe(
+            self.pubsub,
             topic,
-            metadata={**self._tuning, **raw},
+            metadata={**self.tuning, **raw},
             route=f"/events/{topic}",
             dead_letter_topic=dead,
         )(deliver)
 
     # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
-    def _taking_in(self, reaction: AnyReaction) -> Deliver:
+    def _handling(self, topic: str, reactions: Reactions) -> Deliver:
         async def deliver(request: Request) -> dict[str, str]:
-            body, size = await _read(request, LARGEST)
-            if size > LARGEST:
-                letter = Letter(reaction.name, body, too_large(size), size=size)
-                return {"status": await keep(self._database, letter)}
-            return {"status": await take_in(self._database, reaction, body)}
+            body, size = await _read(request, MAX_BODY)
+            if size > MAX_BODY:
+                return await self._refuse(topic, body, too_large(size), size)
+            return {"status": await self._handle(reactions, body)}
 
-        deliver.__name__ = reaction.name
+        deliver.__name__ = f"handle_{topic}"
         return deliver
 
-    def _burying(self, topic: str, reactions: Sequence[AnyReaction]) -> Deliver:
+    async def _handle(self, reactions: Reactions, body: bytes) -> Status:
+        # Each in a transaction of its own: a reaction that has handled the event does not handle it again.
+        statuses = [await self.inbox.handle(each, body) for each in reactions]
+        return Status.RETRY if Status.RETRY in statuses else Status.SUCCESS
+
+    def _burying(self, topic: str, topics: dict[str, Reactions]) -> Deliver:
         async def deliver(request: Request) -> dict[str, str]:
-            wrapped, size = await _read(request, LARGEST_WRAPPED)
-            if size > LARGEST_WRAPPED:
-                body = _beginning(wrapped)
-                letter = Letter(topic, body, too_large(size), size=size)
-                return {"status": await keep(self._database, letter)}
+            wrapped, size = await _read(request, MAX_WRAPPED)
+            if size > MAX_WRAPPED:
+                return await self._refuse(
+                    topic, _beginning(wrapped), too_large(size), size
+                )
             body = _unwrapped(wrapped)
-            return {"status": await self._try_again(topic, reactions, body)}
+            # First tried like any delivery: daprd also moves here what it was told to retry.
+            if reactions := topics.get(str(_type_of(body))):
+                return {"status": await self._handle(reactions, body)}
+            return await self._refuse(topic, body, "no reaction subscribes to it")
 
-        deliver.__name__ = "take_in_dead_letter"
+        deliver.__name__ = "handle_dead_letter_topic"
         return deliver
 
-    async def _try_again(
-        self, topic: str, reactions: Sequence[AnyReaction], body: bytes
-    ) -> Status:
-        for reaction in reactions:
-            if _type_of(body) == reaction.event.topic():
-                return await take_in(self._database, reaction, body)
-        letter = Letter(topic, body, "it is no event that is heard here")
-        return await keep(self._database, letter)
+    async def _refuse(
+        self, topic: str, body: bytes, reason: str, size: int | None = None
+    ) -> dict[str, str]:
+        letter = DeadLetter(topic, body, reason, size=size, authentic=False)
+        return {"status": await keep(self.inbox.database, letter)}
 
 
-async def keep(database: Database, letter: Letter) -> Status:
-    """Keep as a dead letter what no reaction hears; RETRY where that fails."""
-    try:
-        async with database.write() as session:
-            await bury(session, letter)
-    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not kept
-        _log.exception("a dead letter of %s could not be kept", letter.reaction)
-        return Status.RETRY
-    return Status.SUCCESS
+def _by_topic(reactions: Reactions) -> dict[str, Reactions]:
+    def topic(reaction: AnyReaction) -> str:
+        return str(reaction.event.topic())
+
+    in_order = sorted(reactions, key=topic)
+    return {name: list(each) for name, each in groupby(in_order, key=topic)}
 
 
 async def _read(request: Request, most: int) -> tuple[bytes, int]:
-    # What is more than that is counted and let go, piece by piece: at the broker anybody may send anything.
+    # What is more than that is counted and dropped, piece by piece: at the broker anybody may send anything.
     kept, size = bytearray(), 0
     async for piece in request.stream():
         size += len(piece)
@@ -132,7 +143,7 @@ def _unwrapped(body: bytes) -> bytes:
 
 def _beginning(wrapped: bytes) -> bytes:
     # Of what is cut off in the middle of its base64, as much as is there.
-    if found := WRAPPED.search(wrapped):
+    if found := _WRAPPED.search(wrapped):
         whole = len(found[1]) - len(found[1]) % 4
         return base64.b64decode(found[1][:whole])
     return wrapped
@@ -147,10 +158,10 @@ def _type_of(body: bytes) -> object:
 
 
 def read_tuning(resource: Path | None) -> dict[str, str]:
-    """Read what the broker's folder says about its subscriptions: the `metadata` of a SubscriptionTuning.
+    """Return the `metadata` of a SubscriptionTuning: what the broker's folder says of its subscriptions.
 
-    A subscription made in code replaces, for its topic, one that is declared for daprd, without a word; so
-    what the folder says is handed on in code. Python knows no broker's settings.
+    A subscription in code silently replaces, for its topic, one that is declared for daprd; so what the folder
+    says is passed on in code. Python knows no broker's settings.
     """
     if resource is None:
         return {}

@@ -1,17 +1,16 @@
-"""The limit to what may wait for the broker: past it, no more is promised."""
+"""The backlog limit: past so many events that wait for the broker, commands are refused."""
 
 from dataclasses import dataclass, field
 
-from fastapi import Depends, Request
-from sqlalchemy import BindParameter, Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 
-from chassis.database.unit_of_work import Database
+from chassis.database import Database
 from chassis.errors import Rejected
-from chassis.outbox.outbox import State, outbox
+from chassis.outbox.outbox import is_open, outbox
 from chassis.runtime import clock
 
-COUNTED_EVERY = 1.0
-"""How old a count may be, in seconds: to count for each request would be dear."""
+COUNT_INTERVAL = 1.0
+"""How old a count may be, in seconds: counting for each request would be expensive."""
 
 
 class BacklogFull(Rejected):
@@ -23,7 +22,7 @@ class BacklogFull(Rejected):
 
 @dataclass
 class Backlog:
-    """Whether more than `limit` events wait to be published, as this process counted last."""
+    """Whether more than `limit` events wait to be published, by this process's latest count."""
 
     database: Database
     limit: int
@@ -31,13 +30,14 @@ class Backlog:
     _counted_at: float = field(default=float("-inf"))
 
     async def check(self) -> None:
-        """Raise BacklogFull where more events wait than may."""
+        """Raise BacklogFull where too many events wait."""
         now = clock.monotonic()
-        if now - self._counted_at >= COUNTED_EVERY:
-            # Before the count: who comes meanwhile goes by the one before, and does not count as well.
+        if now - self._counted_at >= COUNT_INTERVAL:
+            # Before the count: requests meanwhile rely on the one before, and do not count as well.
             self._counted_at = now
-            async with self.database.read() as session:
-                waiting = await session.scalar(count(self.limit)) or 0
+            waiting = await self.database.read(
+                lambda session: session.scalar(count(self.limit)) or 0
+            )
             self._is_full = waiting > self.limit
         if self._is_full:
             raise BacklogFull(
@@ -46,18 +46,6 @@ class Backlog:
 
 
 def count(limit: int) -> Select[int]:
-    """Count what waits for the broker, and stop counting past the limit."""
-    # Written out: a database that does not know the values yet cannot choose the partial index.
-    open_states: BindParameter[list[State]] = bindparam(
-        "open", [State.PENDING, State.LEASED], expanding=True, literal_execute=True
-    )
-    waiting = select(outbox.c.position).where(outbox.c.state.in_(open_states))
-    return select(func.count()).select_from(waiting.limit(limit + 1).subquery())
-
-
-async def _check(request: Request) -> None:
-    await request.app.state.backlog.check()
-
-
-has_room = Depends(_check)
-"""A route that lets events leave names this in its `dependencies`, and BacklogFull in its `responses`."""
+    """Return the query that counts what waits for the broker, up to just past the limit."""
+    waiting = select(outbox.c.position).where(is_open).limit(limit + 1)
+    return select(func.count()).select_from(waiting.subquery())

@@ -1,4 +1,4 @@
-"""The door out: an event is a row of the sender's database, written in the transaction that it tells of."""
+"""The transactional outbox: an event is a row of the sender's database, written with the state it is about."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -7,37 +7,48 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     FunctionElement,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     Uuid,
+    bindparam,
     insert,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, CloudEvent, digest_of, envelop
-from chassis.database.unit_of_work import Utc, announce
-from chassis.event import Event, Way
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
+from chassis.database import Utc, notify
+from chassis.errors import Rejected
+from chassis.event import Delivery, Event
 from chassis.runtime import clock
 
 SIGNAL = "outbox"
 
+MAX_EVENT_BYTES = 64 * 1024
+"""The largest CloudEvent, in bytes of UTF-8: consumers accept no more, and daprd carries 4 MiB a batch."""
+
+
+class EventTooLarge(Rejected):
+    """The event is too large to travel; nothing was changed."""
+
+    status = 413
+
 
 class State(StrEnum):
-    """Where an event is on its way to the broker; what is pulled alone never goes there."""
+    """Where an event is on its way to the broker; what is only pulled never goes there."""
 
     PENDING = "PENDING"
     LEASED = "LEASED"
     PUBLISHED = "PUBLISHED"
     PARKED = "PARKED"
-    PULLED = "PULLED"
+    PULL_ONLY = "PULL_ONLY"
 
 
 class transaction_id(FunctionElement[int]):  # noqa: N801 - it stands where SQL's functions stand
@@ -48,7 +59,7 @@ class transaction_id(FunctionElement[int]):  # noqa: N801 - it stands where SQL'
 
 
 @compiles(transaction_id)
-def _nothing(*_: object, **__: object) -> str:
+def _zero(*_: object, **__: object) -> str:
     return "0"
 
 
@@ -63,14 +74,14 @@ outbox = Table(
     metadata,
     # AUTOINCREMENT: a position is never given twice, even where the newest rows were deleted.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    # A position is taken before the commit, so that a later one may be seen first: with the transaction's
-    # number before it, the order is one in which nothing appears behind what was read (chassis/feed.py).
+    # A position is taken before the commit, so that a later one may be visible first: ordered by the
+    # transaction's number before it, nothing becomes visible behind a consumer's cursor (chassis/feed).
     Column("transaction", BigInteger, nullable=False, server_default="0"),
     Column("event_id", String(200), nullable=False, unique=True),
     Column("topic", String(200), nullable=False),
     Column("event", Text, nullable=False),
-    # None where a row from before version 0005 holds no event.
-    Column("digest", LargeBinary(32)),
+    # Bytes of `event` in UTF-8: batches and pages are bounded by them.
+    Column("size", Integer, nullable=False),
     Column("state", String(20), nullable=False, default=State.PENDING),
     Column("attempt", Integer, nullable=False, default=0),
     Column("refusals", Integer, nullable=False, default=0),
@@ -79,63 +90,70 @@ outbox = Table(
     Column("lease_until", Utc),
     Column("due_at", Utc),
     Column("published_at", Utc),
-    Column("created_at", Utc, default=clock.now),
+    Column("created_at", Utc, nullable=False, default=clock.now),
     sqlite_autoincrement=True,
 )
-_is_open = outbox.c.state.in_([State.PENDING, State.LEASED])
-# Only what is still to be published: the index stays small however long the table grows.
-Index(
-    "outbox_open", outbox.c.position, sqlite_where=_is_open, postgresql_where=_is_open
+# Written out in every statement: a database that does not know the values cannot choose the partial index.
+_open_states: BindParameter[list[State]] = bindparam(
+    "open_states", [State.PENDING, State.LEASED], expanding=True, literal_execute=True
 )
+is_open = outbox.c.state.in_(_open_states)
+_indexed = outbox.c.state.in_([State.PENDING, State.LEASED])
+# Only what is still to be published: the index stays small however long the table grows.
+Index("outbox_open", outbox.c.position, sqlite_where=_indexed, postgresql_where=_indexed)
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
 
 feed = Table(
     "feed",
     metadata,
-    # Made with the database: a consumer that reads another one than before notices.
+    # Created with the database: a consumer that read another one before notices.
     Column("id", Uuid, primary_key=True),
-    # Up to this place events were deleted: what is asked for after an older one would have gaps.
-    Column("gone_transaction", BigInteger, nullable=False, server_default="-1"),
-    Column("gone_position", BigInteger, nullable=False, server_default="-1"),
+    Column("service", String(200), nullable=False),
+    # Retention removed events up to this place: a query from an older one would have gaps.
+    Column("removed_transaction", BigInteger, nullable=False, server_default="-1"),
+    Column("removed_position", BigInteger, nullable=False, server_default="-1"),
 )
 
 
-async def add(
-    session: AsyncSession,
-    event: Event,
-    *,
-    subject: UUID,
-    cause: Cause,
-    version: int = 1,
+def append(
+    session: Session, event: Event, *, subject: UUID, cause: Cause, version: int = 1
 ) -> None:
-    """Let an event leave with this transaction, complete and final: it is published, again too, as it is now.
+    """Append an event to the outbox in this transaction; raises EventTooLarge.
 
-    `subject` is the id of what the event is about, and `version` counts what was said about it.
+    The stored CloudEvent is signed and immutable: retries publish the same bytes. `subject` is the id of what
+    the event is about, and `version` counts the events about it.
     """
-    service = session.info["service"]
-    envelope = envelop(
-        event, service=service, subject=subject, cause=cause, version=version
+    envelope = create_cloud_event(
+        event,
+        service=session.info["service"],
+        subject=subject,
+        cause=cause,
+        version=version,
+        keys=session.info["keys"],
     )
-    await put(session, [(event, envelope)])
+    append_all(session, [(event, envelope)])
 
 
-async def put(
-    session: AsyncSession, letters: Sequence[tuple[Event, CloudEvent]]
-) -> None:
-    """Let several events leave with this transaction."""
-    if letters:
-        rows = [_row(event, envelope) for event, envelope in letters]
-        statement = insert(outbox).values(transaction=transaction_id())
-        await session.execute(statement, rows)
-        announce(session, SIGNAL)
+def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> None:
+    """Append several events to the outbox in this transaction; raises EventTooLarge."""
+    if events:
+        rows = [_row(event, envelope) for event, envelope in events]
+        session.execute(insert(outbox).values(transaction=transaction_id()), rows)
+        notify(session, SIGNAL)
 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:
-    pushed = event.way is Way.PUSHED
+    text = envelope.model_dump_json()
+    size = len(text.encode())
+    if size > MAX_EVENT_BYTES:
+        raise EventTooLarge(
+            f"{event.topic()} has {size} bytes; {MAX_EVENT_BYTES} are the most."
+        )
+    pushed = event.delivery is Delivery.PUSH_AND_PULL
     return {
         "event_id": envelope.id,
         "topic": event.topic(),
-        "event": envelope.model_dump_json(),
-        "digest": digest_of(envelope),
-        "state": State.PENDING if pushed else State.PULLED,
+        "event": text,
+        "size": size,
+        "state": State.PENDING if pushed else State.PULL_ONLY,
     }

@@ -1,11 +1,11 @@
-"""The relay brings what is in the outbox to the broker: claim a batch, publish it, mark it.
+"""The relay publishes the outbox through the sidecar: lease a batch, publish it, mark it.
 
 These are three short steps, and no transaction is open during the second. A batch whose outcome is unknown
 is published again with the same ids; the consumers' inboxes know them.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -13,26 +13,27 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.dapr.sidecar import Entry, PublishRejected, Sidecar, SidecarUnavailable
-from chassis.database.unit_of_work import Database
-from chassis.outbox.outbox import SIGNAL, State, outbox
-from chassis.runtime import clock
-from chassis.runtime.loop import Loop
+from chassis.dapr import Entry, PublishRejected, Sidecar, SidecarUnavailable
+from chassis.database import Database
+from chassis.outbox.outbox import SIGNAL, State, is_open, outbox
+from chassis.runtime import Loop, clock
 
 _log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Events in one call to the sidecar: a bulk request must stay far below the 4 MiB that daprd takes."""
+"""Events that are leased at once."""
+BATCH_BYTES = 2 * 1024 * 1024
+"""Bytes in one call to the sidecar, far below the 4 MiB that daprd accepts."""
 LEASE = timedelta(seconds=30)
-"""How long a claim holds: well above the deadline of a call to the sidecar."""
-REFUSALS = 5
+"""How long a lease holds: well above the deadline of a call to the sidecar."""
+MAX_REFUSALS = 5
 """After so many refusals of its own, while others were accepted, an event is parked."""
 LONGEST_WAIT = timedelta(seconds=60)
-"""How long a refused event waits at most before it is tried again."""
+"""How long a refused event waits at most before it is retried."""
 
-Claimed: TypeAlias = Sequence[Row[Any]]
+Leased: TypeAlias = Sequence[Row[Any]]
 
 _FREE = {"state": State.PENDING, "owner": None, "lease_until": None}
 
@@ -45,46 +46,52 @@ class Relay:
     sidecar: Sidecar
     pubsub: str
     owner: str = ""
-    # After trouble, one event is tried before a whole batch is.
+    # After an outage, one event is tried before a whole batch is.
     probing: bool = False
 
     def __post_init__(self) -> None:
-        """Claim as the one process of this service at its sidecar."""
+        """Lease as the one process of this service at its sidecar."""
         self.owner = self.owner or self.database.owner
 
     def loop(self) -> Loop:
-        """Make the loop that keeps publishing."""
+        """Return the loop that keeps publishing."""
         signal = self.database.signal(SIGNAL)
         lock = self.database.lock_file("relay")
-        return Loop("relay", self.step, self.reclaim, signal, lock)
+        expected = (SidecarUnavailable,)
+        return Loop(
+            "relay", self.step, self.release_own, signal, lock, expected=expected
+        )
 
-    async def reclaim(self) -> None:
-        """Free what an earlier process had claimed: whoever holds the loop's lock is the only such relay."""
-        leased = outbox.c.state == State.LEASED
-        if self.database.is_shared:  # the leases of the others run out by themselves
-            leased = and_(leased, outbox.c.owner == self.owner)
-        async with self.database.write() as session:
-            await session.execute(update(outbox).where(leased).values(_FREE))
+    async def release_own(self) -> None:
+        """Release what an earlier process had leased: whoever holds the loop's lock is the only such relay."""
+        mine = outbox.c.state == State.LEASED
+        if self.database.is_shared:  # the leases of other replicas expire by themselves
+            mine = and_(mine, outbox.c.owner == self.owner)
+        release = update(outbox).where(mine).values(_FREE)
+        await self.database.write(lambda session: session.execute(release) and None)
 
     async def step(self) -> bool:
-        """Publish one batch; tell whether there was any. Raises SidecarUnavailable when nothing was taken."""
-        async with self.database.write() as session:
-            claimed = await claim(session, self.owner, probing=self.probing)
+        """Publish one batch; return whether there was any. Raises SidecarUnavailable when nothing was accepted."""
+        leased = await self.database.write(
+            lambda session: lease(session, self.owner, probing=self.probing)
+        )
+        left = list(leased)
         try:
-            for topic, rows in groupby(claimed, key=attrgetter("topic")):
-                await self._publish(topic, list(rows))
+            for batch in _batches(leased):
+                await self._publish(batch)
+                left = left[len(batch) :]
         except SidecarUnavailable:
-            # It counts for no event: all are free again, and the loop waits as a whole.
+            # It counts against no event: all are free again, and the loop backs off as a whole.
             self.probing = True
-            await self._release(claimed)
+            await self._release(left)
             raise
-        return bool(claimed)
+        return bool(leased)
 
-    async def _publish(self, topic: str, rows: Claimed) -> None:
+    async def _publish(self, rows: Leased) -> None:
         entries = [Entry(row.event_id, row.event) for row in rows]
-        refused = await self._offer(topic, entries)
+        refused = await self._offer(rows[0].topic, entries)
         self.probing = False
-        await self._mark(rows, refused)
+        await self.database.write(lambda session: _mark(session, self.owner, rows, refused))
 
     async def _offer(self, topic: str, entries: list[Entry]) -> dict[str, str]:
         try:
@@ -93,8 +100,9 @@ class Relay:
             # One malformed event makes the sidecar refuse its whole batch: find out which.
             refused = await self._offer_each(topic, entries)
         if len(refused) == len(entries):
+            reason = next(iter(refused.values()))
             raise SidecarUnavailable(
-                f"the broker takes nothing ({next(iter(refused.values()))})"
+                f"the broker rejected every event in the batch ({reason})"
             )
         return refused
 
@@ -107,48 +115,31 @@ class Relay:
                 refused[entry.id] = str(error)
         return refused
 
-    async def _release(self, rows: Claimed) -> None:
-        async with self.database.write() as session:
-            await session.execute(
-                update(outbox).where(_fence(self.owner, rows)).values(_FREE)
-            )
-
-    async def _mark(self, rows: Claimed, refused: dict[str, str]) -> None:
-        accepted = [row for row in rows if row.event_id not in refused]
-        published = {
-            **_FREE,
-            "state": State.PUBLISHED,
-            "published_at": clock.now(),
-        }
-        async with self.database.write() as session:
-            await session.execute(
-                update(outbox).where(_fence(self.owner, accepted)).values(published)
-            )
-            for row in rows:
-                if row.event_id in refused:
-                    values = _after_refusal(row, refused[row.event_id])
-                    await session.execute(
-                        update(outbox).where(_fence(self.owner, [row])).values(values)
-                    )
+    async def _release(self, rows: Leased) -> None:
+        if rows:
+            release = update(outbox).where(_fence(self.owner, rows)).values(_FREE)
+            await self.database.write(lambda session: session.execute(release) and None)
 
 
-async def claim(session: AsyncSession, owner: str, *, probing: bool) -> Claimed:
-    """Take the oldest events that nobody has taken, for the time of a lease; of a probe, the least tried one.
+def lease(session: Session, owner: str, *, probing: bool) -> Leased:
+    """Lease the oldest free batch; when probing, the single row with the fewest attempts.
 
     (Always the oldest, a single bad event could fail every probe and hold up all the others.)
     """
     now = clock.now()
     order = (outbox.c.attempt, outbox.c.position) if probing else (outbox.c.position,)
+    # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might lease more than the limit.
     batch = (
         select(outbox.c.position)
-        .where(_open(now))
+        .where(is_open, _is_free(now))
         .order_by(*order)
         .limit(1 if probing else BATCH)
         .with_for_update(skip_locked=True)
+        .cte("batch")
     )
     statement = (
         update(outbox)
-        .where(outbox.c.position.in_(batch))
+        .where(outbox.c.position.in_(select(batch.c.position)))
         .values(
             state=State.LEASED,
             owner=owner,
@@ -157,24 +148,37 @@ async def claim(session: AsyncSession, owner: str, *, probing: bool) -> Claimed:
         )
         .returning(outbox)
     )
-    rows = (await session.execute(statement)).all()
+    rows = session.execute(statement).all()
     return sorted(rows, key=attrgetter("topic", "position"))
 
 
-def _open(now: datetime) -> ColumnElement[bool]:
+def _is_free(now: datetime) -> ColumnElement[bool]:
     # A time further ahead than it can be was written before the clock was set back: it counts as past.
-    due, lease = outbox.c.due_at, outbox.c.lease_until
+    due, until = outbox.c.due_at, outbox.c.lease_until
     longest = now + LEASE + clock.CLOCKS_APART
     return or_(
         and_(
             outbox.c.state == State.PENDING,
             or_(due.is_(None), due <= now, due > now + LONGEST_WAIT),
         ),
-        and_(outbox.c.state == State.LEASED, or_(lease <= now, lease > longest)),
+        and_(outbox.c.state == State.LEASED, or_(until <= now, until > longest)),
     )
 
 
-def _fence(owner: str, rows: Claimed) -> ColumnElement[bool]:
+def _batches(leased: Leased) -> Iterator[list[Row[Any]]]:
+    for _, rows in groupby(leased, key=attrgetter("topic")):
+        batch: list[Row[Any]] = []
+        size = 0
+        for row in rows:
+            if batch and size + row.size > BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+            batch.append(row)
+            size += row.size
+        yield batch
+
+
+def _fence(owner: str, rows: Leased) -> ColumnElement[bool]:
     # Whoever's lease ran out marks nothing: the events are another's by then, at a later attempt.
     mine = or_(
         *(
@@ -185,13 +189,25 @@ def _fence(owner: str, rows: Claimed) -> ColumnElement[bool]:
     return and_(outbox.c.state == State.LEASED, outbox.c.owner == owner, mine)
 
 
+def _mark(
+    session: Session, owner: str, rows: Leased, refused: dict[str, str]
+) -> None:
+    accepted = [row for row in rows if row.event_id not in refused]
+    published = {**_FREE, "state": State.PUBLISHED, "published_at": clock.now()}
+    marked = update(outbox).where(_fence(owner, accepted)).values(published)
+    session.execute(marked)
+    for row in rows:
+        if row.event_id in refused:
+            values = _after_refusal(row, refused[row.event_id])
+            session.execute(update(outbox).where(_fence(owner, [row])).values(values))
+
+
 def _after_refusal(row: Row[Any], reason: str) -> dict[str, Any]:
     refusals = row.refusals + 1
-    state = State.PARKED if refusals >= REFUSALS else State.PENDING
+    state = State.PARKED if refusals >= MAX_REFUSALS else State.PENDING
     if state is State.PARKED:
-        _log.error(
-            "event %s is parked after %d refusals: %s", row.event_id, refusals, reason
-        )
+        text = "event %s is parked after %d refusals: %s"
+        _log.error(text, row.event_id, refusals, reason)
     due_at = clock.now() + min(LONGEST_WAIT, timedelta(seconds=2**refusals))
     return {
         **_FREE,

@@ -1,7 +1,7 @@
 """What a process takes from its surroundings: the time of day, the passing of time, and chance.
 
 Whatever a service does follows from its messages, its database and these; a simulation brings its own, and
-can so repeat a run exactly.
+repeats a run exactly.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 CLOCKS_APART = timedelta(seconds=30)
-"""How far apart the clocks of two replicas may be; a lease further ahead was made before one was set back."""
+"""How far apart the clocks of two replicas may be; a lease further ahead predates a clock that was set back."""
 
 
 def _clock() -> datetime:
@@ -20,31 +20,37 @@ def _clock() -> datetime:
 
 
 @dataclass(frozen=True)
-class Ambient:
+class Surroundings:
     """A clock (aware, in UTC; it may be set back or forward) and a source of random bits."""
 
     now: Callable[[], datetime] = _clock
     bits: Callable[[int], int] = secrets.randbits
 
 
-current: ContextVar[Ambient] = ContextVar("ambient", default=Ambient())  # noqa: B039 - it is frozen
+current: ContextVar[Surroundings] = ContextVar("surroundings", default=Surroundings())  # noqa: B039 - it is frozen
 
 
 def now() -> datetime:
-    """Give the time of day, in UTC: it belongs into records, and no waiting depends on it alone."""
+    """Return the time of day, in UTC: for records; no waiting depends on it alone."""
     return current.get().now()
 
 
+def now_ms() -> datetime:
+    """Return the time of day to the millisecond, as the wire carries it."""
+    moment = now()
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def monotonic() -> float:
-    """Give the seconds that have passed, by the event loop's clock, which nobody sets."""
+    """Return the seconds that have passed, by the event loop's clock, which nobody sets."""
     return asyncio.get_running_loop().time()
 
 
 def random_bits(number: int) -> int:
-    """Give so many bits that nobody can foretell."""
+    """Return so many bits that nobody can predict."""
     return current.get().bits(number)
 
 
 def jitter(least: float, most: float) -> float:
-    """Give a number between the two, so that what failed together is not tried again together."""
+    """Return a number between the two, so that what failed together is not retried together."""
     return least + (most - least) * random_bits(32) / 2**32

@@ -6,7 +6,7 @@ from chassis.runtime import clock
 
 
 def uuid7() -> UUID:
-    """Make a UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits.
+    """Return a UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits.
 
     The standard library has it from Python 3.14 on.
     """

@@ -1,4 +1,4 @@
-"""Locks between processes of one machine, held in a file and let go by the kernel when their holder dies."""
+"""Locks between processes of one machine: held in a file, released by the kernel when their holder dies."""
 
 import asyncio
 import fcntl
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file without waiting; tell whether it was free."""
+    """Take the lock of an open file without waiting; return whether it was free."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -26,9 +26,7 @@ async def exclusive(path: Path, interval: float = 0.5) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         if not try_lock(file):
-            _log.warning(
-                "%s is held by another process; waiting for it to end", path.name
-            )
+            _log.warning("%s is held by another process; waiting", path.name)
             while not try_lock(file):  # noqa: ASYNC110 - the other process sets no event of ours
                 await asyncio.sleep(interval)
         yield

@@ -1,4 +1,4 @@
-"""A service's background work: one step again and again, woken by a signal, calm in trouble."""
+"""A service's background loop: one step again and again, woken by a signal, backing off on errors."""
 
 import asyncio
 import logging
@@ -13,35 +13,42 @@ from chassis.runtime.lock import exclusive
 
 _log = logging.getLogger(__name__)
 _GRACE = 15.0
+_MOST_KINDS = 20
+"""Kinds of errors that are logged until the next success: a message may differ each time."""
 _T = TypeVar("_T")
+
+
+async def nothing() -> None:
+    """Start with nothing: the `start` of a loop whose whole state is in the database."""
 
 
 @dataclass
 class Loop:
     """One background loop of a service.
 
-    `step` does one round and tells whether there may be more to do at once. `signal` wakes the loop, and
-    `sweep` seconds without one do too: a signal is a hint, and may be lost. A step that raises is tried
-    again after a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`; trouble that
-    lasts longer than `patience` seconds is said once. The loop runs
-    while it holds `lock`, so two processes on one database file do not do the same work; `begin` runs
-    once when it has it.
+    `step` does one round and returns whether there may be more to do at once. `signal` wakes the loop, and so
+    do `interval` seconds without one: a signal is a hint, and may be lost. A step that raises is retried after
+    a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`; errors that last longer than
+    `log_after` seconds are logged, a new kind with its traceback. The loop runs while it holds `lock`, so that
+    two processes on one database file do not share the work by accident; `start` runs once when it has it.
     """
 
     name: str
     step: Callable[[], Awaitable[bool]]
-    begin: Callable[[], Awaitable[None]]
+    start: Callable[[], Awaitable[None]]
     signal: asyncio.Event
     lock: Path
-    sweep: float = 1.0
+    interval: float = 1.0
     first_pause: float = 0.2
     longest_pause: float = 5.0
-    patience: float = 0.0
+    log_after: float = 0.0
+    expected: tuple[type[Exception], ...] = ()
+    """Errors that a message explains; all others are logged with their traceback."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _failing_since: float = 0.0
-    _has_said_so: bool = False
-    _at_work: bool = False
+    _logged: set[tuple[type[Exception], str]] = field(default_factory=set)
+    _working: bool = False
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -49,18 +56,18 @@ class Loop:
 
     async def _work(self) -> None:
         async with exclusive(self.lock):
-            self._at_work = True
-            await self._until_it_succeeds(self.begin)
+            self._working = True
+            await self._until_it_succeeds(self.start)
             while not self._stopping.is_set():
                 self.signal.clear()
                 if not await self._until_it_succeeds(self.step):
-                    await self._wait(self.sweep)
+                    await _expires(self.signal, self.interval)
 
     async def stop(self, task: asyncio.Task[None]) -> None:
-        """Let the step in flight finish, begin no other, and cut it off where it takes too long."""
+        """Finish the step in flight, start no other, and cut it off where it takes too long."""
         self._stopping.set()
         self.signal.set()
-        if self._at_work:
+        if self._working:
             await asyncio.wait([task], timeout=_GRACE)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -69,11 +76,11 @@ class Loop:
         while not self._stopping.is_set():
             try:
                 result = await work()
-            except Exception as error:  # noqa: BLE001 - a loop outlives every fault; it says so and goes on
+            except Exception as error:  # noqa: BLE001 - a loop outlives every error; it logs and goes on
                 self._failed(error)
                 await self._pause()
             else:
-                # What ends because it is told to has not succeeded.
+                # A step that returned because the loop stops has proven nothing.
                 if not self._stopping.is_set():
                     self._succeeded()
                 return result
@@ -84,27 +91,24 @@ class Loop:
         now = clock.monotonic()
         if self._failures == 1:
             self._failing_since = now
-        if not self._has_said_so and now - self._failing_since >= self.patience:
-            self._has_said_so = True
-            _log.warning(
-                "%s: %s; trying again until it works", self.name, _in_words(error)
-            )
+        kind = (type(error), _first_line(error))
+        is_due = now - self._failing_since >= self.log_after
+        if is_due and kind not in self._logged and len(self._logged) < _MOST_KINDS:
+            self._logged.add(kind)
+            trace = None if isinstance(error, self.expected) else error
+            text = "%s failed, retrying: %s: %s"
+            _log.warning(text, self.name, kind[0].__name__, kind[1], exc_info=trace)
 
     def _succeeded(self) -> None:
-        if self._has_said_so:
-            _log.info(
-                "%s: works again after %d failed attempts", self.name, self._failures
-            )
-        self._failures, self._has_said_so = 0, False
+        if self._logged:
+            _log.info("%s recovered after %d failures", self.name, self._failures)
+        self._failures = 0
+        self._logged.clear()
 
     async def _pause(self) -> None:
-        longest = min(
-            self.longest_pause, self.first_pause * 2 ** min(self._failures - 1, 10)
-        )
+        doubled = self.first_pause * 2 ** min(self._failures - 1, 10)
+        longest = min(self.longest_pause, doubled)
         await _expires(self._stopping, clock.jitter(longest / 2, longest))
-
-    async def _wait(self, seconds: float) -> None:
-        await _expires(self.signal, seconds)
 
 
 async def _expires(event: asyncio.Event, seconds: float) -> None:
@@ -112,9 +116,5 @@ async def _expires(event: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(event.wait(), seconds)
 
 
-def _in_words(error: Exception) -> str:
-    return (
-        f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        if str(error)
-        else type(error).__name__
-    )
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

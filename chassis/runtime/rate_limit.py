@@ -1,4 +1,4 @@
-"""How a command goes through many, one after the other: so many a second, until it is told to stop."""
+"""How a command works through many items: at a rate, until it is stopped."""
 
 import asyncio
 import signal
@@ -9,14 +9,14 @@ from typing import TypeVar
 from chassis.runtime import clock
 
 STOPPED = 128 + signal.SIGINT
-"""The exit status of what was interrupted."""
+"""The exit status of an interrupted command."""
 
 T = TypeVar("T")
 
 
 @contextmanager
-def interrupted() -> Iterator[asyncio.Event]:
-    """Give the event that Ctrl-C sets: what is under way comes to its end first."""
+def stop_on_signal() -> Iterator[asyncio.Event]:
+    """Yield the event that Ctrl-C or SIGTERM sets; the item in flight is finished first."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     for each in signals:
@@ -28,12 +28,12 @@ def interrupted() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(each)
 
 
-async def at_a_rate(
-    many: AsyncIterator[T], rate: float, stop: asyncio.Event
+async def at_rate(
+    items: AsyncIterator[T], rate: float, stop: asyncio.Event
 ) -> AsyncIterator[T]:
-    """Give so many a second, until it is to stop."""
+    """Yield at most `rate` items a second, until `stop` is set."""
     due = clock.monotonic()
-    async for each in many:
+    async for each in items:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, due - clock.monotonic()))
         if stop.is_set():

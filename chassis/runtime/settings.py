@@ -12,55 +12,55 @@ EX_CONFIG = 78
 
 
 def _is_supported(url: str) -> str:
-    if not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+    if not url.startswith(("sqlite:///", "postgresql://")):
         raise ValueError(
-            "it must be of the form sqlite+aiosqlite:///path/to/file.db "
-            "or postgresql+asyncpg://user:password@host/name"
+            "it must be of the form sqlite:///path/to/file.db or postgresql://user:password@host/name"
         )
     return url
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_is_supported)]
-"""Where a service's database is; a service that gives it a default must give it this type again."""
+"""Where a service's database is; a service that gives it a default repeats this type."""
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told; each variable of the environment is a field's name in capitals."""
+    """The settings of every service; each environment variable is a field's name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     database_url: DatabaseUrl
     # Dapr sets this one for the apps that it runs.
     dapr_http_port: int = Field(3500, ge=1, le=65535)
-    # ... and sends this one to the app with what only the sidecar calls, where it is set for both.
+    # The sidecar sends the first with what only it calls, and wants the second with what it is asked.
     app_api_token: SecretStr | None = None
+    dapr_api_token: SecretStr | None = None
     pubsub_name: str = Field("pubsub", min_length=1)
-    # The broker's folder says how its subscriptions are to be: chassis/subscriptions.py.
+    # What the broker's folder says of its subscriptions: chassis/inbox/subscriptions.py.
     subscription_file: FilePath | None = None
-    # What the services tell each other to read their feeds; made by the first that needs it.
-    feed_secret_file: Path = Path(".local/feed.secret")
-    # How long an event is kept after all who read it have taken it in.
+    # `feed.secret` and `signing.keys`, which all services share; created by the first that needs them.
+    secrets_folder: Path = Path(".local")
+    # How long an event is kept after every consumer has acknowledged it.
     retention_days: float = Field(7, gt=0, le=36500)
-    # How many events may wait for the broker before the service takes no more: chassis/backlog.py.
+    # How many events may wait for the broker before commands are refused: chassis/outbox/backlog.py.
     backlog_limit: int = Field(100_000, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
     def sidecar_url(self) -> str:
-        """Where the sidecar's HTTP API listens."""
+        """The address of the sidecar's HTTP API."""
         return f"http://127.0.0.1:{self.dapr_http_port}"
 
-    @property
-    def token(self) -> str | None:
-        """What the sidecar sends, where it sends anything."""
-        return self.app_api_token.get_secret_value() if self.app_api_token else None
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """Return a secret's text, if there is one."""
+    return secret.get_secret_value() if secret else None
 
 
 S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S]) -> S:
-    """Read the settings, or end the process with a sentence for each that is wrong."""
+    """Read the settings, or end the process with one sentence for each that is wrong."""
     try:
         return settings()
     except ValidationError as error:
@@ -75,8 +75,5 @@ def load(settings: type[S]) -> S:
 
 def _shown(name: str, value: object) -> str:
     # A URL may hold a password.
-    return (
-        "not shown"
-        if name in ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN")
-        else repr(value)
-    )
+    hidden = ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN")
+    return "not shown" if name in hidden else repr(value)

@@ -1,4 +1,4 @@
-"""What ties a log line or an event to the request that caused it."""
+"""The W3C trace context of a request, and the log's format."""
 
 import logging
 import re
@@ -11,20 +11,26 @@ from chassis.runtime import clock
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def traceparent(
+async def traceparent(
     traceparent: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> str:
-    """Give the caller's W3C trace context, or a new one where there is none or a broken one."""
-    if traceparent and _TRACEPARENT.fullmatch(traceparent):
-        return traceparent
+    """Return the caller's W3C trace context, or a new one where it is absent or malformed."""
+    return traceparent_or_new(traceparent)
+
+
+def traceparent_or_new(given: str | None = None) -> str:
+    """Return this W3C trace context if it is a valid one, else a new one."""
+    if given and _TRACEPARENT.fullmatch(given):
+        return given
     return f"00-{clock.random_bits(128):032x}-{clock.random_bits(64):016x}-00"
 
 
 Trace = Annotated[str, Depends(traceparent)]
+"""The W3C trace context of a request."""
 
 
 def log_to_console(level: str) -> None:
-    """Send what the service logs to standard error, one line an event, at this level or above."""
+    """Log to standard error, one line an event, at this level or above."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,37 +1,48 @@
-"""How a service starts, and how it ends where it cannot: with one line, and an exit status of its own."""
+"""How a service starts, and how it ends where it cannot: with one sentence, and an exit status of its own."""
 
 import asyncio
 import logging
 import os
-import sqlite3
 import sys
+from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.database import migrate as migration
+from chassis.database import is_unavailable, migrate as migrations
+from chassis.runtime.settings import EX_CONFIG
 
 _log = logging.getLogger(__name__)
 
-NOT_NOW = (DBAPIError, sqlite3.Error, OSError)
-"""What is raised of a database that cannot be used; an address without a name or an answer is an OSError."""
 
+async def migrate(service: str, url: str, folder: Path) -> None:
+    """Bring the database to the newest migration of the service and of the chassis.
 
-async def migrate(service: str, url: str) -> None:
-    """Bring the database to the newest migration; end the process where it cannot be used."""
+    Ends the process with status 75 where the database is unavailable: whoever supervises it starts it again;
+    and with status 78 where starting again will not help.
+    """
     try:
-        await asyncio.to_thread(migration.upgrade, service, url)
-    except NOT_NOW as error:
-        # Whoever keeps this process running starts it again; until then there is nothing to serve.
-        _log.error("the database cannot be used: %s", str(error).split("\n")[0])
-        _log.debug("it was this", exc_info=error)
-        sys.exit(os.EX_TEMPFAIL)
+        await asyncio.to_thread(migrations.upgrade, service, url, folder)
+    except migrations.WrongDatabase as error:
+        _end(EX_CONFIG, str(error), error)
+    except (SQLAlchemyError, OSError) as error:
+        text = str(error).split("\n")[0]
+        if is_unavailable(error) or isinstance(error, OSError):
+            _end(os.EX_TEMPFAIL, f"the database is unavailable: {text}", error)
+        remedy = "check DATABASE_URL and the role's rights"
+        _end(EX_CONFIG, f"the database cannot be used ({remedy}): {text}", error)
 
 
-class Start:
-    """ASGI middleware: a service that ends itself while it starts does so with its own status, and quietly.
+def _end(status: int, text: str, error: Exception) -> None:
+    _log.error(text)
+    _log.debug("caused by", exc_info=error)
+    sys.exit(status)
 
-    Of a SystemExit in there, Starlette and uvicorn would make a traceback, and exit status 3.
+
+class ExitQuietly:
+    """ASGI middleware: a service that ends itself while it starts does so with its own exit status.
+
+    From a SystemExit in there, Starlette and uvicorn would make a traceback, and exit status 3.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,18 +53,14 @@ class Start:
         if scope["type"] != "lifespan":
             await self.app(scope, receive, send)
             return
+
+        async def unless_exiting(message: Message) -> None:
+            if not isinstance(sys.exception(), SystemExit):
+                await send(message)
+
         try:
-            await self.app(scope, receive, _Untold(send))
+            await self.app(scope, receive, unless_exiting)
         except SystemExit as ended:
-            # Raised from a callback it ends the loop as it is; the server is to hear of no end before that.
+            # Raised from a callback it ends the loop as it is; the server must hear of no end before that.
             asyncio.get_running_loop().call_soon(sys.exit, ended.code)
             await asyncio.Event().wait()
-
-
-class _Untold:
-    def __init__(self, send: Send) -> None:
-        self.send = send
-
-    async def __call__(self, message: Message) -> None:
-        if not isinstance(sys.exception(), SystemExit):
-            await self.send(message)

@@ -1,14 +1,12 @@
-"""Housekeeping keeps a service's tables bounded: what nobody needs again is deleted, a little at a time."""
+"""Retention keeps a service's tables bounded: what nobody needs again is deleted, in small batches."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from sqlalchemy import (
     ColumnElement,
     Delete,
-    Select,
     and_,
     delete,
     func,
@@ -17,153 +15,154 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Database
-from chassis.feed.consumers import feed_reader
-from chassis.http.idempotency import idempotency_key, is_expired
+from chassis.database import Database
+from chassis.feed.consumers import consumer
+from chassis.http.idempotency import KEPT as KEY_KEPT
+from chassis.http.idempotency import idempotency_key
 from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import State as LetterState
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import inbox
+from chassis.inbox.parse import REMEMBERED
+from chassis.inbox.reaction import inbox
 from chassis.outbox.outbox import State, feed, outbox
-from chassis.runtime import clock
-from chassis.runtime.loop import Loop
+from chassis.runtime import Loop, clock
+from chassis.runtime.loop import nothing
 
-SWEEP = 60.0
+INTERVAL = 60.0
 """Seconds between two rounds."""
 BATCH = 500
 """Rows that are deleted in one transaction: it holds up the other writers only for a moment."""
-INBOX_KEPT = timedelta(days=30)
-"""How long an event that was taken in is known: longer than any broker keeps one to deliver it again."""
 ATTEMPTS_KEPT = timedelta(days=1)
-"""How long it is known how often an event was tried: what is not tried again within it is tried anew."""
+"""How long attempts at an event are remembered: one that is not retried within it starts from one."""
 LETTERS_KEPT = timedelta(days=30)
-"""How long a dead letter stays after it was settled; one that is open stays."""
+"""How long a dead letter stays after it was received and settled; one that is open stays."""
 
-Job = Callable[[AsyncSession], Awaitable[int]]
-"""Deletes a batch, and tells how many rows that were."""
+Job = Callable[[Session], int]
+"""Deletes a batch, and returns how many rows that were."""
 
 
 @dataclass
-class Housekeeping:
-    """Does each of its jobs, again and again."""
+class Retention:
+    """Deletes what has expired, of every table, again and again; events after `days`."""
 
     database: Database
-    jobs: Sequence[Job]
+    days: float
 
     def loop(self) -> Loop:
-        """Make the loop that cleans once a minute."""
-        signal = self.database.signal("housekeeping")
-        lock = self.database.lock_file("housekeeping")
-        return Loop("housekeeping", self.step, self._begin, signal, lock, sweep=SWEEP)
-
-    async def _begin(self) -> None:
-        """Begin with nothing."""
+        """Return the loop that runs once a minute."""
+        signal = self.database.signal("retention")
+        lock = self.database.lock_file("retention")
+        return Loop("retention", self.step, nothing, signal, lock, interval=INTERVAL)
 
     async def step(self) -> bool:
-        """Let each job delete a batch, in a transaction of its own; tell whether there may be more."""
-        deleted = []
-        for job in self.jobs:
-            async with self.database.write() as session:
-                deleted.append(await job(session))
-        return max(deleted, default=0) >= BATCH
+        """Delete a batch of each table, in a transaction of its own; return whether there may be more."""
+        kept = timedelta(days=self.days)
+        jobs: list[Job] = [
+            lambda session: delete_acknowledged_events(session, kept),
+            delete_old_inbox_keys,
+            delete_old_attempts,
+            delete_settled_letters,
+            delete_expired_keys,
+        ]
+        deleted = [await self.database.write(job) for job in jobs]
+        return max(deleted) >= BATCH
 
 
-def forget_read_events(kept: timedelta) -> Job:
-    """Make the job that deletes events which are older than this and which every reader has taken in.
+def delete_acknowledged_events(session: Session, kept: timedelta) -> int:
+    """Delete events that are older than this and that every consumer has acknowledged.
 
-    A topic that nobody reads is kept: its first reader may be yet to come. What still waits for the broker,
-    or was parked, is kept too. The feed remembers up to where it has gaps, and answers who asks after an
-    older place that it is gone (chassis/feed.py).
+    A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or was
+    parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
     """
-
-    async def job(session: AsyncSession) -> int:
-        old = outbox.c.created_at < clock.now() - kept
-        batch = _batch(and_(old, _is_done(), _is_read()))
-        places = (outbox.c.transaction, outbox.c.position)
-        rows = await session.execute(
-            delete(outbox).where(outbox.c.position.in_(batch)).returning(*places)
-        )
-        gone = [tuple(row) for row in rows]
-        if gone:
-            await _move_the_mark(session, max(gone))
-        return len(gone)
-
-    return job
-
-
-def _batch(which: ColumnElement[bool]) -> Select[Any]:
-    # From the oldest on: the mark says that before it, there are gaps.
-    in_order = select(outbox.c.position).where(which)
-    return in_order.order_by(outbox.c.transaction, outbox.c.position).limit(BATCH)
+    place = (outbox.c.transaction, outbox.c.position)
+    old = outbox.c.created_at < clock.now() - kept
+    batch = (
+        select(outbox.c.position)
+        .where(old, _is_done(), _is_acknowledged())
+        .order_by(*place)
+        .limit(BATCH)
+    )
+    removed = delete(outbox).where(outbox.c.position.in_(batch)).returning(*place)
+    places = [tuple(row) for row in session.execute(removed)]
+    if places:
+        _move_the_mark(session, max(places))
+    return len(places)
 
 
 def _is_done() -> ColumnElement[bool]:
-    return outbox.c.state.in_([State.PUBLISHED, State.PULLED])
+    return outbox.c.state.in_([State.PUBLISHED, State.PULL_ONLY])
 
 
-def _is_read() -> ColumnElement[bool]:
-    # Below the place of each reader, whatever it reads: the event at a cursor is what the cursor is checked
+def _is_acknowledged() -> ColumnElement[bool]:
+    # Below the offset of each consumer, whatever its topic: the event at a cursor is what the cursor is checked
     # against, and may be of any topic.
-    reader = tuple_(feed_reader.c.transaction, feed_reader.c.position)
-    not_beyond = reader <= tuple_(outbox.c.transaction, outbox.c.position)
-    held_up = select(feed_reader.c.reader).where(not_beyond).exists()
-    somebody = feed_reader.c.topic == outbox.c.topic
-    return and_(select(feed_reader.c.reader).where(somebody).exists(), ~held_up)
+    offset = tuple_(consumer.c.transaction, consumer.c.position)
+    not_beyond = offset <= tuple_(outbox.c.transaction, outbox.c.position)
+    held_up = select(consumer.c.consumer).where(not_beyond).exists()
+    of_topic = select(consumer.c.consumer).where(consumer.c.topic == outbox.c.topic)
+    return and_(of_topic.exists(), ~held_up)
 
 
-async def _move_the_mark(session: AsyncSession, place: tuple[int, int]) -> None:
-    there = tuple_(feed.c.gone_transaction, feed.c.gone_position)
-    values = dict(zip(("gone_transaction", "gone_position"), place, strict=True))
-    await session.execute(update(feed).where(there < place).values(values))
+def _move_the_mark(session: Session, place: tuple[int, int]) -> None:
+    mark = tuple_(feed.c.removed_transaction, feed.c.removed_position)
+    names = ("removed_transaction", "removed_position")
+    values = dict(zip(names, place, strict=True))
+    session.execute(update(feed).where(mark < place).values(values))
 
 
-async def forget_taken_in(session: AsyncSession) -> int:
-    """Delete the keys of events that were taken in long ago, and not those that a dead letter holds."""
-    old = inbox.c.taken_at < clock.now() - INBOX_KEPT
+def delete_old_inbox_keys(session: Session) -> int:
+    """Delete the keys of events that were handled long ago, but not those that a dead letter holds."""
     keys = tuple_(inbox.c.reaction, inbox.c.event_id)
     its_event = dead_letter.c.event_id == inbox.c.event_id
     holds = and_(its_event, dead_letter.c.reaction == inbox.c.reaction)
-    free = and_(old, ~select(dead_letter.c.id).where(holds).exists())
-    batch = select(inbox.c.reaction, inbox.c.event_id).where(free).limit(BATCH)
-    return await _count(session, delete(inbox).where(keys.in_(batch)))
+    held = select(dead_letter.c.id).where(holds).exists()
+    old = inbox.c.handled_at < clock.now() - REMEMBERED
+    batch = (
+        select(inbox.c.reaction, inbox.c.event_id)
+        .where(old, ~held)
+        .order_by(inbox.c.handled_at)
+        .limit(BATCH)
+    )
+    return _count(session, delete(inbox).where(keys.in_(batch)))
 
 
-async def forget_attempts(session: AsyncSession) -> int:
-    """Delete the attempts at events that were taken in since, or that nobody has tried for long."""
-    # Not where the event is taken in: that would cost each event a statement, for the sake of a few.
+def delete_old_attempts(session: Session) -> int:
+    """Delete the attempts at events that were handled since, or that nobody has retried for long."""
+    # Not where the event is handled: that would cost each event a statement, for the sake of a few.
     mine = and_(
         inbox.c.reaction == attempt.c.reaction, inbox.c.event_id == attempt.c.event_id
     )
-    taken = select(inbox.c.event_id).where(mine).exists()
-    old = attempt.c.tried_at < clock.now() - ATTEMPTS_KEPT
+    handled = select(inbox.c.event_id).where(mine).exists()
+    old = attempt.c.attempted_at < clock.now() - ATTEMPTS_KEPT
     key = (attempt.c.reaction, attempt.c.event_id)
-    batch = select(*key).where(or_(taken, old)).limit(BATCH)
-    return await _count(session, delete(attempt).where(tuple_(*key).in_(batch)))
+    batch = select(*key).where(or_(handled, old)).limit(BATCH)
+    return _count(session, delete(attempt).where(tuple_(*key).in_(batch)))
 
 
-async def forget_settled_letters(session: AsyncSession) -> int:
+def delete_settled_letters(session: Session) -> int:
     """Delete dead letters that were settled long ago."""
+    ended = func.coalesce(dead_letter.c.replayed_at, dead_letter.c.discarded_at)
     until = clock.now() - LETTERS_KEPT
-    batch = select(dead_letter.c.id).where(_is_settled_before(until)).limit(BATCH)
-    return await _count(session, delete(dead_letter).where(dead_letter.c.id.in_(batch)))
+    old = and_(
+        dead_letter.c.state != LetterState.OPEN,
+        dead_letter.c.received_at < until,
+        ended < until,
+    )
+    batch = select(dead_letter.c.id).where(old).limit(BATCH)
+    return _count(session, delete(dead_letter).where(dead_letter.c.id.in_(batch)))
 
 
-def _is_settled_before(moment: datetime) -> ColumnElement[bool]:
-    settled = dead_letter.c.state != LetterState.OPEN
-    when = func.coalesce(dead_letter.c.replayed_at, dead_letter.c.discarded_at)
-    return and_(settled, when < moment)
+def delete_expired_keys(session: Session) -> int:
+    """Delete the Idempotency-Keys whose answers are remembered no longer."""
+    key = (idempotency_key.c.scope, idempotency_key.c.key)
+    now, made_at = clock.now(), idempotency_key.c.made_at
+    # A time further ahead than it can be was written before the clock was set back.
+    expired = or_(made_at < now - KEY_KEPT, made_at > now + KEY_KEPT)
+    batch = select(*key).where(expired).limit(BATCH)
+    return _count(session, delete(idempotency_key).where(tuple_(*key).in_(batch)))
 
 
-async def forget_expired(session: AsyncSession) -> int:
-    """Delete the keys of requests whose answers are known no longer."""
-    which = (idempotency_key.c.scope, idempotency_key.c.key)
-    batch = select(*which).where(is_expired()).limit(BATCH)
-    expired = delete(idempotency_key).where(tuple_(*which).in_(batch))
-    return await _count(session, expired)
-
-
-async def _count(session: AsyncSession, statement: Delete) -> int:
-    deleted = await session.execute(statement)
-    return int(getattr(deleted, "rowcount", 0))
+def _count(session: Session, statement: Delete) -> int:
+    return int(getattr(session.execute(statement), "rowcount", 0))
