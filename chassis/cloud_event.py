@@ -77,7 +77,7 @@ class Signer(Protocol):
         """Return the signature of an envelope."""
 
 
-def create_cloud_event(
+def create_cloud_event(  # noqa: PLR0913 - what an envelope is made of
     event: Event,
     *,
     service: str,

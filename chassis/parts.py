@@ -1,8 +1,9 @@
-"""The parts that a service is made of, as one typed object: routes and dependencies find them by the request."""
+"""The parts of a service as one typed object, which routes and dependencies find by the request."""
 
 import asyncio
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 from starlette.requests import HTTPConnection
@@ -19,10 +20,11 @@ InFlight = MutableMapping[tuple[str, str], asyncio.Lock]
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A service's name (its app-id), settings, database, sidecar, keys and secrets."""
+    """A service's name (its app-id), settings, migrations, database, sidecar, keys and secrets."""
 
     name: str
     settings: ServiceSettings
+    migrations: Path
     database: Database
     sidecar: Sidecar
     keys: SigningKeys

@@ -1,8 +1,8 @@
 """Event signatures: whoever holds the broker's password still cannot invent or alter an event.
 
 A signature is the CloudEvents extension attribute `signature`, `version.keyid.mac`: an HMAC-SHA-256 over a
-versioned list of attributes and the data, as JSON with sorted keys (Go rewrites key order and escapes, and daprd
-adds attributes on the way). Its key is never the secret that is sent to `/events`.
+versioned list of attributes and the data, as JSON with sorted keys (Go rewrites key order and escapes, and
+daprd adds attributes on the way). Its key is never the secret that is sent to `/events`.
 
 To renew a key without a pause: append the new one as the last line of the file and restart every replica, so
 that all of them verify it; then move it to the top and restart again, so that they sign with it.
@@ -29,7 +29,7 @@ _A_LINE = re.compile(r"([0-9a-z]{1,16}):([!-~]{16,})")
 
 
 class UnsignableData(Rejected):
-    """An event's data has a value that does not survive its way: a float, a large integer, a lone surrogate."""
+    """An event's data has a value that does not survive its way, as a float or a very large integer."""
 
     status = 500
 
@@ -71,7 +71,10 @@ class SigningKeys:
             return False
         try:
             return hmac.compare_digest(mac.encode(), _mac(key, envelope).encode())
-        except (UnicodeEncodeError, RecursionError):  # a lone surrogate, or nonsense: nobody signs one
+        except (
+            UnicodeEncodeError,
+            RecursionError,
+        ):  # a lone surrogate, or nonsense: nobody signs one
             return False
 
 

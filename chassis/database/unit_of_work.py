@@ -129,5 +129,5 @@ class Database:
 def _carry_out(act: Act) -> None:
     try:
         act()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the commit stands, and the caller must hear so
         _log.exception("what follows a commit failed; the commit stands")

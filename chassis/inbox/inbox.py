@@ -129,7 +129,9 @@ def handle_all(
     arrival: Arrival,
 ) -> list[str]:
     """Claim many events at once and act on those that are new, in order; return their ids."""
-    unseen = claim(session, reaction.name, [envelope for envelope, _ in parsed], arrival)
+    unseen = claim(
+        session, reaction.name, [envelope for envelope, _ in parsed], arrival
+    )
     new = []
     for envelope, event in parsed:
         if envelope.id in unseen:

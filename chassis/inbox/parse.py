@@ -25,9 +25,7 @@ class Unprocessable(Exception):
     """This event is authentic, and never acceptable to this reaction, however often it is tried."""
 
 
-def parse(
-    expected: type[E], body: bytes, keys: SigningKeys
-) -> tuple[CloudEvent, E]:
+def parse(expected: type[E], body: bytes, keys: SigningKeys) -> tuple[CloudEvent, E]:
     """Return the envelope and the event in it; raises NotAuthentic, Unprocessable."""
     envelope = authenticate(body, keys)
     _check_kind(expected, envelope)

@@ -100,7 +100,9 @@ _open_states: BindParameter[list[State]] = bindparam(
 is_open = outbox.c.state.in_(_open_states)
 _indexed = outbox.c.state.in_([State.PENDING, State.LEASED])
 # Only what is still to be published: the index stays small however long the table grows.
-Index("outbox_open", outbox.c.position, sqlite_where=_indexed, postgresql_where=_indexed)
+Index(
+    "outbox_open", outbox.c.position, sqlite_where=_indexed, postgresql_where=_indexed
+)
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
 
 feed = Table(

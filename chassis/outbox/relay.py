@@ -91,7 +91,9 @@ class Relay:
         entries = [Entry(row.event_id, row.event) for row in rows]
         refused = await self._offer(rows[0].topic, entries)
         self.probing = False
-        await self.database.write(lambda session: _mark(session, self.owner, rows, refused))
+        await self.database.write(
+            lambda session: _mark(session, self.owner, rows, refused)
+        )
 
     async def _offer(self, topic: str, entries: list[Entry]) -> dict[str, str]:
         try:
@@ -189,9 +191,7 @@ def _fence(owner: str, rows: Leased) -> ColumnElement[bool]:
     return and_(outbox.c.state == State.LEASED, outbox.c.owner == owner, mine)
 
 
-def _mark(
-    session: Session, owner: str, rows: Leased, refused: dict[str, str]
-) -> None:
+def _mark(session: Session, owner: str, rows: Leased, refused: dict[str, str]) -> None:
     accepted = [row for row in rows if row.event_id not in refused]
     published = {**_FREE, "state": State.PUBLISHED, "published_at": clock.now()}
     marked = update(outbox).where(_fence(owner, accepted)).values(published)

@@ -4,25 +4,27 @@ import asyncio
 import logging
 import os
 import sys
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.database import is_unavailable, migrate as migrations
+from chassis.database import is_unavailable
+from chassis.database import migrate as migrations
+from chassis.parts import Parts
 from chassis.runtime.settings import EX_CONFIG
 
 _log = logging.getLogger(__name__)
 
 
-async def migrate(service: str, url: str, folder: Path) -> None:
+async def migrate(parts: Parts) -> None:
     """Bring the database to the newest migration of the service and of the chassis.
 
     Ends the process with status 75 where the database is unavailable: whoever supervises it starts it again;
     and with status 78 where starting again will not help.
     """
     try:
-        await asyncio.to_thread(migrations.upgrade, service, url, folder)
+        url = parts.database.url
+        await asyncio.to_thread(migrations.upgrade, parts.name, url, parts.migrations)
     except migrations.WrongDatabase as error:
         _end(EX_CONFIG, str(error), error)
     except (SQLAlchemyError, OSError) as error:

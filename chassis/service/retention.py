@@ -73,8 +73,8 @@ class Retention:
 def delete_acknowledged_events(session: Session, kept: timedelta) -> int:
     """Delete events that are older than this and that every consumer has acknowledged.
 
-    A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or was
-    parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
+    A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or
+    was parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
     """
     place = (outbox.c.transaction, outbox.c.position)
     old = outbox.c.created_at < clock.now() - kept
@@ -96,8 +96,8 @@ def _is_done() -> ColumnElement[bool]:
 
 
 def _is_acknowledged() -> ColumnElement[bool]:
-    # Below the offset of each consumer, whatever its topic: the event at a cursor is what the cursor is checked
-    # against, and may be of any topic.
+    # Below the offset of each consumer, whatever its topic: the event at a cursor is what the cursor is
+    # checked against, and may be of any topic.
     offset = tuple_(consumer.c.transaction, consumer.c.position)
     not_beyond = offset <= tuple_(outbox.c.transaction, outbox.c.position)
     held_up = select(consumer.c.consumer).where(not_beyond).exists()

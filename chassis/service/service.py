@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from operator import attrgetter
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, errors, feed, http
+from chassis import dead_letters, feed, http
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database
 from chassis.feed.long_transactions import LongTransactions
+from chassis.http import health
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, read_tuning
 from chassis.outbox import Backlog, Relay
@@ -24,16 +24,17 @@ from chassis.service.lifecycle import ExitQuietly, migrate
 from chassis.service.retention import Retention
 from chassis.signature import load_signing_keys
 
-DESCRIPTION = (
-    "Through Dapr, each path has `/v1.0/invoke/{name}/method` before it. Whatever is wrong with a request is "
-    "answered with a problem document (RFC 9457) that names it."
-)
-
 
 def make_parts(
-    name: str, settings: ServiceSettings, sidecar: Sidecar | None = None
+    name: str,
+    settings: ServiceSettings,
+    migrations: Path,
+    sidecar: Sidecar | None = None,
 ) -> Parts:
-    """Return the parts of a service; `name` is its app-id. A test brings a sidecar of its own."""
+    """Return the parts of a service: `name` is its app-id, `migrations` the folder of its migrations.
+
+    A test brings a sidecar of its own.
+    """
     keys = load_signing_keys(settings.secrets_folder / "signing.keys")
     port = str(settings.dapr_http_port)
     database = Database(settings.database_url, name, port, keys)
@@ -41,6 +42,7 @@ def make_parts(
     return Parts(
         name=name,
         settings=settings,
+        migrations=migrations,
         database=database,
         sidecar=sidecar or Sidecar(settings.sidecar_url, token=token),
         keys=keys,
@@ -52,7 +54,6 @@ def make_parts(
 def create(
     parts: Parts,
     *,
-    migrations: Path,
     routers: Sequence[APIRouter],
     reactions: Sequence[AnyReaction] = (),
     loops: Sequence[Loop] = (),
@@ -60,15 +61,15 @@ def create(
 ) -> FastAPI:
     """Return a service's app: it migrates its database, then serves, with its loops beside it.
 
-    `routers` are its commands and queries. Each reaction's event arrives both ways: pushed by the broker, where
-    it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides pub/sub,
-    without which the service is not ready.
+    `routers` are its commands and queries. Each reaction's event arrives both ways: pushed by the broker,
+    where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
+    pub/sub, without which the service is not ready.
     """
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
     own = [*_own_loops(parts, inbox, reactions), *loops]
     tasks: list[asyncio.Task[None]] = []
-    app = _app(parts, migrations, own, tasks)
+    app = _app(parts, own, tasks)
     tuning = read_tuning(settings.subscription_file)
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
@@ -77,7 +78,7 @@ def create(
         *routers,
         dead_letters.router(parts, reactions, inbox),
         feed.router(parts),
-        http.health_router(parts, needed, tasks),
+        health.router(parts, needed, tasks),
     ):
         app.include_router(router)
     return app
@@ -99,13 +100,12 @@ def _own_loops(
 
 def _app(
     parts: Parts,
-    migrations: Path,
     loops: Sequence[Loop],
     tasks: list[asyncio.Task[None]],
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await migrate(parts.name, parts.database.url, migrations)
+        await migrate(parts)
         await feed.open_feed(parts.database)
         try:
             async with parts.sidecar, _running(loops, tasks):
@@ -113,20 +113,10 @@ def _app(
         finally:
             await parts.database.close()
 
-    app = FastAPI(
-        title=f"{parts.name.capitalize()} service",
-        description=DESCRIPTION.format(name=parts.name),
-        generate_unique_id_function=attrgetter("name"),
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = http.create_api(parts.name, lifespan)
     app.state.parts = parts
-    app.add_middleware(http.RequestGuard)
     app.add_middleware(SidecarGuard, token=reveal(parts.settings.app_api_token))
     app.add_middleware(ExitQuietly)
-    errors.install(app)
-    http.install_documents(app)
     return app
 
 
@@ -138,7 +128,5 @@ async def _running(
     try:
         yield
     finally:
-        stopping = (
-            loop.stop(task) for loop, task in zip(loops, tasks, strict=True)
-        )
+        stopping = (loop.stop(task) for loop, task in zip(loops, tasks, strict=True))
         await asyncio.gather(*stopping)
