@@ -1,22 +1,22 @@
-"""NotificationFailed, version 1: a customer was not told of an order, or nobody knows whether."""
+"""NotificationFailed, version 1: a customer was not notified of an order, or nobody knows whether."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from chassis.event import Event, Timestamp, Way
+from chassis.event import Delivery, Event, Timestamp
 
 
 class NotificationFailed(Event):
-    """A notification was not sent as it should be; subject of the CloudEvent is the order's id.
+    """A notification was not sent as it should be; the CloudEvent's subject is the order's id.
 
-    FAILED: it was refused for good. UNKNOWN: it may or may not have arrived. HELD: it waits for an operator.
-    Its aggregate version counts what was said of this notification: a later NotificationSent supersedes.
+    FAILED: permanently refused. UNKNOWN: it may or may not have arrived. HELD: it waits for an operator.
+    The events about one notification are numbered by their aggregate version; the highest one holds.
     """
 
     source: ClassVar[str] = "notification"
-    way: ClassVar[Way] = Way.PULLED
+    delivery: ClassVar[Delivery] = Delivery.PULL
 
     order_id: UUID
     channel: Literal["console", "email"]

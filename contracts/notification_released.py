@@ -3,17 +3,17 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from chassis.event import Event, Timestamp, Way
+from chassis.event import Delivery, Event, Timestamp
 
 
 class NotificationReleased(Event):
-    """An operator released a notification, and it waits to be sent; subject is the order's id.
+    """An operator released a notification, and it waits to be sent; the subject is the order's id.
 
-    Its aggregate version counts what was said of this notification; what has a higher one supersedes.
+    The events about one notification are numbered by their aggregate version; the highest one holds.
     """
 
     source: ClassVar[str] = "notification"
-    way: ClassVar[Way] = Way.PULLED
+    delivery: ClassVar[Delivery] = Delivery.PULL
 
     order_id: UUID
     channel: Literal["console", "email"]

@@ -1,19 +1,19 @@
-"""NotificationSent, version 1: a customer was told of an order."""
+"""NotificationSent, version 1: a customer was notified of an order."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from chassis.event import Event, Timestamp, Way
+from chassis.event import Delivery, Event, Timestamp
 
 
 class NotificationSent(Event):
-    """The notification for an order was sent; subject of the CloudEvent is the order's id.
+    """The notification for an order was sent; the CloudEvent's subject is the order's id.
 
-    Its aggregate version counts what was said of this notification; what has a higher one supersedes.
+    The events about one notification are numbered by their aggregate version; the highest one holds.
     """
 
     source: ClassVar[str] = "notification"
-    way: ClassVar[Way] = Way.PULLED
+    delivery: ClassVar[Delivery] = Delivery.PULL
 
     order_id: UUID
     channel: Literal["console", "email"]

@@ -9,7 +9,7 @@ from chassis.event import Event, Timestamp
 
 
 class OrderCreated(Event):
-    """An order was accepted; subject of the CloudEvent is the order's id."""
+    """An order was accepted; the CloudEvent's subject is the order's id."""
 
     source: ClassVar[str] = "order"
 

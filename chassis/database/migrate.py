@@ -1,95 +1,179 @@
-"""A service's tables are made and changed by its Alembic migrations, applied when it starts.
+"""Migrations: at each start, Alembic brings the tables of the chassis and of the service to the newest version.
 
-To write a migration after a change of a model: python -m chassis.migration order "what changes".
+They are two branches in one database: the chassis' own (chassis/database/migrations), and the service's, in a
+folder that holds nothing but `versions/`, with its own tables. To write a migration after a change of a model:
+
+    python -m chassis.database.migrate services.order "Add a colour"
 """
 
-import asyncio
-import sqlite3
+import os
+import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Literal
+from typing import Literal
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Connection,
+    Engine,
+    String,
+    column,
+    inspect,
+    make_url,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from chassis.database.unit_of_work import Utc, create_engine, is_sqlite, sqlite_file
+from chassis.database.engine import Utc, is_sqlite, open_engine, sqlite_file
 from chassis.runtime.lock import try_lock
 
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 """How long another process may migrate the same database, in seconds."""
 
-LOCK = 0x6F7264657273
+ADVISORY_LOCK = 0x6F7264657273
 """The number of PostgreSQL's advisory lock that a migration holds: any, as long as it is always the same."""
 
-_SERVICES = Path(__file__).parent.parent / "services"
+_INVALID_VALUE = re.compile(r"\binvalid (?:integer value|port number|\w+ value)\b")
+"""How libpq refuses the value of an option: nothing that waiting would mend."""
+
+_CHASSIS = Path(__file__).parent / "migrations"
 
 
-def configuration(service: str, url: str) -> Config:
-    """Make Alembic's configuration for a service's migrations, on the database at this URL."""
+class WrongDatabase(Exception):
+    """This service can never work on this database: its text is one sentence, with the remedy."""
+
+
+def configuration(service: str, url: str, folder: Path | None = None) -> Config:
+    """Return Alembic's configuration for a service whose migrations are in this folder, if it has any."""
+    versions = [each / "versions" for each in (_CHASSIS, folder) if each]
     config = Config()
-    config.set_main_option("script_location", str(_SERVICES / service / "migrations"))
+    config.set_main_option("script_location", _escaped(_CHASSIS))
     config.set_main_option("path_separator", "os")
-    config.attributes["url"] = url
+    config.set_main_option(
+        "version_locations", os.pathsep.join(map(_escaped, versions))
+    )
+    config.attributes.update(service=service, url=url)
     return config
 
 
-def upgrade(service: str, url: str) -> None:
-    """Bring the database to the newest migration; processes that start together take turns."""
-    if not is_sqlite(url):
-        command.upgrade(configuration(service, url), "head")
-        return
+def _escaped(path: Path) -> str:
+    return str(path).replace("%", "%%")
+
+
+def upgrade(service: str, url: str, folder: Path | None = None) -> None:
+    """Bring the database to the newest version; processes that start together take turns.
+
+    Raises WrongDatabase before anything is created.
+    """
+    if is_sqlite(url) and make_url(url).query:
+        raise WrongDatabase(
+            "An SQLite DATABASE_URL takes no options: leave out what follows its question mark."
+        )
+    with _only_process(url) if is_sqlite(url) else nullcontext():
+        command.upgrade(configuration(service, url, folder), "heads")
+
+
+@contextmanager
+def _only_process(url: str) -> Iterator[None]:
     file = sqlite_file(url)
     file.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + MAX_WAIT
     with Path(f"{file}.migration.lock").open("ab") as lock:
-        _wait_for(lock)
-        # Opened here first: where that fails, aiosqlite's thread would outlive its loop, and complain.
-        sqlite3.connect(file).close()
-        command.upgrade(configuration(service, url), "head")
+        while not try_lock(lock):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"another process has migrated for {MAX_WAIT:.0f} s ({lock.name})"
+                )
+            time.sleep(0.1)
+        yield
 
 
-def _wait_for(lock: IO[bytes]) -> None:
-    # Not without end: a thread cannot be told to stop, and the service could not end meanwhile.
-    deadline = time.monotonic() + PATIENCE
-    while not try_lock(lock):
-        if time.monotonic() > deadline:
-            raise TimeoutError(
-                f"another process has migrated for {PATIENCE:.0f} s ({lock.name})"
-            )
-        time.sleep(0.1)
-
-
-def run(models: Sequence[MetaData]) -> None:
-    """Carry out what Alembic was asked to do; each service's migrations/env.py calls this with its tables."""
-    asyncio.run(_run(context.config.attributes["url"], models))
-
-
-async def _run(url: str, models: Sequence[MetaData]) -> None:
-    engine = create_engine(url)
+def run() -> None:
+    """Carry out what Alembic was asked to do; migrations/env.py calls this."""
+    attributes = context.config.attributes
+    engine = open_engine(attributes["url"])
     try:
-        async with engine.connect() as connection:
-            if not is_sqlite(url):
-                await _take_turn(connection)
-            await connection.run_sync(_migrate, models)
-            await connection.commit()
+        with _connected(engine) as connection, connection.begin():
+            if not is_sqlite(attributes["url"]):
+                _wait_for_others(connection)
+            _check_owner(connection, attributes["service"])
+            _check_version(connection, context.script)
+            _migrate(connection)
     finally:
-        await engine.dispose()
+        engine.dispose()
 
 
-async def _take_turn(connection: AsyncConnection) -> None:
+def _connected(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except (ProgrammingError, OperationalError, TypeError) as error:
+        text = str(getattr(error, "orig", error)).strip().split("\n")[0]
+        if isinstance(error, OperationalError) and not _INVALID_VALUE.search(text):
+            raise
+        raise WrongDatabase(
+            f"The database driver refuses an option of DATABASE_URL ({text}): correct it, or leave it out."
+        ) from error
+
+
+def _wait_for_others(connection: Connection) -> None:
     # Replicas on several machines start together: PostgreSQL's own lock, until the end of this transaction.
-    await connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE:.0f}s'"))
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:it)"), {"it": LOCK})
+    connection.execute(text(f"SET LOCAL lock_timeout = '{MAX_WAIT:.0f}s'"))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK}
+    )
 
 
-def _migrate(connection: Connection, models: Sequence[MetaData]) -> None:
-    # Both databases can change tables in a transaction: a migration that breaks off leaves nothing half done.
+def _check_owner(connection: Connection, service: str) -> None:
+    owner = _owner(connection)
+    if owner not in {None, service}:
+        raise WrongDatabase(
+            f"This database belongs to the service {owner}, and each service needs one of its own: "
+            f"set another DATABASE_URL for {service}."
+        )
+
+
+def _owner(connection: Connection) -> str | None:
+    inspector = inspect(connection)
+    columns = inspector.get_columns("feed") if inspector.has_table("feed") else []
+    if "service" not in {each["name"] for each in columns}:
+        return None
+    return connection.scalar(
+        select(column("service", String)).select_from(table("feed"))
+    )
+
+
+def _check_version(connection: Connection, script: ScriptDirectory) -> None:
+    if not inspect(connection).has_table("alembic_version"):
+        return
+    versions = select(column("version_num")).select_from(table("alembic_version"))
+    known = {each.revision for each in script.walk_revisions()}
+    if unknown := sorted(set(connection.scalars(versions)) - known):
+        raise WrongDatabase(
+            f"The database's tables are at version {', '.join(unknown)}, which this release does not know: "
+            "start the release that made them or a newer one, or restore a backup from before."
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    attributes = context.config.attributes
+    foreign = attributes.get("foreign", ())
+    # Both databases can change tables in a transaction: a migration that fails leaves nothing half done.
     context.configure(
-        connection, target_metadata=models, transactional_ddl=True, render_item=_render
+        connection,
+        target_metadata=attributes.get("tables", ()),
+        include_name=lambda name, kind, _: kind != "table" or name not in foreign,
+        render_item=_render,
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -97,28 +181,44 @@ def _migrate(connection: Connection, models: Sequence[MetaData]) -> None:
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
     # A migration stays as it is while the code goes on: it names none of the project's own types.
-    return (
-        "sa.DateTime(timezone=True)"
-        if kind == "type" and isinstance(item, Utc)
-        else False
-    )
+    is_utc = kind == "type" and isinstance(item, Utc)
+    return "sa.DateTime(timezone=True)" if is_utc else False
 
 
-def write(service: str, message: str) -> None:
-    """Write the migration from the newest one to the models as they are now."""
-    with TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{folder}/{service}.db"
-        upgrade(service, url)
-        script = configuration(service, url)
-        number = (
-            len(
-                list(
-                    (_SERVICES / service / "migrations" / "versions").glob("[0-9]*.py")
-                )
-            )
-            + 1
-        )
-        command.revision(script, message, autogenerate=True, rev_id=f"{number:04}")
+def write(package: str, message: str) -> None:
+    """Write a service's next migration: from its newest one to its models as they are now."""
+    service = package.rpartition(".")[2]
+    base = import_module(f"{package}.model").Base
+    versions = Path(import_module(package).__path__[0]) / "migrations" / "versions"
+    number = len([*versions.glob("[0-9]*.py")]) + 1
+    after = {"head": f"{service}@head"} if number > 1 else _as_the_first(service)
+    versions.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as scratch:
+        config = _scratch(service, f"sqlite:///{scratch}/{service}.db", versions.parent)
+        config.attributes["tables"] = base.metadata
+        revision = {"rev_id": f"{number:04}_{service}", "version_path": str(versions)}
+        command.revision(config, message, autogenerate=True, **after, **revision)
+
+
+def _as_the_first(service: str) -> dict[str, str]:
+    return {"head": "base", "branch_label": service}
+
+
+def _scratch(service: str, url: str, folder: Path) -> Config:
+    """Return the configuration for a new database at the newest version; it ignores the chassis' tables."""
+    upgrade(service, url)
+    config = configuration(service, url, folder)
+    config.attributes["foreign"] = _tables(url)
+    upgrade(service, url, folder)
+    return config
+
+
+def _tables(url: str) -> frozenset[str]:
+    engine = open_engine(url)
+    try:
+        return frozenset(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
 
 
 if __name__ == "__main__":

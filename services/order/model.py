@@ -1,31 +1,35 @@
-"""What the order service keeps: orders, and what it has heard of each one's notification."""
+"""The orders, and what is known of each one's notification."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import String, update
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Index, String, literal, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, composite, mapped_column
 
-from chassis.database.unit_of_work import Utc
+from chassis.database import Utc
 from chassis.errors import Rejected
-from chassis.feed import consumers as feed_reader
-from chassis.http import idempotency
-from chassis.inbox import attempts as attempt
-from chassis.inbox import dead_letter, inbox
-from chassis.outbox import outbox
-from chassis.reconciler import cursor as feed_cursor
 
 
 class NotificationState(StrEnum):
-    """What is known of an order's notification; WAITING until something was heard."""
+    """The state of an order's notification; WAITING until the first event about it."""
 
     WAITING = "WAITING"
     SENT = "SENT"
     FAILED = "FAILED"
     UNKNOWN = "UNKNOWN"
     HELD = "HELD"
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What the newest event about an order's notification said."""
+
+    state: NotificationState
+    channel: str | None = None
+    at: datetime | None = None
+    reason: str | None = None
 
 
 class OrderUnknown(Rejected):
@@ -43,7 +47,7 @@ class Order(Base):
 
     __tablename__ = "orders"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column("id", primary_key=True)
     customer_name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Utc)
     customer_email: Mapped[str | None] = mapped_column(String(254))
@@ -53,32 +57,40 @@ class Order(Base):
     notification_channel: Mapped[str | None] = mapped_column(String(20))
     notification_at: Mapped[datetime | None] = mapped_column(Utc)
     notification_reason: Mapped[str | None] = mapped_column(String(500))
-    # The version of what was heard last: what comes late and is older changes nothing.
+    # The aggregate version of the newest event: an older one that arrives late changes nothing.
     notification_version: Mapped[int] = mapped_column(server_default="0")
 
-
-async def show_notification(
-    session: AsyncSession, order_id: UUID, version: int, **shown: object
-) -> None:
-    """Store what was heard of an order's notification, unless something newer was; raises OrderUnknown."""
-    newer = update(Order).where(
-        Order.id == order_id, Order.notification_version < version
+    notification: Mapped[Notification] = composite(
+        "notification_state",
+        "notification_channel",
+        "notification_at",
+        "notification_reason",
     )
-    statement = newer.values(**shown, notification_version=version).returning(Order.id)
-    if (
-        await session.scalar(statement) is None
-        and await session.get(Order, order_id) is None
-    ):
+
+
+# Written out: a database can match a partial index only with values that it sees in the statement.
+IS_UNSENT = Order.notification_state != literal(
+    NotificationState.SENT, literal_execute=True
+)
+# Most orders are SENT, so the index stays small however long the table grows.
+Index(
+    "orders_unsent", Order.order_id, sqlite_where=IS_UNSENT, postgresql_where=IS_UNSENT
+)
+
+
+def show_notification(
+    session: Session, order_id: UUID, version: int, notification: Notification
+) -> None:
+    """Store what an event says of an order's notification, unless a newer one came first.
+
+    Raises OrderUnknown.
+    """
+    is_newer = Order.notification_version < version
+    statement = (
+        update(Order)
+        .where(Order.order_id == order_id, is_newer)
+        .values({Order.notification: notification, Order.notification_version: version})
+        .returning(Order.order_id)
+    )
+    if session.scalar(statement) is None and session.get(Order, order_id) is None:
         raise OrderUnknown(f"There is no order {order_id} to show a notification of.")
-
-
-TABLES = [
-    Base.metadata,
-    outbox.metadata,
-    inbox.metadata,
-    dead_letter.metadata,
-    attempt.metadata,
-    feed_cursor.metadata,
-    feed_reader.metadata,
-    idempotency.metadata,
-]

@@ -1,6 +1,7 @@
 """OrderCreated on the wire: its names, its times, what it tolerates and what it does not."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ WIRE: dict[str, Any] = {
 
 
 def on_the_wire(event: OrderCreated) -> dict[str, Any]:
-    """Give an event's data as they are sent."""
+    """Return an event's data as they are sent."""
     return event.data()
 
 
@@ -30,6 +31,18 @@ def test_its_names_on_the_wire_are_camel_case() -> None:
     )
 
     assert on_the_wire(event) == WIRE
+
+
+def test_it_is_made_from_whatever_has_its_fields() -> None:
+    order = SimpleNamespace(
+        order_id=UUID(WIRE["orderId"]),
+        customer_name="Zoë",
+        customer_email=None,
+        created_at=datetime(2026, 1, 31, 8, 15, 30, 123_000, UTC),
+        colour="red",
+    )
+
+    assert on_the_wire(OrderCreated.model_validate(order)) == WIRE
 
 
 def test_what_was_sent_is_what_is_read() -> None:

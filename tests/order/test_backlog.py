@@ -1,4 +1,4 @@
-"""The backlog's limit: while too many events wait for the broker, the service promises nothing more."""
+"""The backlog limit: while too many events wait for the broker, the service accepts no orders."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from httpx import Response
 from sqlalchemy import event, func, select
+from sqlalchemy.orm import Session
 
-from chassis.outbox.backlog import Backlog, BacklogFull, count
+from chassis.outbox import Backlog, BacklogFull
+from chassis.outbox.backlog import count
 from chassis.outbox.outbox import State, outbox
 from services.order import app as order_app
 from services.order.model import Order
-from tests.support.database import url_in
+from tests.support.database import migrated, url_in
 from tests.support.eventually import eventually
 from tests.support.services import Service, running
 from tests.support.simulated_dapr import SimulatedDapr
@@ -26,7 +28,7 @@ async def small(
     """Run an order service of which no more than two events may wait."""
     settings = order_app.Settings(
         database_url=url_in(tmp_path, "order"),
-        feed_secret_file=tmp_path / "feed.secret",
+        secrets_folder=tmp_path,
         backlog_limit=LIMIT,
     )
     async with running(order_app.create_app(settings, dapr.sidecar())) as service:
@@ -39,9 +41,9 @@ async def post(service: Service) -> Response:
 
 
 async def orders(service: Service) -> int:
-    """Count the orders that were taken."""
-    async with service.database.read() as session:
-        return await session.scalar(select(func.count()).select_from(Order)) or 0
+    """Count the orders that were accepted."""
+    query = select(func.count()).select_from(Order)
+    return await service.database.read(lambda session: session.scalar(query) or 0)
 
 
 async def test_past_the_limit_no_order_is_promised_and_below_it_they_are_again(
@@ -86,10 +88,14 @@ async def test_the_limit_itself_may_wait(small: Service, dapr: SimulatedDapr) ->
 async def test_what_no_longer_waits_for_the_broker_does_not_count(
     small: Service,
 ) -> None:
-    async with small.database.write() as session:
-        for number, state in enumerate([State.PUBLISHED, State.PARKED, State.PULLED]):
-            row = {"event_id": str(number), "topic": "T", "event": "{}", "state": state}
-            await session.execute(outbox.insert().values(row))
+    states = [State.PUBLISHED, State.PARKED, State.PULL_ONLY]
+    rows = [
+        {"event_id": state, "topic": "T", "event": "{}", "size": 2, "state": state}
+        for state in states
+    ]
+    await small.database.write(
+        lambda session: session.execute(outbox.insert(), rows) and None
+    )
 
     await Backlog(small.database, 1).check()
 
@@ -97,7 +103,7 @@ async def test_what_no_longer_waits_for_the_broker_does_not_count(
 async def test_many_requests_within_a_second_count_once(small: Service) -> None:
     backlog, counted = Backlog(small.database, LIMIT), []
     event.listen(
-        small.database.engine.sync_engine,
+        small.database.engine,
         "before_cursor_execute",
         lambda *each: counted.append(each[2]) if "count(*)" in each[2] else None,
     )
@@ -109,27 +115,21 @@ async def test_many_requests_within_a_second_count_once(small: Service) -> None:
     assert len(counted) in {1, 2}
 
 
-async def test_the_count_reads_the_small_index_alone(
-    tmp_path: Path, dapr: SimulatedDapr
-) -> None:
-    settings = order_app.Settings(
-        database_url=url_in(tmp_path, "order"),
-        feed_secret_file=tmp_path / "feed.secret",
-    )
+async def test_the_count_reads_the_small_index_alone(tmp_path: Path) -> None:
+    database = migrated("order", tmp_path)
     asked: list[tuple[str, tuple[object, ...]]] = []
-    async with (
-        running(order_app.create_app(settings, dapr.sidecar())) as service,
-        service.database.read() as session,
-    ):
-        event.listen(
-            service.database.engine.sync_engine,
-            "before_cursor_execute",
-            lambda *each: asked.append((each[2], each[3])),
-        )
-        await session.execute(count(LIMIT))
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda *each: asked.append((each[2], each[3])),
+    )
+
+    def explain(session: Session) -> str:
+        session.execute(count(LIMIT))
         # As it was sent, with its parameters left open: so the database sees it when it makes its plan.
         sql, parameters = next(each for each in asked if "count(*)" in each[0])
-        connection = await session.connection()
-        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        plan = f"EXPLAIN QUERY PLAN {sql}"
+        return str(session.connection().exec_driver_sql(plan, parameters).all())
 
-        assert "INDEX outbox_open" in str(plan.all())
+    assert "INDEX outbox_open" in await database.read(explain)
+    await database.close()

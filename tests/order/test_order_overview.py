@@ -3,27 +3,44 @@
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from services.order.commands.create_order import CreateOrder, create_order
+from services.order.model import Notification, NotificationState, show_notification
 from services.order.views.order_overview import (
     OrderNotFound,
+    OrderQuery,
     find_order_overview,
     list_order_overviews,
 )
 from tests.support.services import Service
 
-CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 async def place(order: Service, *names: str) -> list[UUID]:
     """Place an order for each name, one after the other."""
-    ids = []
-    for name in names:
-        async with order.database.write() as session:
-            ids.append(
-                (await create_order(CreateOrder(customerName=name), session, CAUSE)).id
-            )
-    return ids
+    return [await _place(order, CreateOrder(customerName=name)) for name in names]
+
+
+async def _place(order: Service, command: CreateOrder) -> UUID:
+    created = await order.database.write(
+        lambda session: create_order(command, session, TRACE)
+    )
+    return UUID(created.location.removeprefix("order/"))
+
+
+async def show(order: Service, order_id: UUID, state: NotificationState) -> None:
+    """Store that an order's notification is in this state."""
+    await order.database.write(
+        lambda session: show_notification(session, order_id, 1, Notification(state))
+    )
+
+
+async def listed(order: Service, query: str) -> list[str]:
+    """Return the ids of the orders that a query lists."""
+    answer = await order.http.get(f"/api/order?{query}")
+    return [each["orderId"] for each in answer.json()["items"]]
 
 
 async def test_an_order_is_shown_as_it_was_placed(order: Service) -> None:
@@ -39,14 +56,15 @@ async def test_an_order_is_shown_as_it_was_placed(order: Service) -> None:
 
 async def test_the_queries_are_plain_functions_of_a_session(order: Service) -> None:
     (order_id,) = await place(order, "Jane Doe")
+    read = order.database.read
 
-    async with order.database.read() as session:
-        assert (
-            await find_order_overview(order_id, session)
-        ).customer_name == "Jane Doe"
-        assert len((await list_order_overviews(session)).items) == 1
-        with pytest.raises(OrderNotFound):
-            await find_order_overview(uuid4(), session)
+    one = await read(lambda session: find_order_overview(order_id, session))
+    page = await read(lambda session: list_order_overviews(OrderQuery(), session))
+    with pytest.raises(OrderNotFound):
+        await read(lambda session: find_order_overview(uuid4(), session))
+
+    assert one.customer_name == "Jane Doe"
+    assert page.items == [one]
 
 
 async def test_the_list_goes_through_all_orders_page_by_page(order: Service) -> None:
@@ -67,3 +85,63 @@ async def test_the_list_goes_through_all_orders_page_by_page(order: Service) -> 
 
 async def test_a_list_of_nothing_is_empty_and_has_no_next_page(order: Service) -> None:
     assert (await order.http.get("/api/order")).json() == {"items": [], "next": None}
+
+
+async def test_the_list_can_be_of_one_state_of_the_notification(order: Service) -> None:
+    ann, ben, cem = await place(order, "Ann", "Ben", "Cem")
+    await show(order, ann, NotificationState.SENT)
+    await show(order, ben, NotificationState.HELD)
+
+    assert await listed(order, "state=SENT") == [str(ann)]
+    assert await listed(order, "state=HELD") == [str(ben)]
+    assert await listed(order, "state=WAITING") == [str(cem)]
+    assert await listed(order, "state=UNKNOWN") == []
+    assert len(await listed(order, "")) == 3
+
+
+async def test_the_pages_of_one_state_have_only_that_state(order: Service) -> None:
+    placed = await place(order, "Ann", "Ben", "Cem", "Dan")
+    for each in placed[::2]:
+        await show(order, each, NotificationState.FAILED)
+
+    first = (await order.http.get("/api/order?state=FAILED&limit=1")).json()
+    rest = await listed(order, f"state=FAILED&cursor={first['next']}")
+
+    seen = [each["orderId"] for each in first["items"]] + rest
+    assert seen == [str(placed[2]), str(placed[0])]
+
+
+@pytest.mark.parametrize("query", ["status=SENT", "state=sent", "Limit=2", "page=2"])
+async def test_a_query_that_nobody_knows_is_refused(order: Service, query: str) -> None:
+    answer = await order.http.get(f"/api/order?{query}")
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:problem-type:invalid-request"
+    assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("state", set(NotificationState) - {NotificationState.SENT})
+async def test_orders_in_trouble_are_found_by_the_small_index_alone(
+    order: Service, state: NotificationState
+) -> None:
+    statements: list[str] = []
+    event.listen(
+        order.database.engine,
+        "before_cursor_execute",
+        lambda *each: statements.append(each[2]),
+    )
+
+    await listed(order, f"state={state}")
+
+    (statement,) = [each for each in statements if "FROM orders" in each]
+    if order.database.is_shared:
+        assert "notification_state != 'SENT'" in statement
+        return
+    plan = await order.database.read(
+        lambda session: (
+            session.connection()
+            .exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (state, 51, 0))
+            .all()
+        )
+    )
+    assert "INDEX orders_unsent" in str(plan)

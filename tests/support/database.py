@@ -1,15 +1,21 @@
 """Databases for tests, made by the services' own migrations: on SQLite, or on PostgreSQL."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from chassis.database import migrate as migration
-from chassis.database.unit_of_work import Database
+from chassis.database import Database, migrate
+from chassis.signature import SigningKeys
 from tests.support.postgresql import Databases
+
+SERVICES = Path(__file__).parents[2] / "services"
+
+KEYS_TEXT = "tests:only-tests-sign-events-with-this-key"
+KEYS = SigningKeys.parse(KEYS_TEXT)
+"""What a test's databases sign events with; see `secrets_in` for its services."""
 
 # A deferred foreign key is checked by COMMIT itself: everything before it succeeds.
 BROKEN = "CREATE TABLE broken (parent bigint REFERENCES outbox (position) DEFERRABLE INITIALLY DEFERRED)"
@@ -42,48 +48,65 @@ def on_postgresql(databases: Databases) -> Iterator[None]:
             _opened.clear()
 
 
+def migrations(service: str) -> Path:
+    """Return the folder of a service's migrations."""
+    return SERVICES / service / "migrations"
+
+
+def upgrade(service: str, url: str) -> None:
+    """Bring a service's database to the newest version."""
+    migrate.upgrade(service, url, migrations(service))
+
+
 def url_in(folder: Path, service: str) -> str:
-    """Name a service's database that belongs to this folder: the same one whenever it is asked for."""
+    """Return the URL of a service's database that belongs to this folder: always the same one."""
     if not _postgresql:
-        return f"sqlite+aiosqlite:///{folder}/{service}.db"
+        return f"sqlite:///{folder}/{service}.db"
     if (service, folder) not in _opened:
         databases, stack = _postgresql[0]
         template = databases.template(
-            f"{service} template", lambda url: migration.upgrade(service, url)
+            f"{service} template", lambda url: upgrade(service, url)
         )
         _opened[service, folder] = stack.enter_context(databases.fresh(template))
     return _opened[service, folder]
 
 
+def secrets_in(folder: Path) -> Path:
+    """Return a folder of secrets for services, with the key that `migrated` databases sign with."""
+    (folder / "signing.keys").write_text(KEYS_TEXT)
+    return folder
+
+
 def migrated(service: str, folder: Path) -> Database:
-    """Make a service's database in this folder, at its newest migration."""
+    """Return a service's database in this folder, at its newest version."""
     url = url_in(folder, service)
-    # Alembic's asyncio.run wants a thread of its own where a loop is running already.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(migration.upgrade, service, url).result()
-    return Database(url, service)
+    upgrade(service, url)
+    return Database(url, service, keys=KEYS)
 
 
 async def execute(database: Database, *statements: str) -> None:
-    """Carry SQL out, in one transaction."""
-    async with database.write() as session:
+    """Execute SQL, in one transaction."""
+
+    def work(session: Session) -> None:
         for statement in statements:
-            await session.execute(text(statement))
+            session.execute(text(statement))
+
+    await database.write(work)
 
 
 async def break_commits(database: Database) -> None:
-    """Let every commit fail that stores an event: at the commit itself, when all before it went well."""
+    """Make every commit fail that stores an event: at COMMIT itself, after everything before it succeeded."""
     await execute(database, *WHAT_FAILS_AT_COMMIT[database.engine.dialect.name])
 
 
 async def mend_commits(database: Database) -> None:
-    """Let commits succeed again."""
+    """Make commits succeed again."""
     of_table = " ON outbox" if database.is_shared else ""
     await execute(database, f"DROP TRIGGER broken{of_table}")
 
 
 async def refuses(database: Database, what: str, table: str) -> None:
-    """Let a database refuse what is done to a table from now on, as "INSERT"."""
+    """Make a database refuse what is done to a table from now on, as "INSERT"."""
     said = "there is no room"
     if database.is_shared:
         statements = [

@@ -1,18 +1,15 @@
 """PostgreSQL for tests: one cluster for the session, and for each test a database of its own."""
 
-import asyncio
 import itertools
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, text
 
 from toolchain import postgresql, postgresql_cluster, runfile
 from toolchain.machine import this_machine
@@ -32,22 +29,22 @@ FAST = {
 
 @dataclass
 class Databases:
-    """Makes databases and drops them, by one connection that a thread of its own holds.
-
-    So it serves coroutines and plain functions alike.
-    """
+    """Creates databases and drops them."""
 
     folder: Path
     port: int
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
-    _engine: AsyncEngine | None = None
     _templates: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        """Open the engine that creates and drops databases, and no other statement."""
+        self._engine = create_engine(
+            self._url("postgres", "postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+        )
+
     @contextmanager
     def fresh(self, template: str = "template1") -> Iterator[str]:
-        """Give the URL of a new database, a copy of the template; it is dropped afterwards."""
+        """Yield the URL of a new database, a copy of the template; drop it afterwards."""
         name = f"fresh_{next(self._numbers)}"
         self._do(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
@@ -56,11 +53,10 @@ class Databases:
             self._do(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def template(self, name: str, make: Callable[[str], object]) -> str:
-        """Make a template by this call, which is given its URL: once in a session; give its name."""
+        """Make a template by this call, which is given its URL, once in a session; return its name."""
         if name not in self._templates:
             self._do(f'CREATE DATABASE "{name}"')
-            with ThreadPoolExecutor(1) as without_a_loop:
-                without_a_loop.submit(make, self.url(name)).result()
+            make(self.url(name))
             # A database to which somebody is connected cannot be copied.
             self._do(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
             self._do(
@@ -71,26 +67,19 @@ class Databases:
         return name
 
     def url(self, database: str) -> str:
-        """Give the URL of a database, for SQLAlchemy."""
-        return postgresql_cluster.url(ROLE, self.port, database)
+        """Return the URL of a database, as a setting has it."""
+        return self._url(database, "postgresql")
+
+    def _url(self, database: str, scheme: str) -> str:
+        return f"{scheme}://{ROLE}@127.0.0.1:{self.port}/{database}"
 
     def close(self) -> None:
-        """Leave the cluster."""
-        with self._thread as thread:
-            if self._engine:
-                thread.submit(self._runner.run, self._engine.dispose()).result()
-            thread.submit(self._runner.close).result()
+        """Disconnect from the cluster."""
+        self._engine.dispose()
 
     def _do(self, statement: str, **values: str) -> None:
-        self._thread.submit(self._runner.run, self._execute(statement, values)).result()
-
-    async def _execute(self, statement: str, values: dict[str, str]) -> None:
-        if self._engine is None:
-            self._engine = create_async_engine(
-                self.url("postgres"), isolation_level="AUTOCOMMIT"
-            )
-        async with self._engine.connect() as connection:
-            await connection.execute(text(statement), values)
+        with self._engine.connect() as connection:
+            connection.execute(text(statement), values)
 
 
 @contextmanager

@@ -1,29 +1,22 @@
-"""Create an order: the order and the event that tells of it are one transaction."""
+"""Create an order: the order and its OrderCreated event are written in one transaction."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause
-from chassis.database.unit_of_work import WriteSession
-from chassis.http.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.http.models import Address, Body, Line, View
-from chassis.http.problems import refusals
-from chassis.outbox import outbox
-from chassis.outbox.backlog import BacklogFull, has_room
+from chassis.http import Address, Body, Created, Line, Unit, View, has_room
+from chassis.outbox import append
 from chassis.runtime import clock
 from chassis.runtime.ids import uuid7
 from chassis.runtime.telemetry import Trace
 from contracts.order_created import OrderCreated
 from services.order.model import Order
 
-router = APIRouter(tags=["Orders"], route_class=Idempotent)
-
-LOCATION = {"schema": {"type": "string"}, "description": "Where the order is shown."}
+router = APIRouter(tags=["Orders"])
 
 
 class CreateOrder(Body):
@@ -43,54 +36,26 @@ class CreateOrder(Body):
 
 
 class Accepted(View):
-    """What the customer gets: the id under which the order can be followed."""
+    """The id under which the order can be followed."""
 
     order_id: UUID
 
 
-async def create_order(
-    command: CreateOrder, session: AsyncSession, cause: str
-) -> Order:
-    """Store a new order, and OrderCreated with it; `cause` is the W3C trace context of the request."""
-    order = Order(
-        id=uuid7(),
-        customer_name=command.customer_name,
-        customer_email=command.customer_email,
-        created_at=_now(),
-    )
+def create_order(command: CreateOrder, session: Session, trace: str) -> Created:
+    """Store a new order and append its OrderCreated; `trace` is the request's W3C trace context."""
+    order = Order(order_id=uuid7(), created_at=clock.now_ms(), **command.model_dump())
     session.add(order)
-    event = OrderCreated(
-        order_id=order.id,
-        customer_name=order.customer_name,
-        customer_email=order.customer_email,
-        created_at=order.created_at,
-    )
-    await outbox.add(session, event, subject=order.id, cause=Cause(cause))
-    return order
+    event = OrderCreated.model_validate(order)
+    append(session, event, subject=order.order_id, cause=Cause(trace))
+    return Created(Accepted.model_validate(order), f"order/{order.order_id}")
 
 
 @router.post(
-    "/api/order",
-    status_code=201,
-    responses={
-        201: {"headers": {"Location": LOCATION}},
-        **refusals(*KEY_REFUSALS, BacklogFull),
-    },
-    dependencies=[has_room, takes_a_key],
+    "/api/order", status_code=201, response_model=Accepted, dependencies=[has_room]
 )
-async def post_order(
-    command: CreateOrder, session: WriteSession, cause: Trace, response: Response
-) -> Accepted:
+async def post_order(command: CreateOrder, unit: Unit, trace: Trace) -> Response:
     """Place an order.
 
-    201 is sent when the order, and the event that tells of it, are committed.
+    201 is sent when the order and its event are committed.
     """
-    order = await create_order(command, session, cause)
-    response.headers["Location"] = f"/api/order/{order.id}"
-    return Accepted(order_id=order.id)
-
-
-def _now() -> datetime:
-    # To the millisecond, as the wire has it: what is stored and what is sent are the same.
-    now = clock.now()
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return await unit.run(lambda session: create_order(command, session, trace))

@@ -6,20 +6,18 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import ReadSession
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http.models import Limit, Page, View
-from chassis.http.problems import refusals
-from services.order.model import NotificationState, Order
+from chassis.http import Page, PageQuery, Read, View, problems
+from services.order.model import IS_UNSENT, NotificationState, Order
 
 router = APIRouter(tags=["Orders"])
 
 
 class NotificationShown(View):
-    """What has been heard of an order's notification."""
+    """What the newest event about an order's notification said."""
 
     state: Annotated[NotificationState, Field(examples=[NotificationState.SENT])]
     channel: Annotated[str | None, Field(examples=["email"])]
@@ -28,7 +26,7 @@ class NotificationShown(View):
 
 
 class OrderOverview(View):
-    """One order as its customer sees it, with what became of its notification."""
+    """One order as its customer sees it, with the state of its notification."""
 
     order_id: UUID
     customer_name: Annotated[str, Field(examples=["Jane Doe"])]
@@ -37,65 +35,56 @@ class OrderOverview(View):
     notification: NotificationShown
 
 
+class OrderQuery(PageQuery):
+    """Which orders to list."""
+
+    state: Annotated[
+        NotificationState | None,
+        Field(description="Only orders whose notification is in this state"),
+    ] = None
+
+
 class OrderNotFound(Rejected):
     """There is no order with this id."""
 
     status = 404
 
 
-async def find_order_overview(order_id: UUID, session: AsyncSession) -> OrderOverview:
-    """Give one order; raises OrderNotFound."""
-    order = await session.get(Order, order_id)
+def find_order_overview(order_id: UUID, session: Session) -> OrderOverview:
+    """Return one order; raises OrderNotFound."""
+    order = session.get(Order, order_id)
     if order is None:
         raise OrderNotFound(f"There is no order {order_id}.", orderId=str(order_id))
-    return _overview(order)
+    return OrderOverview.model_validate(order)
 
 
-async def list_order_overviews(
-    session: AsyncSession, limit: int = 50, cursor: UUID | None = None
-) -> Page[OrderOverview]:
-    """Give a page of orders, newest first, from after the order that `cursor` names."""
-    newest_first = select(Order).order_by(Order.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        newest_first = newest_first.where(Order.id < cursor)
-    orders = [_overview(order) for order in await session.scalars(newest_first)]
-    more = len(orders) > limit
-    return Page(
-        items=orders[:limit], next=str(orders[limit - 1].order_id) if more else None
-    )
+def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverview]:
+    """Return a page of orders, newest first, from after the order that the cursor names."""
+    orders = select(Order).order_by(Order.order_id.desc()).limit(query.limit + 1)
+    if query.cursor is not None:
+        orders = orders.where(Order.order_id < query.cursor)
+    if query.state is not None:
+        orders = orders.where(Order.notification_state == query.state)
+        if query.state is not NotificationState.SENT:
+            orders = orders.where(IS_UNSENT)  # by the small index
+    found = [OrderOverview.model_validate(each) for each in session.scalars(orders)]
+    more = len(found) > query.limit
+    page = found[: query.limit]
+    return Page(items=page, next=str(page[-1].order_id) if more else None)
 
 
-def _overview(order: Order) -> OrderOverview:
-    return OrderOverview(
-        order_id=order.id,
-        customer_name=order.customer_name,
-        customer_email=order.customer_email,
-        created_at=order.created_at,
-        notification=NotificationShown(
-            state=order.notification_state,
-            channel=order.notification_channel,
-            at=order.notification_at,
-            reason=order.notification_reason,
-        ),
-    )
-
-
-@router.get("/api/order/{orderId}", responses=refusals(OrderNotFound))
-async def get_order(orderId: UUID, session: ReadSession) -> OrderOverview:  # noqa: N803 - its name on the wire
+@router.get("/api/order/{orderId}", responses=problems(OrderNotFound))
+async def get_order(orderId: UUID, read: Read) -> OrderOverview:  # noqa: N803 - its name on the wire
     """Show one order."""
-    return await find_order_overview(orderId, session)
+    return await read(lambda session: find_order_overview(orderId, session))
 
 
 @router.get("/api/order")
 async def get_orders(
-    session: ReadSession,
-    limit: Limit = 50,
-    cursor: Annotated[
-        UUID | None, Query(description="`next` of the page before")
-    ] = None,
+    query: Annotated[OrderQuery, Query()], read: Read
 ) -> Page[OrderOverview]:
     """List orders, newest first.
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """
-    return await list_order_overviews(session, limit, cursor)
+    return await read(lambda session: list_order_overviews(query, session))

@@ -4,42 +4,34 @@ import asyncio
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import MetaData, create_engine
 
-from chassis.database import migrate as migration
-from chassis.database.unit_of_work import Database, sqlite_file
+from chassis.database import migrate
+from chassis.database.engine import sqlite_file
 from chassis.runtime.lock import try_lock
+from chassis.service import CHASSIS_TABLES
 from services.notification import model as notification
 from services.order import model as order
+from tests.support.database import migrations
 
-ROOT = Path(__file__).parents[2]
-BOTH = pytest.mark.parametrize("service", ["order", "notification"])
+ROOT = Path(__file__).parents[3]
+SERVICES = {"order": order.Base.metadata, "notification": notification.Base.metadata}
+BOTH = pytest.mark.parametrize("service", SERVICES)
+NEWEST = {"0001_chassis", "0001_order"}
 
-A_NEW_TABLE_AND_A_NEW_COLUMN = """
-import sqlalchemy as sa
-from chassis.database import migrate as migration
-from services.order.model import TABLES, Order
-
-more = sa.MetaData()
-sa.Table("invoice", more, sa.Column("id", sa.Integer, primary_key=True))
-Order.__table__.to_metadata(more).append_column(sa.Column("colour", sa.String(20)))
-migration.run([more, *TABLES[1:]])
-"""
-VERSIONS = ROOT / "services" / "order" / "migrations" / "versions"
-NEWEST = max(VERSIONS.glob("[0-9]*.py")).name[:4]
 BREAKS_OFF = """
 import os
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "9999", "{newest}", None, None
+revision, down_revision, branch_labels, depends_on = "9999", "0001_order", None, None
 
 
 def upgrade():
@@ -49,50 +41,62 @@ def upgrade():
                "VALUES ('x', 'Jane', '2026-01-31', 'red')")
     {end}
 """
-ALEMBIC = """
+UPGRADE = """
 import sys
-from alembic import command
-from chassis.database import migrate as migration
-
-config = migration.configuration("order", sys.argv[1])
-config.set_main_option("script_location", sys.argv[2])
-exec(sys.argv[3])
-"""
-UPGRADE_AS_A_SERVICE_DOES = """
-import sys
-from chassis.database import migrate as migration
+from pathlib import Path
+from chassis.database import migrate
 
 print("ready", flush=True)
 sys.stdin.readline()
-migration.upgrade("order", sys.argv[1])
+migrate.upgrade("order", sys.argv[1], Path(sys.argv[2]))
 """
+A_NEW_SERVICE = '''
+"""The tables of a service."""
+
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The tables of this service."""
+
+
+class Invoice(Base):
+    """An invoice."""
+
+    __tablename__ = "invoice"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    colour: Mapped[str] = mapped_column(String(20))
+'''
+A_NEW_COLUMN = "    size: Mapped[int | None] = mapped_column()\n"
 
 
 def breaks_off(copied: Path, end: str) -> None:
     """Add a migration that ends before it is done."""
-    text = BREAKS_OFF.format(newest=NEWEST, end=end)
+    text = BREAKS_OFF.format(end=end)
     (copied / "versions" / "9999_breaks_off.py").write_text(text)
 
 
 def url_in(folder: Path) -> str:
-    """Name a database in this folder."""
-    return f"sqlite+aiosqlite:///{folder}/test.db"
+    """Return the URL of a database in this folder."""
+    return f"sqlite:///{folder}/test.db"
 
 
 def ask(url: str, query: str) -> list[tuple[object, ...]]:
-    """Ask a database as it is, with nothing of ours between."""
+    """Return what a query finds, with nothing of ours between."""
     with closing(sqlite3.connect(sqlite_file(url))) as connection:
         return list(connection.execute(query))
 
 
 def schema(url: str) -> set[str]:
-    """Give the statements that would make this database."""
+    """Return the statements that would make this database."""
     found = ask(url, "SELECT sql FROM sqlite_master WHERE sql NOT NULL")
     return {str(sql) for (sql,) in found}
 
 
 def structure(url: str) -> set[tuple[object, ...]]:
-    """Give every column and every index, with what alembic's own check does not compare on SQLite."""
+    """Return every column and every index, with what Alembic's own check does not compare on SQLite."""
     columns = """
         SELECT t.name, c.name, c.type, c."notnull", c.dflt_value, c.pk, t.sql LIKE '%AUTOINCREMENT%'
         FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'
@@ -106,113 +110,180 @@ def structure(url: str) -> set[tuple[object, ...]]:
     return {each for each in found if each[0] != "alembic_version"}
 
 
-def version(url: str) -> str:
-    """Give the version that this database is at."""
-    ((number,),) = ask(url, "SELECT version_num FROM alembic_version")
-    return str(number)
+def versions(url: str) -> set[object]:
+    """Return the versions that this database is at, one a branch."""
+    return {number for (number,) in ask(url, "SELECT version_num FROM alembic_version")}
 
 
 def copy_of_order(folder: Path) -> Path:
     """Copy the order service's migrations, so that a test can change them."""
     copied = folder / "migrations"
-    source = ROOT / "services" / "order" / "migrations"
-    shutil.copytree(source, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(migrations("order"), copied, ignore=ignored)
     return copied
 
 
+def tables(service: str) -> list[MetaData]:
+    """Return the tables that a service's database should have."""
+    return [*CHASSIS_TABLES, SERVICES[service]]
+
+
+def config(service: str, url: str) -> Config:
+    """Return what Alembic needs to compare a service's database with its models."""
+    made = migrate.configuration(service, url, migrations(service))
+    made.attributes["tables"] = tables(service)
+    return made
+
+
 def upgraded(service: str, folder: Path) -> Config:
-    """Make a database at the newest version, and what Alembic must know to do more with it."""
-    migration.upgrade(service, url_in(folder))
-    return migration.configuration(service, url_in(folder))
+    """Make a database at the newest version; return what Alembic needs to do more with it."""
+    migrate.upgrade(service, url_in(folder), migrations(service))
+    return config(service, url_in(folder))
 
 
-async def in_a_process(work: str, scripts: Path, url: str) -> tuple[int | None, str]:
-    """Let another process do something with changed migrations; give its status, and what it said."""
+async def upgrade_in_a_process(folder: Path, url: str) -> int | None:
+    """Upgrade as a service does, with the migrations of this folder; return the process's status."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ALEMBIC, url, str(scripts), work),
+        *(sys.executable, "-c", UPGRADE, url, str(folder)),
         cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
-    _, said = await asyncio.wait_for(process.communicate(), 20)
-    return process.returncode, said.decode()
-
-
-async def in_a_thread(work: Callable[[], object]) -> None:
-    """Do what runs an event loop of its own."""
-    await asyncio.to_thread(work)
+    await asyncio.wait_for(process.communicate(b"go\n"), 20)
+    return process.returncode
 
 
 @BOTH
-async def test_the_migrations_make_what_the_models_say(
-    service: str, tmp_path: Path
-) -> None:
-    await in_a_thread(lambda: command.check(upgraded(service, tmp_path)))
-
-
-@pytest.mark.parametrize("model", [order, notification])
-async def test_they_make_the_very_same_tables(
-    model: ModuleType, tmp_path: Path
-) -> None:
-    service = model.__name__.split(".")[1]
-    await in_a_thread(lambda: upgraded(service, tmp_path))
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/models.db", service)
-
-    async with database.write() as session:
-        for metadata in model.TABLES:
-            await (await session.connection()).run_sync(metadata.create_all)
-    await database.close()
-
-    assert structure(url_in(tmp_path)) == structure(database.url)
-
-
-async def test_a_change_of_a_model_without_a_migration_is_noticed(
-    tmp_path: Path,
-) -> None:
-    await in_a_thread(lambda: upgraded("order", tmp_path))
-    copied = copy_of_order(tmp_path)
-    (copied / "env.py").write_text(A_NEW_TABLE_AND_A_NEW_COLUMN)
-
-    status, said = await in_a_process("command.check(config)", copied, url_in(tmp_path))
-
-    assert status == 1
-    assert "AutogenerateDiffsDetected" in said
-    assert "'invoice'" in said
-    assert "'colour'" in said
+def test_the_migrations_make_what_the_models_say(service: str, tmp_path: Path) -> None:
+    command.check(upgraded(service, tmp_path))
 
 
 @BOTH
-async def test_a_second_upgrade_changes_nothing(service: str, tmp_path: Path) -> None:
-    await in_a_thread(lambda: upgraded(service, tmp_path))
+def test_they_make_the_very_same_tables(service: str, tmp_path: Path) -> None:
+    upgraded(service, tmp_path)
+    models = f"sqlite:///{tmp_path}/models.db"
+
+    engine = create_engine(models)
+    for each in tables(service):
+        each.create_all(engine)
+    engine.dispose()
+
+    assert structure(url_in(tmp_path)) == structure(models)
+
+
+def test_a_change_of_a_model_without_a_migration_is_noticed(tmp_path: Path) -> None:
+    changed = upgraded("order", tmp_path)
+    models = MetaData()
+    for each in (*notification.Base.metadata.sorted_tables, order.Order.__table__):
+        each.to_metadata(models)
+    models.tables["orders"].columns["customer_name"].nullable = True
+    changed.attributes["tables"] = [models, *CHASSIS_TABLES]
+
+    with pytest.raises(Exception, match="New upgrade operations detected") as found:
+        command.check(changed)
+
+    assert "'notification'" in str(found.value)
+    assert "'customer_name'" in str(found.value)
+
+
+@BOTH
+def test_a_second_upgrade_changes_nothing(service: str, tmp_path: Path) -> None:
+    upgraded(service, tmp_path)
     first = schema(url_in(tmp_path))
 
-    await in_a_thread(lambda: upgraded(service, tmp_path))
+    upgraded(service, tmp_path)
 
     assert schema(url_in(tmp_path)) == first
 
 
 @BOTH
-async def test_every_migration_can_be_taken_back_and_made_again(
+def test_every_migration_can_be_undone_and_made_again(
     service: str, tmp_path: Path
 ) -> None:
     url = url_in(tmp_path)
-    await in_a_thread(lambda: upgraded(service, tmp_path))
+    upgraded(service, tmp_path)
     first = schema(url)
 
-    await in_a_thread(
-        lambda: command.downgrade(migration.configuration(service, url), "base")
-    )
+    command.downgrade(config(service, url), "base")
     left = {sql.split()[2] for sql in schema(url)}
-    await in_a_thread(lambda: command.check(upgraded(service, tmp_path)))
+    command.check(upgraded(service, tmp_path))
 
     assert left <= {"alembic_version", "sqlite_sequence(name,seq)"}
     assert schema(url) == first
 
 
-async def test_the_databases_folder_is_made(tmp_path: Path) -> None:
-    await in_a_thread(lambda: upgraded("order", tmp_path / "a" / "b"))
+def test_a_service_without_tables_has_those_of_the_chassis(tmp_path: Path) -> None:
+    migrate.upgrade("stateless", url_in(tmp_path))
 
-    assert version(url_in(tmp_path / "a" / "b")) == NEWEST
+    assert versions(url_in(tmp_path)) == {"0001_chassis"}
+    assert ask(url_in(tmp_path), "SELECT service FROM feed") == [("stateless",)]
+
+
+def test_the_databases_folder_is_made(tmp_path: Path) -> None:
+    upgraded("order", tmp_path / "50%" / "b")
+
+    assert versions(url_in(tmp_path / "50%" / "b")) == NEWEST
+
+
+def test_migrations_may_be_in_any_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of it"
+    folder.mkdir()
+
+    migrate.upgrade("order", url_in(tmp_path), copy_of_order(folder))
+
+    assert versions(url_in(tmp_path)) == NEWEST
+
+
+def test_a_database_of_another_service_is_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    upgraded("order", tmp_path)
+    before = schema(url_in(tmp_path))
+
+    with pytest.raises(migrate.WrongDatabase, match="belongs to the service order"):
+        upgraded("notification", tmp_path)
+
+    assert (schema(url_in(tmp_path)), versions(url_in(tmp_path))) == (before, NEWEST)
+
+
+@pytest.mark.parametrize("version", ["0002_order", "0007"])
+def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(
+    tmp_path: Path, version: str
+) -> None:
+    upgraded("order", tmp_path)
+    with sqlite3.connect(sqlite_file(url_in(tmp_path))) as connection:
+        connection.execute(
+            "UPDATE alembic_version SET version_num = ? WHERE version_num = '0001_order'",
+            [version],
+        )
+    before = schema(url_in(tmp_path))
+
+    with pytest.raises(
+        migrate.WrongDatabase, match=f"at version {version}, which .* not know"
+    ):
+        upgraded("order", tmp_path)
+
+    assert schema(url_in(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///{folder}/test.db?mode=ro", "takes no options"),
+        ("postgresql://x@127.0.0.1:1/x?colour=red", 'invalid connection option "colour"'),
+        ("postgresql://x@127.0.0.1:1/x?sslmode=red", 'invalid sslmode value: "red"'),
+        ("postgresql://x@127.0.0.1:1/x?keepalives=red", 'invalid integer value "red"'),
+        ("postgresql://x@127.0.0.1:99999/x", "invalid port number"),
+    ],
+)  # fmt: skip
+def test_an_option_of_a_url_that_nobody_knows_is_said_and_not_waited_for(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    with pytest.raises(migrate.WrongDatabase, match=said):
+        migrate.upgrade("order", url.format(folder=tmp_path))
+
+    assert not (tmp_path / "test.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -226,22 +297,21 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     tmp_path: Path, end: str, status: int
 ) -> None:
     url = url_in(tmp_path)
-    await in_a_thread(lambda: upgraded("order", tmp_path))
+    upgraded("order", tmp_path)
     before = schema(url)
     copied = copy_of_order(tmp_path)
     breaks_off(copied, end)
 
-    ended, _ = await in_a_process('command.upgrade(config, "head")', copied, url)
+    assert await upgrade_in_a_process(copied, url) == status
 
-    assert ended == status
-    assert (version(url), schema(url)) == (NEWEST, before)
-    await in_a_thread(lambda: command.check(upgraded("order", tmp_path)))
+    assert (versions(url), schema(url)) == (NEWEST, before)
+    command.check(upgraded("order", tmp_path))
 
 
-def test_who_migrates_waits_for_another_process_that_does(
+def test_a_migration_waits_for_another_process_and_gives_up_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration, "PATIENCE", 0.2)
+    monkeypatch.setattr(migrate, "MAX_WAIT", 0.2)
     url = url_in(tmp_path)
 
     with Path(f"{sqlite_file(url)}.migration.lock").open("ab") as other:
@@ -258,7 +328,7 @@ async def test_processes_that_start_together_all_find_the_newest_version(
     url = url_in(tmp_path)
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", UPGRADE_AS_A_SERVICE_DOES, url),
+            *(sys.executable, "-c", UPGRADE, url, str(migrations("order"))),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -271,4 +341,44 @@ async def test_processes_that_start_together_all_find_the_newest_version(
 
     assert said == [b"ready\n"] * 2
     assert [each.returncode for each in processes] == [0] * 2
-    await in_a_thread(lambda: command.check(upgraded("order", tmp_path)))
+    assert ask(url, "SELECT count(*) FROM feed") == [(1,)]
+    command.check(config("order", url))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make the package of a new service, which can be imported."""
+    folder = tmp_path / "invoicing"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "model.py").write_text(A_NEW_SERVICE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """Make the new service's package be imported again."""
+    for name in [each for each in sys.modules if each.startswith("invoicing")]:
+        del sys.modules[name]
+
+
+def test_a_services_first_migration_is_written_from_its_models_and_later_ones_too(
+    package: Path, tmp_path: Path
+) -> None:
+    migrate.write("invoicing", "Invoices")
+    forget()
+    with (package / "model.py").open("a") as model:
+        model.write(A_NEW_COLUMN)
+    migrate.write("invoicing", "Add a size")
+
+    first, second = sorted((package / "migrations" / "versions").glob("[0-9]*.py"))
+    assert (first.stem, second.stem) == (
+        "0001_invoicing_invoices",
+        "0002_invoicing_add_a_size",
+    )
+    assert "outbox" not in first.read_text()
+    assert second.read_text().count("'size'") == 2
+    migrate.upgrade("invoicing", url_in(tmp_path), package / "migrations")
+    assert versions(url_in(tmp_path)) == {"0001_chassis", "0002_invoicing"}
+    assert ask(url_in(tmp_path), "SELECT id, colour, size FROM invoice") == []

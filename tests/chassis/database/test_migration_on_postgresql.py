@@ -4,36 +4,26 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from alembic import command
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import OperationalError
 
-from chassis.database import migrate as migration
-from tests.chassis.test_migration import (
+from chassis.database import migrate
+from chassis.database.engine import open_engine
+from tests.chassis.database.test_migration import (
+    BOTH,
     NEWEST,
+    ROOT,
+    UPGRADE,
     breaks_off,
+    config,
     copy_of_order,
-    in_a_process,
+    upgrade_in_a_process,
 )
+from tests.support.database import migrations, upgrade
 from tests.support.postgresql import Databases
-
-ROOT = Path(__file__).parents[2]
-BOTH = pytest.mark.parametrize("service", ["order", "notification"])
-SENT = """
-INSERT INTO notification (id, order_id, customer_name, order_created_at, channel, state, attempt, sent_at)
-VALUES (:id, :order, 'Jane', now(), 'console', 'SENT', 1, '2026-01-31T09:15:30.123+01:00')
-"""
-UPGRADE = """
-import sys
-from chassis.database import migrate as migration
-
-print("ready", flush=True)
-sys.stdin.readline()
-migration.upgrade("order", sys.argv[1])
-"""
 
 
 @pytest.fixture
@@ -43,83 +33,78 @@ def url(databases: Databases) -> Iterator[str]:
         yield made
 
 
-async def ask(url: str, query: str) -> list[object]:
-    """Give the first column of what a query finds."""
-    engine = create_async_engine(url)
-    async with engine.connect() as connection:
-        found = [row[0] for row in await connection.execute(text(query))]
-    await engine.dispose()
+def ask(url: str, query: str) -> list[object]:
+    """Return the first column of what a query finds."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        found = [row[0] for row in connection.execute(text(query))]
+    engine.dispose()
     return found
 
 
-async def tables(url: str) -> set[object]:
-    """Give the names of all tables."""
+def tables(url: str) -> set[object]:
+    """Return the names of all tables."""
     query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    return {*await ask(url, query)}
-
-
-async def upgraded(service: str, url: str) -> None:
-    """Bring a database to the newest version."""
-    await asyncio.to_thread(migration.upgrade, service, url)
+    return {*ask(url, query)}
 
 
 @BOTH
-async def test_the_migrations_make_what_the_models_say(service: str, url: str) -> None:
-    await upgraded(service, url)
+def test_the_migrations_make_what_the_models_say(service: str, url: str) -> None:
+    upgrade(service, url)
 
-    config = migration.configuration(service, url)
-    await asyncio.to_thread(command.check, config)
+    command.check(config(service, url))
 
 
 @BOTH
-async def test_every_migration_can_be_taken_back_and_made_again(
-    service: str, url: str
-) -> None:
-    await upgraded(service, url)
-    first = await tables(url)
+def test_every_migration_can_be_undone_and_made_again(service: str, url: str) -> None:
+    upgrade(service, url)
+    first = tables(url)
 
-    config = migration.configuration(service, url)
-    await asyncio.to_thread(command.downgrade, config, "base")
-    left = await tables(url)
-    await upgraded(service, url)
+    command.downgrade(config(service, url), "base")
+    left = tables(url)
+    upgrade(service, url)
 
     assert left == {"alembic_version"}
-    assert await tables(url) == first
+    assert tables(url) == first
 
 
 async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     url: str, tmp_path: Path
 ) -> None:
-    await upgraded("order", url)
+    upgrade("order", url)
     copied = copy_of_order(tmp_path)
     breaks_off(copied, "os.kill(os.getpid(), 9)")
 
-    ended, _ = await in_a_process('command.upgrade(config, "head")', copied, url)
+    assert await upgrade_in_a_process(copied, url) == -9
 
-    assert ended != 0
-    assert await ask(url, "SELECT version_num FROM alembic_version") == [NEWEST]
-    assert "invoice" not in await tables(url)
+    assert set(ask(url, "SELECT version_num FROM alembic_version")) == NEWEST
+    assert "invoice" not in tables(url)
 
 
-async def test_an_upgrade_tells_what_was_sent_before(url: str) -> None:
-    config = migration.configuration("notification", url)
-    await asyncio.to_thread(command.upgrade, config, "0001")
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(SENT), {"id": uuid4(), "order": uuid4()})
-    await engine.dispose()
+def test_a_database_of_another_service_is_refused_before_anything_is_made(
+    url: str,
+) -> None:
+    upgrade("order", url)
+    before = tables(url)
 
-    await upgraded("notification", url)
+    with pytest.raises(migrate.WrongDatabase, match="belongs to the service order"):
+        upgrade("notification", url)
 
-    (event,) = await ask(url, "SELECT event FROM outbox")
-    assert '"sentAt": "2026-01-31T08:15:30.123Z"' in str(event)
-    assert await ask(url, "SELECT version FROM notification") == [1]
+    assert tables(url) == before
+
+
+def test_options_that_the_driver_knows_are_understood(url: str) -> None:
+    upgrade("order", f"{url}?sslmode=prefer&application_name=order&keepalives=1")
+
+    # The server of the tests has no TLS: what it refuses shows that the option was understood.
+    with pytest.raises(OperationalError, match="server does not support SSL"):
+        upgrade("order", f"{url}?sslmode=require")
 
 
 async def test_replicas_that_start_together_take_turns(url: str) -> None:
     replicas = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", UPGRADE, url),
+            *(sys.executable, "-c", UPGRADE, url, str(migrations("order"))),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -133,19 +118,32 @@ async def test_replicas_that_start_together_take_turns(url: str) -> None:
 
     assert said == [b"ready\n"] * 3
     assert [each.returncode for each in replicas] == [0] * 3, ended
-    assert await ask(url, "SELECT count(*) FROM feed") == [1]
+    assert ask(url, "SELECT count(*) FROM feed") == [1]
 
 
-async def test_whoever_waits_for_another_replica_gives_up_in_the_end(
+async def test_services_that_start_together_on_one_database_make_no_half_schema(
+    url: str,
+) -> None:
+    services = ["order", "notification"]
+    both = [asyncio.to_thread(upgrade, service, url) for service in services]
+
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+
+    (refused,) = [each for each in outcomes if each is not None]
+    assert isinstance(refused, migrate.WrongDatabase)
+    assert len({"orders", "notification"} & tables(url)) == 1
+
+
+def test_a_migration_waits_for_another_replica_and_gives_up_in_the_end(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration, "PATIENCE", 1.0)
-    engine = create_async_engine(url)
-    async with engine.connect() as other:
-        await other.execute(text(f"SELECT pg_advisory_xact_lock({migration.LOCK})"))
+    monkeypatch.setattr(migrate, "MAX_WAIT", 1.0)
+    engine = open_engine(url)
+    with engine.connect() as other:
+        other.execute(text(f"SELECT pg_advisory_xact_lock({migrate.ADVISORY_LOCK})"))
 
-        with pytest.raises(Exception, match="lock timeout"):
-            await upgraded("order", url)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            upgrade("order", url)
 
-    await engine.dispose()
-    assert await tables(url) == set()
+    engine.dispose()
+    assert tables(url) == set()

@@ -1,0 +1,61 @@
+"""The notifications."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_notification"
+down_revision = None
+branch_labels = ("notification",)
+depends_on = None
+
+_UTC = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """Go to this version."""
+    op.create_table(
+        "notification",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("order_id", sa.Uuid(), nullable=False, unique=True),
+        sa.Column("customer_name", sa.String(200), nullable=False),
+        sa.Column("customer_email", sa.String(254)),
+        sa.Column("created_at", _UTC, nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("due_at", _UTC),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.String(64)),
+        sa.Column("sending_until", _UTC),
+        sa.Column("keyed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("sent_at", _UTC),
+        sa.Column("reason", sa.String(500)),
+        sa.Column("refused_since", _UTC),
+        sa.Column("in_doubt_since", _UTC),
+        sa.Column("released_at", _UTC),
+        sa.Column("released_by", sa.String(100)),
+        sa.Column("release_reason", sa.String(500)),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("trace", sa.String(200), server_default="", nullable=False),
+        sa.Column("caused_by", sa.String(200), server_default="", nullable=False),
+    )
+    is_open = sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')")
+    op.create_index(
+        "notification_open",
+        "notification",
+        ["channel", "due_at", "id"],
+        sqlite_where=is_open,
+        postgresql_where=is_open,
+    )
+    is_in_trouble = sa.text("state IN ('FAILED', 'UNKNOWN', 'HELD')")
+    op.create_index(
+        "notification_in_trouble",
+        "notification",
+        ["state", "id"],
+        sqlite_where=is_in_trouble,
+        postgresql_where=is_in_trouble,
+    )
+
+
+def downgrade() -> None:
+    """Go back to the version before."""
+    op.drop_table("notification")

@@ -1,0 +1,47 @@
+"""The orders."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_order"
+down_revision = None
+branch_labels = ("order",)
+depends_on = None
+
+_UTC = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """Go to this version."""
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("customer_name", sa.String(200), nullable=False),
+        sa.Column("created_at", _UTC, nullable=False),
+        sa.Column("customer_email", sa.String(254)),
+        sa.Column(
+            "notification_state",
+            sa.String(20),
+            server_default="WAITING",
+            nullable=False,
+        ),
+        sa.Column("notification_channel", sa.String(20)),
+        sa.Column("notification_at", _UTC),
+        sa.Column("notification_reason", sa.String(500)),
+        sa.Column(
+            "notification_version", sa.Integer(), server_default="0", nullable=False
+        ),
+    )
+    is_unsent = sa.text("notification_state != 'SENT'")
+    op.create_index(
+        "orders_unsent",
+        "orders",
+        ["id"],
+        sqlite_where=is_unsent,
+        postgresql_where=is_unsent,
+    )
+
+
+def downgrade() -> None:
+    """Go back to the version before."""
+    op.drop_table("orders")
