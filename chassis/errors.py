@@ -1,4 +1,4 @@
-"""How the API refuses: one problem document (RFC 9457) for every status, each with a stable type."""
+"""Every error the API answers with: a problem document (RFC 9457) with a stable type, for every status."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from chassis.database.transient import TROUBLE, is_away
+from chassis.database import is_unavailable
+
+PROBLEM = "application/problem+json"
 
 
 class Rejected(Exception):
@@ -19,7 +22,7 @@ class Rejected(Exception):
 
     status: ClassVar[int] = 400
     retry_after: ClassVar[int | None] = None
-    """After how many seconds it is worth trying again, where it is."""
+    """Seconds after which another attempt may succeed, where one may."""
 
     def __init__(self, detail: str = "", **members: object) -> None:
         super().__init__(detail or self.title())
@@ -27,12 +30,12 @@ class Rejected(Exception):
 
     @classmethod
     def title(cls) -> str:
-        """Say what is wrong in general: the first line of the class's docstring."""
+        """Return what is wrong in general: the first line of the class's docstring."""
         return (cls.__doc__ or "").split("\n")[0]
 
     @classmethod
     def type(cls) -> str:
-        """Name the problem for programs: OrderNotFound is urn:problem-type:order-not-found."""
+        """Return the problem's type for programs: OrderNotFound is urn:problem-type:order-not-found."""
         return (
             f"urn:problem-type:{re.sub(r'(?<!^)(?=[A-Z])', '-', cls.__name__).lower()}"
         )
@@ -49,7 +52,7 @@ class BodyTooLarge(Rejected):
 
 
 class UnsupportedMediaType(Rejected):
-    """The body must be sent as application/json."""
+    """The body must be sent as application/json, in UTF-8 and without compression."""
 
     status = 415
 
@@ -61,7 +64,7 @@ class InvalidRequest(Rejected):
 
 
 class InternalError(Rejected):
-    """Something went wrong inside the service; nothing was changed."""
+    """The service failed unexpectedly; nothing was changed."""
 
     status = 500
 
@@ -73,14 +76,14 @@ class NotReady(Rejected):
 
 
 class DatabaseUnavailable(Rejected):
-    """The service's database does not answer; nothing was changed, try again."""
+    """The service's database does not answer; try again, a command with its Idempotency-Key."""
 
     status = 503
     retry_after = 1
 
 
 def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Turn a refusal into its answer."""
+    """Return an error's answer."""
     document: dict[str, Any] = {
         "type": error.type(),
         "title": error.title(),
@@ -88,18 +91,15 @@ def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONRe
         "detail": str(error),
         **error.members,
     }
-    return JSONResponse(
-        document, error.status, headers, media_type="application/problem+json"
-    )
+    return JSONResponse(document, error.status, headers, media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:
-    """Give every error of this app its problem document."""
+    """Make the app answer every error with its problem document."""
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _by_status)
-    for each in TROUBLE:
-        app.add_exception_handler(each, _trouble)
+    app.add_exception_handler(SQLAlchemyError, _database_error)
     app.add_exception_handler(Exception, _internal)
 
 
@@ -111,19 +111,12 @@ async def _rejected(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = error.errors()
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        return problem(
-            MalformedJson(f"{MalformedJson.title()[:-1]}: {faults[0]['ctx']['error']}.")
-        )
     fields = [
-        {"field": _field(fault["loc"]), "detail": _detail(fault)} for fault in faults
+        {"field": _field(fault["loc"]), "detail": _detail(fault)}
+        for fault in error.errors()
     ]
-    return problem(
-        InvalidRequest(
-            "; ".join(f"{f['field']}: {f['detail']}" for f in fields), errors=fields
-        )
-    )
+    detail = "; ".join(f"{each['field']}: {each['detail']}" for each in fields)
+    return problem(InvalidRequest(detail, errors=fields))
 
 
 def _field(location: tuple[int | str, ...]) -> str:
@@ -132,16 +125,12 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 
 def _detail(fault: dict[str, Any]) -> str:
-    # What a validator of ours says, pydantic begins with "Value error, ".
+    # Pydantic begins the messages of our own validators with "Value error, ".
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
 async def _by_status(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    if (
-        error.status_code == 400
-    ):  # FastAPI's word for a body that it could not even decode
-        return problem(MalformedJson())
     status = HTTPStatus(error.status_code)
     document = {
         "type": f"urn:problem-type:{status.phrase.lower().replace(' ', '-')}",
@@ -150,27 +139,26 @@ async def _by_status(request: Request, error: Exception) -> JSONResponse:
         "detail": error.detail,
     }
     headers = {"Allow": _allowed(request)} if status == 405 else error.headers
-    return JSONResponse(
-        document, status, headers, media_type="application/problem+json"
-    )
+    return JSONResponse(document, status, headers, media_type=PROBLEM)
 
 
 def _allowed(request: Request) -> str:
     # The router names only the methods of the first route that it found at this address: ask for each.
-    return ", ".join(
+    methods = [
         method
         for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL
             for route in request.app.routes
         )
-    )
+    ]
+    return ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
 
 
-async def _trouble(request: Request, error: Exception) -> JSONResponse:
-    if is_away(error):
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    if is_unavailable(error):
         return await _rejected(request, DatabaseUnavailable())
-    raise error  # it goes on to the log, and is answered by `_internal`
+    raise error  # it is logged, and answered by `_internal`
 
 
 async def _internal(_request: Request, _error: Exception) -> JSONResponse:

@@ -1,70 +1,70 @@
-"""Dead letters, for those who run the service: what there is and why, trying one again, and discarding it."""
+"""The API of dead letters, for those who run the service: list, show, replay and discard them."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
 from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import ReadSession, WriteSession
 from chassis.dead_letters.replay import (
-    LAST,
+    LARGEST_ID,
     AlreadySettled,
     DeadLetterNotFound,
+    DryRun,
     NotReplayable,
     Replay,
     StillFails,
+    count_attempt,
     discard,
     find,
     replay,
 )
 from chassis.event import Timestamp
-from chassis.http.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.http.models import Body, Limit, Line, Page, View
-from chassis.http.problems import refusals
-from chassis.inbox.dead_letter import State, dead_letter, in_one_line
-
-router = APIRouter(tags=["Dead letters"], route_class=Idempotent)
+from chassis.http import (
+    Body,
+    Limit,
+    Line,
+    Page,
+    QueryModel,
+    Read,
+    Unit,
+    View,
+    problems,
+)
+from chassis.inbox import AnyReaction, Inbox
+from chassis.inbox.dead_letter import State, dead_letter, one_line
+from chassis.parts import Parts
 
 
 class DeadLetter(View):
-    """Something that could not be taken in, with its reason."""
+    """Something that a reaction could not handle, with the reason."""
 
     id: int
     reaction: Annotated[str, Field(examples=["notify_customer_on_order_created"])]
     reason: str
     state: State
+    authentic: Annotated[
+        bool,
+        Field(description="Whether its signature was verified when it was received"),
+    ]
     attempts: Annotated[int, Field(description="How often it was tried")]
     received_at: Timestamp
     event_id: Annotated[
         str | None,
-        Field(
-            description="The event that is not taken in otherwise while this letter is there"
-        ),
+        Field(description="The event that is handled in no other way while this holds"),
     ]
     replayed_at: Timestamp | None
     discarded_at: Timestamp | None
     discarded_by: Annotated[str | None, Field(examples=["jane"])]
     discarded_because: Annotated[str | None, Field(examples=["A test of the broker"])]
-    body: Annotated[
-        str,
-        Field(
-            description="What was received; bytes that are no text are shown as \\xNN"
-        ),
-    ]
-
-
-class DeadLetterInFull(DeadLetter):
-    """Something that could not be taken in, with its reason and its trace."""
-
     traceparent: Annotated[
-        str | None,
-        Field(
-            description="The W3C trace context that the event came with, if it has one",
-            examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
-        ),
+        str | None, Field(description="The W3C trace context in it, if there is one")
+    ]
+    body: Annotated[
+        str, Field(description="What was received; what is no text is shown as \\xNN")
     ]
 
 
@@ -77,109 +77,135 @@ class Discard(Body):
     by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
 
 
-class Listed(BaseModel):
-    """Which dead letters are listed, and in which order."""
-
-    model_config = ConfigDict(frozen=True)
+class DeadLetterQuery(QueryModel):
+    """Which dead letters to list, and in which order."""
 
     state: State | None = None
     reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
     limit: Limit = 50
     cursor: Annotated[
-        int | None, Query(ge=0, le=LAST, description="`next` of the page before")
+        int | None, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")
     ] = None
-    oldestFirst: bool = False  # noqa: N815 - its name on the wire
+    oldest_first: bool = False
 
 
-async def list_dead_letters(session: AsyncSession, asked: Listed) -> Page[DeadLetter]:
-    """Give a page of dead letters, from after the one that the cursor names."""
-    at, oldest_first = dead_letter.c.id, asked.oldestFirst
+class ReplayQuery(QueryModel):
+    """How to replay a dead letter."""
+
+    dry_run: Annotated[
+        bool, Query(description="Run the reaction, and roll back all that it did")
+    ] = False
+
+
+def list_dead_letters(query: DeadLetterQuery, session: Session) -> Page[DeadLetter]:
+    """Return a page of dead letters, from after the one that the cursor names."""
+    at, oldest_first = dead_letter.c.id, query.oldest_first
     listed = select(dead_letter).order_by(at if oldest_first else at.desc())
-    if asked.state is not None:
-        listed = listed.where(dead_letter.c.state == asked.state)
-    if asked.reaction is not None:
-        listed = listed.where(dead_letter.c.reaction == asked.reaction)
-    if asked.cursor is not None:
-        beyond = at > asked.cursor if oldest_first else at < asked.cursor
+    if query.state is not None:
+        listed = listed.where(dead_letter.c.state == query.state)
+    if query.reaction is not None:
+        listed = listed.where(dead_letter.c.reaction == query.reaction)
+    if query.cursor is not None:
+        beyond = at > query.cursor if oldest_first else at < query.cursor
         listed = listed.where(beyond)
-    rows = (await session.execute(listed.limit(asked.limit + 1))).all()
-    items = [DeadLetter.model_validate(_shown(row)) for row in rows[: asked.limit]]
-    more = len(rows) > asked.limit
+    rows = session.execute(listed.limit(query.limit + 1)).all()
+    items = [_shown(row) for row in rows[: query.limit]]
+    more = len(rows) > query.limit
     return Page(items=items, next=str(items[-1].id) if more else None)
 
 
-def _shown(row: Row[Any]) -> dict[str, Any]:
-    return {**row._asdict(), "body": row.body.decode(errors="backslashreplace")}
+def _shown(row: Row[Any]) -> DeadLetter:
+    body = row.body.decode(errors="backslashreplace")
+    found = {**row._asdict(), "traceparent": trace_of(row.body), "body": body}
+    return DeadLetter.model_validate(found)
 
 
 def trace_of(body: bytes) -> str | None:
-    """Give the trace that an event came with; None where there is none to be read."""
+    """Return the trace that an event came with, where there is a readable one."""
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        event = json.loads(body)
+        trace = event.get("traceparent") or event.get("traceid")
+    except (ValueError, RecursionError, AttributeError):
         return None
-    if not isinstance(said, dict):
-        return None
-    trace = said.get("traceparent") or said.get("traceid")
-    return in_one_line(trace) if isinstance(trace, str) else None
+    return one_line(trace) if isinstance(trace, str) else None
 
 
-@router.get("/api/dead-letter")
+_router = APIRouter()
+
+
+def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> APIRouter:
+    """Return the routes of a service that has these reactions."""
+    by_name = {each.name: each for each in reactions}
+    made = APIRouter(tags=["Dead letters"])
+    made.include_router(_router)
+
+    @made.post(
+        "/api/dead-letter/{id}/replay",
+        response_model=Replay,
+        responses=problems(
+            DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails
+        ),
+    )
+    async def post_replay(
+        id: int,  # noqa: A002 - its name on the wire
+        query: Annotated[ReplayQuery, Query()],
+        unit: Unit,
+    ) -> Response | Replay:
+        """Replay one dead letter.
+
+        Its reaction runs again. With `dryRun=true` everything that it did is rolled back.
+        """
+        dry_run = query.dry_run
+        try:
+            return await unit.run(
+                lambda session: replay(session, id, inbox, by_name, dry_run=dry_run)
+            )
+        except DryRun as done:
+            return done.result
+        except StillFails:
+            if not dry_run:
+                await parts.database.write(lambda session: count_attempt(session, id))
+            raise
+
+    return made
+
+
+@_router.get("/api/dead-letter")
 async def get_dead_letters(
-    session: ReadSession, asked: Annotated[Listed, Query()]
+    query: Annotated[DeadLetterQuery, Query()], read: Read
 ) -> Page[DeadLetter]:
     """List dead letters, newest first, or with `oldestFirst=true` the other way.
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """
-    return await list_dead_letters(session, asked)
+    return await read(lambda session: list_dead_letters(query, session))
 
 
-@router.get("/api/dead-letter/{id}", responses=refusals(DeadLetterNotFound))
+@_router.get("/api/dead-letter/{id}", responses=problems(DeadLetterNotFound))
 async def get_dead_letter(
     id: int,  # noqa: A002 - its name on the wire
-    session: ReadSession,
-) -> DeadLetterInFull:
-    """Show one dead letter, with what was received and its trace."""
-    row = await find(session, id)
-    shown = {**_shown(row), "traceparent": trace_of(row.body)}
-    return DeadLetterInFull.model_validate(shown)
+    read: Read,
+) -> DeadLetter:
+    """Show one dead letter."""
+    return await read(lambda session: _shown(find(session, id)))
 
 
-@router.post(
-    "/api/dead-letter/{id}/replay",
-    responses=refusals(
-        DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails, *KEY_REFUSALS
-    ),
-    dependencies=[takes_a_key],
-)
-async def post_replay(
-    id: int,  # noqa: A002 - its name on the wire
-    request: Request,
-    session: WriteSession,
-    dryRun: bool = False,  # noqa: FBT001, FBT002, N803
-) -> Replay:
-    """Try one dead letter again.
-
-    With `dryRun=true` the reaction runs as it would, and everything that it did is taken back.
-    """
-    return await replay(session, id, request.app.state.reactions, dry_run=dryRun)
-
-
-@router.post(
+@_router.post(
     "/api/dead-letter/{id}/discard",
-    responses=refusals(DeadLetterNotFound, AlreadySettled, *KEY_REFUSALS),
-    dependencies=[takes_a_key],
+    response_model=DeadLetter,
+    responses=problems(DeadLetterNotFound, AlreadySettled),
 )
 async def post_discard(
     id: int,  # noqa: A002 - its name on the wire
     command: Discard,
-    session: WriteSession,
-) -> DeadLetter:
+    unit: Unit,
+) -> Response:
     """Discard one dead letter, for good.
 
-    Who did it, when and why is kept with it. Where it holds its event's key in the inbox, that stays: the
-    event is not taken in, however it comes.
+    Who did it, when and why is stored with it. Where it holds its event's key in the inbox, that stays: the
+    event is never handled, however it arrives.
     """
-    row = await discard(session, id, by=command.by, because=command.reason)
-    return DeadLetter.model_validate(_shown(row))
+    who, why = command.by, command.reason
+    return await unit.run(
+        lambda session: _shown(discard(session, id, by=who, because=why))
+    )

@@ -1,33 +1,42 @@
-"""How a dead letter ends: it is taken in after all, or discarded by somebody, with a reason."""
+"""How a dead letter ends: it is replayed, or discarded by somebody with a reason."""
 
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import Row, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.hooks import after_rollback
-from chassis.database.transient import is_away
-from chassis.database.unit_of_work import keep_quiet
+from chassis.cloud_event import CloudEvent
+from chassis.database import is_unavailable
 from chassis.errors import Rejected
-from chassis.http.models import View
-from chassis.inbox.dead_letter import State, dead_letter, in_one_line
-from chassis.inbox.inbox import AnyReaction, claim, is_there, react, why
-from chassis.inbox.parse import parse
+from chassis.event import Event
+from chassis.http import View
+from chassis.inbox import AnyReaction, Arrival, Inbox
+from chassis.inbox.dead_letter import State, dead_letter, one_line
+from chassis.inbox.inbox import claim, describe, react
+from chassis.inbox.parse import NotAuthentic, check_age
 from chassis.runtime import clock
 
-LAST = 2**63 - 1
+LARGEST_ID = 2**63 - 1
 """The largest number that the databases can be asked for."""
 
-Outcome = Literal["taken in", "was taken in before"]
+Outcome = Literal["handled", "was handled before"]
 
 
 class Replay(View):
-    """What came, or with a dry run would come, of trying a dead letter again."""
+    """The outcome of a replay; with a dry run, the outcome that it would have."""
 
     id: int
     outcome: Outcome
     dry_run: bool
+
+
+class DryRun(Exception):
+    """A dry run is complete: raised to roll its transaction back, with the result."""
+
+    def __init__(self, result: Replay) -> None:
+        super().__init__()
+        self.result = result
 
 
 class DeadLetterNotFound(Rejected):
@@ -43,107 +52,115 @@ class AlreadySettled(Rejected):
 
 
 class NotReplayable(Rejected):
-    """This dead letter cannot be tried again."""
+    """This dead letter cannot be replayed."""
 
     status = 409
 
 
 class StillFails(Rejected):
-    """The dead letter was tried again, and cannot be taken in yet; only the attempt was counted."""
+    """The dead letter was replayed, and its reaction fails still; only the attempt was counted."""
 
     status = 422
 
 
-async def replay(
-    session: AsyncSession,
+def replay(
+    session: Session,
     letter_id: int,
-    reactions: dict[str, AnyReaction],
+    inbox: Inbox,
+    reactions: Mapping[str, AnyReaction],
     *,
     dry_run: bool,
 ) -> Replay:
-    """Let a dead letter's reaction try again.
+    """Run a dead letter's reaction again; a dry run raises DryRun instead of returning.
 
     Raises DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails.
     """
-    letter = await _open_letter(session, letter_id)
+    letter = _open_letter(session, letter_id)
     reaction = reactions.get(letter.reaction)
     if reaction is None:
         raise NotReplayable(f"No reaction here is called {letter.reaction}.")
-    attempt = await session.begin_nested()
-    try:
-        is_new = await _act(session, reaction, letter)
-    except Exception as error:
-        if is_away(error):
-            raise
-        if not dry_run:
-            after_rollback(session, partial(_count, letter_id=letter_id))
-        raise StillFails(in_one_line(why(error))) from error
+    envelope, event = _parse(letter, inbox, reaction)
+    is_new = _handle(session, letter, reaction, (envelope, event))
+    outcome: Outcome = "handled" if is_new else "was handled before"
+    result = Replay(id=letter_id, outcome=outcome, dry_run=dry_run)
     if dry_run:
-        await attempt.rollback()
-        keep_quiet(session)
-    else:
-        await _count(session, letter_id)
-        await _close(session, letter_id, state=State.REPLAYED, replayed_at=clock.now())
-    outcome: Outcome = "taken in" if is_new else "was taken in before"
-    return Replay(id=letter_id, outcome=outcome, dry_run=dry_run)
+        raise DryRun(result)
+    count_attempt(session, letter_id)
+    _close(session, letter_id, state=State.REPLAYED, replayed_at=clock.now())
+    return result
 
 
-async def _act(session: AsyncSession, reaction: AnyReaction, letter: Row[Any]) -> bool:
-    envelope, event = parse(reaction.event, letter.body)
-    # Where the letter holds the event's key itself, nobody else has taken the event in; but what was forged
-    # under its id may have left something. A key of another content is the feed's: it overruled the letter.
-    holds = letter.event_id == envelope.id
-    if holds and await is_there(session, reaction.name, envelope):
-        await react(session, reaction.correct or reaction.act, envelope, event)
-        return True
-    is_new = await claim(session, reaction.name, envelope)
-    if is_new:
-        await react(session, reaction.act, envelope, event)
+def _parse(
+    letter: Row[Any], inbox: Inbox, reaction: AnyReaction
+) -> tuple[CloudEvent, Event]:
+    try:
+        envelope, event = inbox.parse(reaction, letter.body)
+        if not letter.authentic:  # nothing else was checked when it came
+            check_age(envelope)
+    except NotAuthentic as error:
+        raise NotReplayable(f"It is not authentic: {one_line(str(error))}.") from error
+    except Exception as error:
+        raise StillFails(one_line(describe(error))) from error
+    return envelope, event
+
+
+def _handle(
+    session: Session,
+    letter: Row[Any],
+    reaction: AnyReaction,
+    parsed: tuple[CloudEvent, Event],
+) -> bool:
+    envelope, event = parsed
+    try:
+        # A letter that holds its event's key is the reason why nothing else has handled the event.
+        claimed = claim(session, reaction.name, [envelope], Arrival.PUSHED)
+        is_new = bool(claimed) or letter.event_id == envelope.id
+        if is_new:
+            react(session, reaction.act, envelope, event)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        raise StillFails(one_line(describe(error))) from error
     return is_new
 
 
-async def discard(
-    session: AsyncSession, letter_id: int, *, by: str, because: str
-) -> Row[Any]:
-    """Decide that a dead letter is never taken in; the key that it holds in the inbox stays. Give it.
+def discard(session: Session, letter_id: int, *, by: str, because: str) -> Row[Any]:
+    """Discard a dead letter and return it; the key that it holds in the inbox stays.
 
     Raises DeadLetterNotFound, AlreadySettled.
     """
-    await _open_letter(session, letter_id)
+    _open_letter(session, letter_id)
     who = {"discarded_by": by, "discarded_because": because}
     now = clock.now()
-    await _close(session, letter_id, state=State.DISCARDED, discarded_at=now, **who)
-    return await find(session, letter_id)
+    _close(session, letter_id, state=State.DISCARDED, discarded_at=now, **who)
+    return find(session, letter_id)
 
 
-async def find(session: AsyncSession, letter_id: int) -> Row[Any]:
-    """Give a dead letter; raises DeadLetterNotFound."""
-    return await _find(session, letter_id, locked=False)
-
-
-async def _open_letter(session: AsyncSession, letter_id: int) -> Row[Any]:
-    # Locked: two who settle one at the same time take turns, and the second finds it closed.
-    letter = await _find(session, letter_id, locked=True)
-    if letter.state != State.OPEN:
-        raise AlreadySettled(f"Dead letter {letter_id} is {letter.state} already.")
-    return letter
-
-
-async def _find(session: AsyncSession, letter_id: int, *, locked: bool) -> Row[Any]:
+def find(session: Session, letter_id: int, *, for_update: bool = False) -> Row[Any]:
+    """Return a dead letter; raises DeadLetterNotFound."""
     mine = select(dead_letter).where(dead_letter.c.id == letter_id)
-    if locked:
+    if for_update:
         mine = mine.with_for_update()
-    letter = (await session.execute(mine)).first() if 0 < letter_id <= LAST else None
+    letter = session.execute(mine).first() if 0 < letter_id <= LARGEST_ID else None
     if letter is None:
         raise DeadLetterNotFound(f"There is no dead letter {letter_id}.")
     return letter
 
 
-async def _close(session: AsyncSession, letter_id: int, **values: object) -> None:
-    mine = update(dead_letter).where(dead_letter.c.id == letter_id)
-    await session.execute(mine.values(**values))
+def _open_letter(session: Session, letter_id: int) -> Row[Any]:
+    # Locked: two who settle one at the same time take turns, and the second finds it closed.
+    letter = find(session, letter_id, for_update=True)
+    if letter.state != State.OPEN:
+        raise AlreadySettled(f"Dead letter {letter_id} is {letter.state} already.")
+    return letter
 
 
-async def _count(session: AsyncSession, letter_id: int) -> None:
+def _close(session: Session, letter_id: int, **values: object) -> None:
     mine = update(dead_letter).where(dead_letter.c.id == letter_id)
-    await session.execute(mine.values(attempts=dead_letter.c.attempts + 1))
+    session.execute(mine.values(**values))
+
+
+def count_attempt(session: Session, letter_id: int) -> None:
+    """Count an attempt to replay a dead letter."""
+    mine = update(dead_letter).where(dead_letter.c.id == letter_id)
+    session.execute(mine.values(attempts=dead_letter.c.attempts + 1))

@@ -1,0 +1,34 @@
+"""The API: units of work with idempotency keys, strict models, problem documents and their description."""
+
+from chassis.http.app import create_api
+from chassis.http.models import (
+    Address,
+    Body,
+    Limit,
+    Line,
+    Page,
+    PageQuery,
+    QueryModel,
+    View,
+)
+from chassis.http.openapi import FROM_THE_SIDECAR, problems
+from chassis.http.units import Created, Read, Unit, has_room, refuses
+
+__all__ = [
+    "FROM_THE_SIDECAR",
+    "Address",
+    "Body",
+    "Created",
+    "Limit",
+    "Line",
+    "Page",
+    "PageQuery",
+    "QueryModel",
+    "Read",
+    "Unit",
+    "View",
+    "create_api",
+    "has_room",
+    "problems",
+    "refuses",
+]

@@ -1,74 +1,78 @@
-"""Idempotency-Key: what is sent again with the same key is carried out once, and answered the same again.
+"""Idempotency-Key: a request sent again with the same key is carried out once, and answered the same again.
 
-The key's row commits with what the request does, so a crash leaves neither behind. (IETF draft
-"The Idempotency-Key HTTP Header Field"; daprd may itself repeat a request that it passes on.)
+The key, its answer and what the request changes are one transaction, so a crash leaves none of them behind.
+(IETF draft "The Idempotency-Key HTTP Header Field"; daprd itself may repeat a request that it passes on.)
+
+A key belongs to its method and path. Until callers are authenticated all of them share it, so whoever guesses
+a key and its request gets the stored answer: use a UUID. The caller's app-id is no part of the scope: one key
+sent through two sidecars is one request, and daprd up to 1.18 passes on, beside the app-id that it knows, one
+that the caller wrote.
 """
 
 import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
-from weakref import WeakValueDictionary
+from typing import Any
 
-from fastapi import Depends, Header, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request, Response
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
     Text,
     and_,
+    func,
+    not_,
     or_,
     select,
-    text,
-    update,
 )
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.dapr.tokens import CALLER
-from chassis.database.unit_of_work import Database, Utc
+from chassis.database import Database, Utc, insert
 from chassis.errors import Rejected
+from chassis.parts import InFlight, Parts
 from chassis.runtime import clock
 
 HEADER = "idempotency-key"
 PATIENCE = 2.0
-"""Seconds that a request waits for the one before it with the same key."""
+"""Seconds that a request waits for an earlier one with the same key."""
 KEPT = timedelta(hours=24)
-"""How long an answer is known."""
-LONGEST_SCOPE = 300
-LOCK_NOT_AVAILABLE = "55P03"
+"""How long an answer is stored."""
+MAX_SCOPE = 300
 
-_A_KEY = re.compile(r"[!-~]{1,255}")
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_PAUSE = (0.02, 0.1)
+# The draft quotes a key; many clients do not. Either way it is the same key.
+_KEY = re.compile(r'(?P<quote>"?)(?P<key>[!#-+\--\[\]-~]{1,255})(?P=quote)')
 
 metadata = MetaData()
 idempotency_key = Table(
     "idempotency_key",
     metadata,
-    Column("scope", String(LONGEST_SCOPE), primary_key=True),
+    Column("scope", String(MAX_SCOPE), primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("fingerprint", LargeBinary(32), nullable=False),
-    Column("status", Integer, nullable=False, default=0),
-    Column("headers", Text, nullable=False, default="{}"),
-    Column("body", LargeBinary, nullable=False, default=b""),
-    Column("made_at", Utc, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Index("idempotency_key_age", "created_at"),
 )
-_here = idempotency_key.c
+_column = idempotency_key.c
 
 
 class MalformedIdempotencyKey(Rejected):
-    """An Idempotency-Key has 1 to 255 characters of ASCII, without spaces; a UUID is a good one."""
+    """The Idempotency-Key is one key of 1 to 255 ASCII characters, without spaces, commas or backslashes."""
 
 
 class IdempotencyKeyReused(Rejected):
@@ -84,108 +88,78 @@ class RequestInFlight(Rejected):
     retry_after = 1
 
 
-KEY_REFUSALS = (MalformedIdempotencyKey, IdempotencyKeyReused, RequestInFlight)
-"""What a route that takes a key may refuse with on its account."""
+class _HeldElsewhere(Exception):
+    """Another process carries out the request with this key."""
 
 
 @dataclass(frozen=True)
-class Once:
-    """What a request is known by: where it went, its key, and what it said."""
+class KeyedRequest:
+    """A request's identity: its scope (method and path), its key, and a fingerprint of its content."""
 
     scope: str
     key: str
     fingerprint: bytes
 
-    def is_me(self) -> ColumnElement[bool]:
-        """Name this request's row."""
-        return and_(_here.scope == self.scope, _here.key == self.key)
+    def is_mine(self) -> ColumnElement[bool]:
+        """Match this request's row."""
+        return and_(_column.scope == self.scope, _column.key == self.key)
+
+    def lock_id(self) -> int:
+        """Return the key's number among PostgreSQL's advisory locks."""
+        named = hashlib.sha256(f"{self.scope}\n{self.key}".encode()).digest()
+        return int.from_bytes(named[:8], signed=True)
 
 
-class _NotKept(Exception):
-    """The answer is one of trouble: nothing of it is kept."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-class Idempotent(APIRoute):
-    """A route whose POSTs are carried out once for each Idempotency-Key; without a key, as any other."""
-
-    def get_route_handler(self) -> Handler:
-        """Give what answers a request."""
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            key = request.headers.get(HEADER)
-            if key is None or request.method != "POST":
-                return await handle(request)
-            return await _once(request, await _known_by(request, key), handle)
-
-        return answer
-
-
-def _document(
-    _key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            description="Sent again with the same key within 24 hours, a request is carried out once and "
-            "answered the same again",
-            examples=["01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"],
-        ),
-    ] = None,
-) -> None:
-    """Name the header in the documents."""
-
-
-takes_a_key = Depends(_document)
-"""Each POST of an Idempotent route names this in its `dependencies`."""
-
-
-async def _known_by(request: Request, key: str) -> Once:
-    if not _A_KEY.fullmatch(key):
+async def identify(request: Request) -> KeyedRequest | None:
+    """Return the identity of a request that carries a key; raises MalformedIdempotencyKey."""
+    sent = request.headers.getlist(HEADER)
+    if not sent:
+        return None
+    key = _KEY.fullmatch(sent[0])
+    if len(sent) > 1 or key is None:
         raise MalformedIdempotencyKey
-    caller = request.headers.get(CALLER, "")
-    scope = f"{request.method} {request.url.path} {caller}"
-    if len(scope) > LONGEST_SCOPE:  # anybody may call himself anything
+    scope = f"{request.method} {request.url.path}"
+    if len(scope) > MAX_SCOPE:
         scope = hashlib.sha256(scope.encode()).hexdigest()
-    body = await request.body()
-    said = _canonical(body) + b"?" + request.url.query.encode()
-    return Once(scope, key, hashlib.sha256(said).digest())
+    content = _canonical(await request.body()) + b"?" + request.url.query.encode()
+    return KeyedRequest(scope, key["key"], hashlib.sha256(content).digest())
 
 
 def _canonical(body: bytes) -> bytes:
-    # A client may write the same JSON in another order of its fields.
+    # A client may write the fields of the same JSON in another order.
     try:
         return json.dumps(json.loads(body), sort_keys=True).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         return body
 
 
-async def _once(request: Request, once: Once, handle: Handler) -> Response:
-    turns = request.app.state.turns
-    try:
-        async with _turn(turns, once), request.app.state.database.write() as session:
-            if known := await _claim(session, request.app.state.database, once):
-                return _again(known, once)
-            request.state.session = session
-            answer = await handle(request)
-            await _keep(session, once, answer)
-            return answer
-    except _NotKept as trouble:
-        return trouble.answer
+async def carry_out_once(
+    parts: Parts, request: KeyedRequest, work: Callable[[Session], Response]
+) -> Response:
+    """Carry out a request in one transaction with its key and answer, or return the stored answer.
 
-
-Turns = WeakValueDictionary[tuple[str, str], asyncio.Lock]
-"""The requests that are being carried out in this process: a lock goes when nobody has it any more."""
+    A request that meets an earlier one with its key waits for it outside any transaction, up to PATIENCE;
+    then it raises RequestInFlight.
+    """
+    database, deadline = parts.database, clock.monotonic() + PATIENCE
+    async with _turn(parts.in_flight, request):
+        while True:
+            try:
+                return await database.write(
+                    lambda session: _once(session, database, request, work)
+                )
+            except _HeldElsewhere:
+                if clock.monotonic() >= deadline:
+                    raise RequestInFlight from None
+            await asyncio.sleep(clock.jitter(*_PAUSE))
 
 
 @asynccontextmanager
-async def _turn(turns: Turns, once: Once) -> AsyncIterator[None]:
-    lock = turns.setdefault((once.scope, once.key), asyncio.Lock())
+async def _turn(in_flight: InFlight, request: KeyedRequest) -> AsyncIterator[None]:
+    lock = in_flight.setdefault((request.scope, request.key), asyncio.Lock())
     try:
-        await asyncio.wait_for(lock.acquire(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await lock.acquire()
     except TimeoutError:
         raise RequestInFlight from None
     try:
@@ -194,50 +168,55 @@ async def _turn(turns: Turns, once: Once) -> AsyncIterator[None]:
         lock.release()
 
 
-async def _claim(session: AsyncSession, database: Database, once: Once) -> Any:  # noqa: ANN401 - a row
-    """Take the key; give the row of the request that has it already, if there is one."""
-    new = {
-        "fingerprint": once.fingerprint,
-        "made_at": clock.now(),
-        "status": 0,
-        "headers": "{}",
-        "body": b"",
-    }
-    statement = insert(idempotency_key).values(scope=once.scope, key=once.key, **new)
-    mine = statement.on_conflict_do_update(
-        index_elements=["scope", "key"], set_=new, where=is_expired()
-    ).returning(_here.key)
-    if database.is_shared:  # another process may be at it
-        await session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE:.0f}s'"))
-    try:
-        if (await session.execute(mine)).first() is not None:
-            return None
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-            raise RequestInFlight from error
-        raise
-    return (await session.execute(select(idempotency_key).where(once.is_me()))).one()
+def _once(
+    session: Session,
+    database: Database,
+    request: KeyedRequest,
+    work: Callable[[Session], Response],
+) -> Response:
+    if database.is_shared:
+        _lock(session, request)
+    known = session.execute(
+        select(idempotency_key).where(request.is_mine(), not_(is_expired()))
+    ).first()
+    if known is not None:
+        return _stored_answer(known, request)
+    answer = work(session)
+    _store(session, request, answer)
+    return answer
+
+
+def _lock(session: Session, request: KeyedRequest) -> None:
+    # Held to the end of the transaction. It never waits: whoever waited here would hold a connection, and
+    # a statement that times out would take the whole transaction with it.
+    free = func.pg_try_advisory_xact_lock(request.lock_id())
+    if not session.scalar(select(free)):
+        raise _HeldElsewhere
 
 
 def is_expired() -> ColumnElement[bool]:
-    """Tell of a key whether its answer is known no longer."""
+    """Match keys whose answer is no longer stored."""
     # A time further ahead than it can be was written before the clock was set back.
     now = clock.now()
-    return or_(_here.made_at < now - KEPT, _here.made_at > now + KEPT)
+    return or_(_column.created_at < now - KEPT, _column.created_at > now + KEPT)
 
 
-def _again(known: Any, once: Once) -> Response:  # noqa: ANN401 - a row
-    if known.fingerprint != once.fingerprint:
+def _stored_answer(known: Row[Any], request: KeyedRequest) -> Response:
+    if known.fingerprint != request.fingerprint:
         raise IdempotencyKeyReused
     return Response(known.body, known.status, json.loads(known.headers))
 
 
-async def _keep(session: AsyncSession, once: Once, answer: Response) -> None:
-    if answer.status_code >= 500 or answer.status_code == 429:
-        raise _NotKept(answer)
-    said = {
+def _store(session: Session, request: KeyedRequest, answer: Response) -> None:
+    # What is there by now has expired: the key is ours alone until this transaction ends.
+    values = {
+        "fingerprint": request.fingerprint,
         "status": answer.status_code,
         "headers": json.dumps(dict(answer.headers)),
         "body": bytes(answer.body),
+        "created_at": clock.now(),
     }
-    await session.execute(update(idempotency_key).where(once.is_me()).values(said))
+    row = insert(idempotency_key).values(scope=request.scope, key=request.key, **values)
+    session.execute(
+        row.on_conflict_do_update(index_elements=["scope", "key"], set_=values)
+    )

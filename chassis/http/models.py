@@ -1,7 +1,8 @@
-"""How the API's bodies and pages look: camelCase outside, strict about what comes in."""
+"""The shape of the API's bodies, queries and pages: camelCase outside, and strict about what comes in."""
 
 import unicodedata
 from typing import Annotated, Generic, TypeVar
+from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
 from fastapi import Query
@@ -26,8 +27,14 @@ class Body(BaseModel):
     )
 
 
+class QueryModel(BaseModel):
+    """The query of a request, as `Annotated[…, Query()]`: unknown fields are refused, as a body's are."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
 class View(BaseModel):
-    """A body that goes out, read from a row of the database."""
+    """A body that goes out; it can be made from any object with attributes of the same names."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -41,7 +48,7 @@ V = TypeVar("V", bound=View)
 
 
 class Page(View, Generic[V]):
-    """One page of a list, newest first; `next` is the cursor of the page after it, null on the last one."""
+    """One page of a list, newest first; `next` is the cursor of the next page, null on the last one."""
 
     # The classes that are made from this one have no docstring.
     model_config = ConfigDict(
@@ -55,6 +62,15 @@ class Page(View, Generic[V]):
 
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+
+
+class PageQuery(QueryModel):
+    """Which page of a list to return."""
+
+    limit: Limit = 50
+    cursor: Annotated[UUID | None, Query(description="`next` of the page before")] = (
+        None
+    )
 
 
 def _printable(text: str) -> str:
@@ -72,11 +88,11 @@ def _printable(text: str) -> str:
 Line = Annotated[
     str, AfterValidator(_printable), StringConstraints(strip_whitespace=True)
 ]
-"""One line of text that can be read."""
+"""One line of readable text."""
 
 
 def _deliverable(address: str) -> str:
-    # As mail servers take it without extensions: ASCII, one address, nothing that begins another header.
+    # What every mail server accepts: ASCII, one address, nothing that begins another header.
     try:
         checked = validate_email(
             address, check_deliverability=False, allow_smtputf8=False, strict=True
@@ -91,4 +107,4 @@ Address = Annotated[
     AfterValidator(_deliverable),
     WithJsonSchema({"type": "string", "format": "email"}),
 ]
-"""One e-mail address, its domain as DNS has it; whether it takes mail is not asked."""
+"""One e-mail address, its domain in the form of DNS; whether it accepts mail is not checked."""

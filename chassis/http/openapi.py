@@ -1,12 +1,17 @@
-"""The API's own description: FastAPI's, with our problem documents, and without what only Dapr calls."""
+"""The API's description: FastAPI's, with our problem documents, and without what only Dapr calls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from chassis.errors import (
+    PROBLEM,
     BodyTooLarge,
     DatabaseUnavailable,
     InternalError,
@@ -15,19 +20,70 @@ from chassis.errors import (
     Rejected,
     UnsupportedMediaType,
 )
-from chassis.http import health
-from chassis.http.problems import PROBLEM, SCHEMA, refusals
 
 Json = dict[str, Any]
 
 FROM_THE_SIDECAR = "Dapr"
-"""The tag of what only the sidecar calls (chassis/subscriptions.py); docs/api/asyncapi.yaml has them."""
+"""The tag of routes that only the sidecar calls (chassis/inbox/subscriptions.py), described in AsyncAPI."""
+HEALTH = "Health"
+"""The tag of routes that answer without the database."""
 
 _OF_FASTAPI = ("HTTPValidationError", "ValidationError")
+_LOCATION = {
+    "schema": {"type": "string"},
+    "description": "Where it is shown: an address relative to the request's own",
+}
+_FIELD_ERROR = {
+    "type": "object",
+    "required": ["field", "detail"],
+    "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
+}
+_PROBLEM_SCHEMA = {
+    "title": "Problem",
+    "description": "Why a request was refused (RFC 9457). A problem may have members of its own.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "For programs: it never changes."},
+        "title": {"type": "string", "description": "What is wrong in general."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What is wrong this time."},
+        "errors": {"type": "array", "items": _FIELD_ERROR, "description": "Each field that is not valid."},
+    },
+    "additionalProperties": True,
+}  # fmt: skip
+
+
+def problems(*classes: type[Rejected]) -> dict[int | str, Json]:
+    """Return a route's `responses`: its own errors, besides those of every route and of its dependencies."""
+    by_status = groupby(sorted(classes, key=attrgetter("status")), attrgetter("status"))
+    return {status: _problem(list(of_it)) for status, of_it in by_status}
+
+
+def _problem(classes: list[type[Rejected]]) -> Json:
+    examples = {
+        each.type().rpartition(":")[2]: {
+            "summary": each.title(),
+            "value": _example(each),
+        }
+        for each in classes
+    }
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+    description = " Or: ".join(each.title() for each in classes)
+    return {"description": description, "content": {PROBLEM: content}}
+
+
+def _example(error: type[Rejected]) -> Json:
+    document = {"type": error.type(), "title": error.title(), "status": error.status}
+    if error is not InvalidRequest:
+        return {**document, "detail": error.title()}
+    field, detail = "limit", "Input should be less than or equal to 200"
+    errors = [{"field": field, "detail": detail}]
+    return {**document, "detail": f"{field}: {detail}", "errors": errors}
 
 
 def install(app: FastAPI) -> None:
-    """Let the app describe itself so, at /openapi.json too; it is made when first asked for."""
+    """Make the app describe itself so; the description is made when it is first asked for."""
 
     def openapi() -> Json:
         app.openapi_schema = app.openapi_schema or describe(app)
@@ -38,32 +94,54 @@ def install(app: FastAPI) -> None:
 
 
 def describe(app: FastAPI) -> Json:
-    """Describe what a client may ask of this app."""
-    tagged = [(route, getattr(route, "tags", None) or []) for route in app.routes]
-    routes = [route for route, tags in tagged if FROM_THE_SIDECAR not in tags]
+    """Return the description of what a client may ask of this app."""
+    routes = [
+        each
+        for each in iter_route_contexts(app.routes)
+        if FROM_THE_SIDECAR not in (getattr(each, "tags", None) or [])
+    ]
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
         routes=routes,
     )
-    components = document.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
-    schemas["Problem"] = SCHEMA
-    components["responses"] = {}
+    schemas["Problem"] = _PROBLEM_SCHEMA
+    of_dependencies = {
+        route.unique_id: tuple(_declared(route.dependant))
+        for route in (each.original_route for each in routes)
+        if isinstance(route, APIRoute)
+    }
     for operation in operations(document):
         _summarise(operation)
-        _answer(operation, components)
-    _leave_repetitions_out(document)
+        own = of_dependencies.get(operation["operationId"], ())
+        _describe_answers(operation, (*own, *_of_every_route(operation)))
     return document
 
 
 def operations(document: Json) -> Iterator[Json]:
-    """Give every operation of a description."""
+    """Yield every operation of a description."""
     for item in document["paths"].values():
         yield from item.values()
+
+
+def _declared(dependant: Dependant) -> Iterator[type[Rejected]]:
+    # chassis.http.units.refuses
+    yield from getattr(dependant.call, "refusals", ())
+    for each in dependant.dependencies:
+        yield from _declared(each)
+
+
+def _of_every_route(operation: Json) -> Iterator[type[Rejected]]:
+    if "requestBody" in operation:
+        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
+    if "requestBody" in operation or "parameters" in operation:
+        yield InvalidRequest
+    if HEALTH not in operation.get("tags", []):
+        yield from (InternalError, DatabaseUnavailable)
 
 
 def _summarise(operation: Json) -> None:
@@ -74,74 +152,26 @@ def _summarise(operation: Json) -> None:
         operation["description"] = description
 
 
-def _answer(operation: Json, components: Json) -> None:
+def _describe_answers(operation: Json, refusals: Iterable[type[Rejected]]) -> None:
     answers = operation["responses"]
     if _OF_FASTAPI[0] in str(answers.get("422")):
         del answers["422"]
-    for refusal in _of_every_route(operation):
-        described = refusals(refusal)[refusal.status]
-        components["responses"][refusal.__name__] = described
-        by_name = {"$ref": f"#/components/responses/{refusal.__name__}"}
-        own = answers.get(str(refusal.status))
-        answers[str(refusal.status)] = _both(own, described) if own else by_name
-    for answer in answers.values():
-        if answer.get("description") == "Successful Response":
-            answer["description"] = _what_it_is(answer, components["schemas"])
+    if "201" in answers:
+        answers["201"]["headers"] = {"Location": _LOCATION}
+    for refusal in refusals:
+        status, described = str(refusal.status), problems(refusal)[refusal.status]
+        own = answers.get(status)
+        answers[status] = _both(own, described) if own else described
     operation["responses"] = dict(sorted(answers.items()))
 
 
-def _of_every_route(operation: Json) -> Iterator[type[Rejected]]:
-    if "requestBody" in operation:
-        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
-    if "requestBody" in operation or "parameters" in operation:
-        yield InvalidRequest
-    if operation.get("tags") != health.router.tags:
-        yield from (InternalError, DatabaseUnavailable)
-
-
-def _both(own: Json, general: Json) -> Json:
+def _both(own: Json, other: Json) -> Json:
     content = own.get("content", {}).get(PROBLEM)
     if content is None:
         return own
-    examples = content["examples"] | general["content"][PROBLEM]["examples"]
+    examples = content["examples"] | other["content"][PROBLEM]["examples"]
     return {
         **own,
-        "description": f"{own['description']} Or: {general['description']}",
+        "description": f"{own['description']} Or: {other['description']}",
         "content": {**own["content"], PROBLEM: {**content, "examples": examples}},
-    }
-
-
-def _what_it_is(answer: Json, schemas: Json) -> str:
-    # What a body is, its class says in the first line of its docstring.
-    content = answer.get("content", {}).get("application/json", {}).get("schema", {})
-    named = schemas.get(content.get("$ref", "").rpartition("/")[2], {})
-    return str(named.get("description", "Done.")).partition("\n")[0]
-
-
-def _leave_repetitions_out(document: Json) -> None:
-    for schema in document["components"]["schemas"].values():
-        _without_titles(schema)
-    for operation in operations(document):
-        for parameter in operation.get("parameters", []):
-            parameter["schema"] = _given(parameter["schema"])
-        contents = [operation.get("requestBody", {}), *operation["responses"].values()]
-        for content in contents:
-            for media in content.get("content", {}).values():
-                media.get("schema", {}).pop("title", None)
-
-
-def _without_titles(schema: Json) -> None:
-    # A title "Customername" says no more than the field's name does.
-    for field in schema.get("properties", {}).values():
-        field.pop("title", None)
-        _without_titles(field)
-
-
-def _given(schema: Json) -> Json:
-    # A parameter is given or it is not: there is no null in an address.
-    kinds = [each for each in schema.pop("anyOf", []) if each != {"type": "null"}]
-    only = kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
-    return {
-        **only,
-        **{k: v for k, v in schema.items() if k not in {"title", "description"}},
     }
