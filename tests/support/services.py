@@ -9,10 +9,10 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from chassis.database.unit_of_work import Database
+from chassis.database import Database
 from services.notification import app as notification
 from services.order import app as order
-from tests.support.database import url_in
+from tests.support.database import secrets_in, url_in
 from tests.support.eventually import eventually
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -31,7 +31,7 @@ async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Serv
     """Run the order service with its database in this folder."""
     settings = order.Settings(
         database_url=url_in(folder, "order"),
-        feed_secret_file=folder / "feed.secret",
+        secrets_folder=secrets_in(folder),
     )
     app = order.create_app(settings, dapr.sidecar())
     async with running(app) as service, reachable(dapr, "order", app):
@@ -45,7 +45,7 @@ async def notification_service(
     """Run the notification service with its database in this folder."""
     settings = notification.Settings(
         database_url=url_in(folder, "notification"),
-        feed_secret_file=folder / "feed.secret",
+        secrets_folder=secrets_in(folder),
     )
     app = notification.create_app(settings, dapr.sidecar())
     async with running(app) as service, reachable(dapr, "notification", app):
@@ -68,7 +68,7 @@ class Way:
             self.under_way -= 1
 
     async def is_empty(self) -> bool:
-        """Tell whether nobody is on it."""
+        """Return whether nobody is on it."""
         return self.under_way == 0
 
 
@@ -76,7 +76,7 @@ class Way:
 async def reachable(
     dapr: SimulatedDapr, app_id: str, app: FastAPI
 ) -> AsyncIterator[None]:
-    """Let others reach an app through Dapr; at the end it answers those who ask, and nobody after them."""
+    """Make an app reachable through Dapr; at the end it answers those who ask, and nobody after them."""
     dapr.apps[app_id] = way = Way(app)
     try:
         yield
@@ -94,4 +94,4 @@ async def running(app: FastAPI) -> AsyncIterator[Service]:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://app") as client,
     ):
-        yield Service(app, app.state.database, client)
+        yield Service(app, app.state.parts.database, client)
