@@ -1,35 +1,52 @@
-"""What a process takes from its surroundings, and how somebody else may bring it."""
+"""What a process takes from its surroundings, and how a simulation brings its own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from chassis.runtime import clock
-from chassis.runtime.clock import Ambient
+from chassis.runtime.clock import Surroundings
+
+
+@contextmanager
+def surrounded_by(surroundings: Surroundings) -> Iterator[None]:
+    """Replace the clock and the source of random bits."""
+    token = clock.current.set(surroundings)
+    try:
+        yield
+    finally:
+        clock.current.reset(token)
 
 
 def test_the_clock_is_the_machines_and_in_utc() -> None:
-    """A record's time can be compared with any other."""
     assert clock.now().tzinfo is UTC
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-def test_whoever_brings_a_clock_and_a_dice_gets_what_they_say() -> None:
-    """A simulation decides what time it is, and what chance says."""
+def test_a_simulation_brings_its_own_clock_and_chance() -> None:
     then = datetime(2026, 1, 31, tzinfo=UTC)
-    token = clock.current.set(Ambient(lambda: then, lambda bits: 2**bits - 1))
-    try:
+
+    with surrounded_by(Surroundings(lambda: then, lambda bits: 2**bits - 1)):
         assert clock.now() == then
         assert clock.random_bits(3) == 7
-    finally:
-        clock.current.reset(token)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 999, 1_000, 123_999, 999_999])
+def test_a_time_for_the_wire_is_cut_to_the_millisecond_and_never_in_the_future(
+    microsecond: int,
+) -> None:
+    moment = datetime(2026, 1, 31, 8, 15, 30, microsecond, tzinfo=UTC)
+
+    with surrounded_by(Surroundings(lambda: moment)):
+        cut = clock.now_ms()
+
+    assert cut.microsecond % 1000 == 0
+    assert timedelta() <= moment - cut < timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize("bits", [0, 2**31, 2**32 - 1])
 def test_jitter_stays_between_its_bounds(bits: int) -> None:
-    """It is never below the least, and never reaches the most."""
-    token = clock.current.set(Ambient(bits=lambda _: bits))
-    try:
+    with surrounded_by(Surroundings(bits=lambda _: bits)):
         assert 2 <= clock.jitter(2, 3) < 3
-    finally:
-        clock.current.reset(token)

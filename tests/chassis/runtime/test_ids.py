@@ -7,7 +7,7 @@ from chassis.runtime.ids import uuid7
 
 
 def milliseconds() -> int:
-    """Tell the time."""
+    """Return the time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
@@ -18,7 +18,7 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     assert {each.variant for each in made} == {RFC_4122}
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_an_id_holds_the_time_at_which_it_was_made() -> None:
     before = milliseconds()
     made = uuid7()
     after = milliseconds()

@@ -1,4 +1,4 @@
-"""Locks between processes: one holder at a time, and the kernel lets go when it dies."""
+"""Locks between processes: one holder at a time; the kernel releases it when its holder dies."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ import pytest
 from chassis.runtime.lock import exclusive, try_lock
 from tests.support.eventually import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOLD = """
 import asyncio, sys
 from pathlib import Path
@@ -29,7 +29,7 @@ asyncio.run(hold())
 
 @asynccontextmanager
 async def holder(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run another process that waits for the lock, says so when it has it, and holds it."""
+    """Run another process that waits for the lock, prints a line when it has it, and holds it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HOLD, str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
@@ -48,7 +48,7 @@ async def has_it(process: asyncio.subprocess.Process) -> None:
 
 
 def is_free(path: Path) -> bool:
-    """Try the lock, and let it go again."""
+    """Return whether nobody holds the lock."""
     with path.open("ab") as file:
         return try_lock(file)
 
@@ -63,7 +63,9 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
     assert is_free(path)
 
 
-async def test_a_lock_is_let_go_at_the_end_whatever_the_end_is(tmp_path: Path) -> None:
+async def test_a_lock_is_released_at_the_end_even_after_an_error(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "lock"
 
     async def fail() -> None:
@@ -77,12 +79,12 @@ async def test_a_lock_is_let_go_at_the_end_whatever_the_end_is(tmp_path: Path) -
     assert is_free(path)
 
 
-async def test_the_folder_of_a_lock_is_made(tmp_path: Path) -> None:
+async def test_the_folder_of_a_lock_is_created(tmp_path: Path) -> None:
     async with exclusive(tmp_path / "a" / "b" / "lock"):
         assert not is_free(tmp_path / "a" / "b" / "lock")
 
 
-async def test_a_lock_of_another_process_is_held(tmp_path: Path) -> None:
+async def test_a_lock_that_another_process_holds_is_not_free(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 
     async with holder(path) as other:
@@ -90,7 +92,9 @@ async def test_a_lock_of_another_process_is_held(tmp_path: Path) -> None:
         assert not is_free(path)
 
 
-async def test_the_kernel_lets_go_when_the_holder_is_killed(tmp_path: Path) -> None:
+async def test_the_kernel_releases_the_lock_of_a_process_that_is_killed(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "lock"
 
     async with holder(path) as first, holder(path) as second:
@@ -105,10 +109,10 @@ async def test_the_kernel_lets_go_when_the_holder_is_killed(tmp_path: Path) -> N
         await waiting
 
 
-async def test_whoever_waits_says_so_once_and_leaves_when_told(
+async def test_waiting_for_a_lock_is_logged_once_and_can_be_cancelled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, "chassis.lock")
+    caplog.set_level(logging.WARNING, "chassis.runtime.lock")
 
     async def wait() -> None:
         async with exclusive(tmp_path / "lock", 0.01):
@@ -117,13 +121,13 @@ async def test_whoever_waits_says_so_once_and_leaves_when_told(
     async with exclusive(tmp_path / "lock"):
         waiting = asyncio.create_task(wait())
 
-        async def has_said_so() -> bool:
+        async def is_logged() -> bool:
             return bool(caplog.messages)
 
-        await eventually(has_said_so, "the second says that it waits")
+        await eventually(is_logged, "the second one logs that it waits")
         waiting.cancel()
         await asyncio.wait([waiting])
 
     assert waiting.cancelled()
-    assert caplog.messages == ["lock is held by another process; waiting for it to end"]
+    assert caplog.messages == ["lock is held by another process; waiting"]
     assert is_free(tmp_path / "lock")

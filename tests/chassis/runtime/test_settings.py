@@ -11,7 +11,7 @@ from chassis.runtime.settings import EX_CONFIG, ServiceSettings, load
 from services.notification.app import Settings as NotificationSettings
 from services.order.app import Settings as OrderSettings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VARIABLES = ("DATABASE_URL", "DAPR_HTTP_PORT", "PUBSUB_NAME", "LOG_LEVEL")
 
 
