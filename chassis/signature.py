@@ -71,10 +71,8 @@ class SigningKeys:
             return False
         try:
             return hmac.compare_digest(mac.encode(), _mac(key, envelope).encode())
-        except (
-            UnicodeEncodeError,
-            RecursionError,
-        ):  # a lone surrogate, or nonsense: nobody signs one
+        except (ValueError, RecursionError):
+            # A lone surrogate, a huge number, or nonsense: nobody signs one.
             return False
 
 
