@@ -24,7 +24,7 @@ class Parts:
 
     name: str
     settings: ServiceSettings
-    migrations: Path
+    migrations: Path | None
     database: Database
     sidecar: Sidecar
     keys: SigningKeys

@@ -9,6 +9,7 @@ folder that holds nothing but `versions/`, with its own tables. To write a migra
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -45,6 +46,9 @@ ADVISORY_LOCK = 0x6F7264657273
 _INVALID_VALUE = re.compile(r"\binvalid (?:integer value|port number|\w+ value)\b")
 """How libpq refuses the value of an option: nothing that waiting would mend."""
 
+_ALEMBIC = threading.Lock()
+"""Alembic's context belongs to the whole process."""
+
 _CHASSIS = Path(__file__).parent / "migrations"
 
 
@@ -78,7 +82,7 @@ def upgrade(service: str, url: str, folder: Path | None = None) -> None:
         raise WrongDatabase(
             "An SQLite DATABASE_URL takes no options: leave out what follows its question mark."
         )
-    with _only_process(url) if is_sqlite(url) else nullcontext():
+    with _ALEMBIC, _only_process(url) if is_sqlite(url) else nullcontext():
         command.upgrade(configuration(service, url, folder), "heads")
 
 

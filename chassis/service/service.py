@@ -28,10 +28,10 @@ from chassis.signature import load_signing_keys
 def make_parts(
     name: str,
     settings: ServiceSettings,
-    migrations: Path,
+    migrations: Path | None,
     sidecar: Sidecar | None = None,
 ) -> Parts:
-    """Return the parts of a service: `name` is its app-id, `migrations` the folder of its migrations.
+    """Return the parts of a service: `name` is its app-id, `migrations` the folder of its migrations, if any.
 
     A test brings a sidecar of its own.
     """

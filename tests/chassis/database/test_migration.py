@@ -38,7 +38,7 @@ def upgrade():
     op.create_table("invoice", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("colour", sa.String(20)))
     op.execute("INSERT INTO orders (id, customer_name, created_at, colour) "
-               "VALUES ('x', 'Jane', '2026-01-31', 'red')")
+               "VALUES ('0198c0de-0000-7000-8000-000000000001', 'Jane', '2026-01-31', 'red')")
     {end}
 """
 UPGRADE = """
@@ -48,7 +48,7 @@ from chassis.database import migrate
 
 print("ready", flush=True)
 sys.stdin.readline()
-migrate.upgrade("order", sys.argv[1], Path(sys.argv[2]))
+migrate.upgrade(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 """
 A_NEW_SERVICE = '''
 """The tables of a service."""
@@ -141,17 +141,30 @@ def upgraded(service: str, folder: Path) -> Config:
     return config(service, url_in(folder))
 
 
-async def upgrade_in_a_process(folder: Path, url: str) -> int | None:
-    """Upgrade as a service does, with the migrations of this folder; return the process's status."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", UPGRADE, url, str(folder)),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    await asyncio.wait_for(process.communicate(b"go\n"), 20)
-    return process.returncode
+async def upgrade_together(*starts: tuple[str, str, Path]) -> list[tuple[int, str]]:
+    """Upgrade in processes that start at the same moment; return their statuses and errors.
+
+    Each start is a service, the URL of its database, and the folder of its migrations.
+    """
+    pipe = asyncio.subprocess.PIPE
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", UPGRADE, *map(str, start)),
+            cwd=ROOT,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+        )
+        for start in starts
+    ]
+    for each in processes:
+        assert each.stdout
+        assert await each.stdout.readline() == b"ready\n"
+    ended = await asyncio.gather(*(each.communicate(b"go\n") for each in processes))
+    return [
+        (each.returncode or 0, said.decode())
+        for each, (_, said) in zip(processes, ended, strict=True)
+    ]
 
 
 @BOTH
@@ -302,8 +315,9 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     copied = copy_of_order(tmp_path)
     breaks_off(copied, end)
 
-    assert await upgrade_in_a_process(copied, url) == status
+    ((ended, said),) = await upgrade_together(("order", url, copied))
 
+    assert ended == status, said
     assert (versions(url), schema(url)) == (NEWEST, before)
     command.check(upgraded("order", tmp_path))
 
@@ -326,23 +340,27 @@ async def test_processes_that_start_together_all_find_the_newest_version(
     tmp_path: Path,
 ) -> None:
     url = url_in(tmp_path)
-    processes = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", UPGRADE, url, str(migrations("order"))),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
+    start = ("order", url, migrations("order"))
 
-    said = [await each.stdout.readline() for each in processes if each.stdout]
-    await asyncio.gather(*(each.communicate(b"go\n") for each in processes))
+    ended = await upgrade_together(start, start)
 
-    assert said == [b"ready\n"] * 2
-    assert [each.returncode for each in processes] == [0] * 2
+    assert [status for status, _ in ended] == [0, 0], ended
     assert ask(url, "SELECT count(*) FROM feed") == [(1,)]
     command.check(config("order", url))
+
+
+async def test_services_that_start_together_on_one_database_make_no_half_schema(
+    tmp_path: Path,
+) -> None:
+    url = url_in(tmp_path)
+
+    ended = await upgrade_together(
+        *((service, url, migrations(service)) for service in SERVICES)
+    )
+
+    assert sorted(status for status, _ in ended) == [0, 1]
+    ((owner,),) = ask(url, "SELECT service FROM feed")
+    assert versions(url) == {"0001_chassis", f"0001_{owner}"}
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Migrations on PostgreSQL: they make what the models say, and replicas that start together take turns."""
 
-import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +13,11 @@ from chassis.database.engine import open_engine
 from tests.chassis.database.test_migration import (
     BOTH,
     NEWEST,
-    ROOT,
-    UPGRADE,
+    SERVICES,
     breaks_off,
     config,
     copy_of_order,
-    upgrade_in_a_process,
+    upgrade_together,
 )
 from tests.support.database import migrations, upgrade
 from tests.support.postgresql import Databases
@@ -75,8 +72,9 @@ async def test_a_migration_that_breaks_off_leaves_nothing_half_done(
     copied = copy_of_order(tmp_path)
     breaks_off(copied, "os.kill(os.getpid(), 9)")
 
-    assert await upgrade_in_a_process(copied, url) == -9
+    ((ended, said),) = await upgrade_together(("order", url, copied))
 
+    assert ended == -9, said
     assert set(ask(url, "SELECT version_num FROM alembic_version")) == NEWEST
     assert "invoice" not in tables(url)
 
@@ -102,35 +100,23 @@ def test_options_that_the_driver_knows_are_understood(url: str) -> None:
 
 
 async def test_replicas_that_start_together_take_turns(url: str) -> None:
-    replicas = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", UPGRADE, url, str(migrations("order"))),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]
-    said = [await each.stdout.readline() for each in replicas if each.stdout]
+    start = ("order", url, migrations("order"))
 
-    ended = await asyncio.gather(*(each.communicate(b"go\n") for each in replicas))
+    ended = await upgrade_together(start, start, start)
 
-    assert said == [b"ready\n"] * 3
-    assert [each.returncode for each in replicas] == [0] * 3, ended
+    assert [status for status, _ in ended] == [0] * 3, ended
     assert ask(url, "SELECT count(*) FROM feed") == [1]
 
 
 async def test_services_that_start_together_on_one_database_make_no_half_schema(
     url: str,
 ) -> None:
-    services = ["order", "notification"]
-    both = [asyncio.to_thread(upgrade, service, url) for service in services]
+    ended = await upgrade_together(
+        *((service, url, migrations(service)) for service in SERVICES)
+    )
 
-    outcomes = await asyncio.gather(*both, return_exceptions=True)
-
-    (refused,) = [each for each in outcomes if each is not None]
-    assert isinstance(refused, migrate.WrongDatabase)
+    assert sorted(status for status, _ in ended) == [0, 1]
+    assert any("belongs to the service" in said for _, said in ended)
     assert len({"orders", "notification"} & tables(url)) == 1
 
 

@@ -82,14 +82,17 @@ def _create_inbox() -> None:
         sa.Column("reaction", sa.String(200), primary_key=True),
         sa.Column("event_id", sa.String(200), primary_key=True),
         sa.Column("handled_at", _UTC, nullable=False),
-        sa.Column("arrival", sa.String(20), nullable=False),
+        sa.Column("arrival", sa.String(20), server_default="PUSHED", nullable=False),
     )
+    op.create_index("inbox_handled_at", "inbox", ["handled_at"])
+    repaired = sa.text("arrival IN ('PULLED', 'LATE')")
+    _create_partial_index("inbox_repaired", "inbox", ["reaction", "arrival"], repaired)
     op.create_table(
         "attempt",
         sa.Column("reaction", sa.String(200), primary_key=True),
         sa.Column("event_id", sa.String(200), primary_key=True),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("tried_at", _UTC, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("attempted_at", _UTC, nullable=False),
     )
 
 
@@ -102,7 +105,7 @@ def _create_dead_letters() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", _UTC, nullable=False),
         sa.Column("event_id", sa.String(200)),
-        sa.Column("authentic", sa.Boolean(), nullable=False),
+        sa.Column("authentic", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("state", sa.String(20), server_default="OPEN", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="1", nullable=False),
         sa.Column("replayed_at", _UTC),
@@ -114,6 +117,10 @@ def _create_dead_letters() -> None:
     holds = sa.text("event_id IS NOT NULL")
     _create_partial_index(
         "dead_letter_holds", "dead_letter", ["event_id", "reaction"], holds
+    )
+    settled = sa.text("state != 'OPEN'")
+    _create_partial_index(
+        "dead_letter_settled", "dead_letter", ["received_at"], settled
     )
 
 
