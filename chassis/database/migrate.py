@@ -196,12 +196,18 @@ def write(package: str, message: str) -> None:
     versions = Path(import_module(package).__path__[0]) / "migrations" / "versions"
     number = len([*versions.glob("[0-9]*.py")]) + 1
     after = {"head": f"{service}@head"} if number > 1 else _as_the_first(service)
-    versions.mkdir(parents=True, exist_ok=True)
+    _make_packages(versions.parent, versions)
     with TemporaryDirectory() as scratch:
         config = _scratch(service, f"sqlite:///{scratch}/{service}.db", versions.parent)
         config.attributes["tables"] = base.metadata
         revision = {"rev_id": f"{number:04}_{service}", "version_path": str(versions)}
         command.revision(config, message, autogenerate=True, **after, **revision)
+
+
+def _make_packages(*folders: Path) -> None:
+    for each in folders:
+        each.mkdir(exist_ok=True)
+        (each / "__init__.py").touch()
 
 
 def _as_the_first(service: str) -> dict[str, str]:

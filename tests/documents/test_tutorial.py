@@ -1,0 +1,226 @@
+"""The tutorial: typed exactly as it stands there, in a fresh copy of this repository, it works."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from filecmp import cmp
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from chassis.cloud_event import Cause, create_cloud_event
+from chassis.runtime import clock
+from contracts.order_created import OrderCreated
+from tests.support.database import KEYS, secrets_in
+from tests.support.eventually import eventually
+from toolchain import runfile
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+PROGRAMS = Path(sys.executable).parent
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+BLOCK = re.compile(
+    r"(?:^`([\w/]+\.py)`[^\n]*\n\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
+
+
+def files() -> dict[str, str]:
+    """Return the files that one writes."""
+    found = BLOCK.findall(TUTORIAL.read_text())
+    return {name: text for name, language, text in found if language == "python"}
+
+
+def typed() -> list[str]:
+    """Return what one types in a terminal, block by block."""
+    found = BLOCK.findall(TUTORIAL.read_text())
+    return [text for _, language, text in found if not language]
+
+
+def run(*command: str | Path, folder: Path) -> None:
+    """Run a command in a folder; show what it said where it failed."""
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def copy_of_the_repository(folder: Path) -> Path:
+    """Copy what git knows of this repository, as it is now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(PROGRAMS.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Follow the tutorial, up to where the system is run."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("clone"))
+    make, *rest = typed()
+    run("sh", "-ec", make, folder=folder)
+    for name, text in files().items():
+        (folder / name).write_text(text)
+    for each in rest[:-2]:
+        run("sh", "-ec", each, folder=folder)
+    return folder
+
+
+def test_it_is_short() -> None:
+    lines = [line for text in files().values() for line in text.splitlines() if line]
+
+    assert len(files()) == 4
+    assert len(lines) <= 120
+
+
+def test_it_edits_few_files_elsewhere(followed: Path) -> None:
+    names = [each.relative_to(followed) for each in followed.rglob("*")]
+    kept = [name for name in names if name.parts[0] != ".venv"]
+    edited = [
+        str(name)
+        for name in kept
+        if (ROOT / name).is_file() and not cmp(ROOT / name, followed / name, False)  # noqa: FBT003
+    ]
+
+    assert sorted(edited) == [
+        "components/rabbitmq/pubsub.yaml",
+        "components/resiliency.yaml",
+        "dapr.yaml",
+    ]
+
+
+def test_what_it_writes_passes_the_checks(followed: Path) -> None:
+    written = [followed / name for name in files()]
+
+    # The migration is laid out by `make format`.
+    run(PROGRAMS / "ruff", "format", "--check", *written, folder=followed)
+    run(PROGRAMS / "ruff", "format", "services/statistics", folder=followed)
+    run(PROGRAMS / "ruff", "check", "services/statistics", folder=followed)
+    run(PROGRAMS / "lint-imports", folder=followed)
+    run(PROGRAMS / "mypy", "-p", "services.statistics", folder=followed)
+
+
+@asynccontextmanager
+async def served(clone: Path, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the new service alone."""
+    port = runfile.free_port()
+    settings = (
+        f"DATABASE_URL=sqlite:///{folder}/statistics.db",
+        f"SECRETS_FOLDER={secrets_in(folder)}",
+    )
+    served = ("--factory", "services.statistics.app:create_app", f"--port={port}")
+    process = await asyncio.create_subprocess_exec(
+        *("env", *settings, PROGRAMS / "uvicorn", *served), cwd=clone
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+            await eventually(
+                lambda: answers(client, "/healthz"), "it serves", deadline=30
+            )
+            yield client
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def answers(client: httpx.AsyncClient, path: str) -> bool:
+    """Return whether a GET is answered with 200."""
+    try:
+        return (await client.get(path)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def test_the_service_counts_an_order_once_however_often_it_is_delivered(
+    followed: Path, tmp_path: Path
+) -> None:
+    order = OrderCreated(
+        order_id=uuid4(), customer_name="Jane", created_at=clock.now_ms()
+    )
+    envelope = create_cloud_event(
+        order, service="order", subject=order.order_id, cause=Cause(TRACE), keys=KEYS
+    )
+
+    async with served(followed, tmp_path) as client:
+        for _ in range(2):
+            delivered = envelope.model_dump_json()
+            answer = await client.post("/events/OrderCreated", content=delivered)
+            assert answer.json() == {"status": "SUCCESS"}
+        counted = (await client.get("/api/statistics")).json()
+
+    assert counted == [{"day": f"{order.created_at:%Y-%m-%d}", "orders": 1}]
+
+
+@contextmanager
+def running(clone: Path, offset: int) -> Iterator[None]:
+    """Type `make run`, and Ctrl-C at the end."""
+    *_, start, _ = typed()
+    command = f"make {start.split('make ')[-1].strip()} OFFSET={offset}"
+    with (clone / "run.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {command}"],
+            cwd=clone,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(90)
+
+
+@pytest.mark.system
+@pytest.mark.timeout(300)
+async def test_what_it_says_to_type_runs_and_counts(followed: Path) -> None:
+    offset = runfile.free_offset()
+    placing, asking = moved(typed()[-1], offset)
+    app = f"http://127.0.0.1:{8003 + offset}"
+
+    with running(followed, offset):
+        async with httpx.AsyncClient(trust_env=False, base_url=app) as client:
+            await eventually(
+                lambda: answers(client, "/readyz"), "it runs", deadline=150
+            )
+        await eventually(lambda: says(placing, "orderId"), "an order", deadline=60)
+        await eventually(lambda: says(asking, '"orders":'), "the count", deadline=60)
+
+
+def moved(commands: str, offset: int) -> list[str]:
+    """Return the tutorial's requests, to a system whose ports are higher."""
+    joined = commands.replace("\\\n", "")
+    return joined.replace(":3500", f":{3500 + offset}").strip().splitlines()
+
+
+async def says(command: str, expected: str) -> bool:
+    """Type a command; return whether it says this."""
+    return expected in await asked(command)
+
+
+async def asked(command: str) -> str:
+    """Type a command; return what it says."""
+    process = await asyncio.create_subprocess_shell(
+        command.replace("curl", "curl --noproxy '*'"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await process.communicate()
+    return said.decode()
