@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+R = TypeVar("R")
 Work = Callable[[Session], T]
 """A unit of work: it neither begins nor commits, has no effect outside the session, and returns plain values."""
 
@@ -94,11 +95,11 @@ class Database:
             return work(session)
 
     async def _run(
-        self, threads: ThreadPoolExecutor, act: Callable[[Work[T]], Any], work: Work[T]
-    ) -> Any:  # noqa: ANN401 - what `act` returns
+        self, threads: ThreadPoolExecutor, act: Callable[[Work[T]], R], work: Work[T]
+    ) -> R:
         context = copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, context.run, act, work)
+        return await loop.run_in_executor(threads, lambda: context.run(act, work))
 
     def lock_file(self, loop: str) -> Path:
         """Return the file whose lock a background loop holds while it works.

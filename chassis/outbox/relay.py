@@ -67,8 +67,7 @@ class Relay:
         mine = outbox.c.state == State.LEASED
         if self.database.is_shared:  # the leases of other replicas expire by themselves
             mine = and_(mine, outbox.c.owner == self.owner)
-        release = update(outbox).where(mine).values(_FREE)
-        await self.database.write(lambda session: session.execute(release) and None)
+        await self.database.write(lambda session: _release(session, mine))
 
     async def step(self) -> bool:
         """Publish one batch; return whether there was any. Raises SidecarUnavailable when nothing was accepted."""
@@ -83,7 +82,8 @@ class Relay:
         except SidecarUnavailable:
             # It counts against no event: all are free again, and the loop backs off as a whole.
             self.probing = True
-            await self._release(left)
+            mine = _fence(self.owner, left)
+            await self.database.write(lambda session: _release(session, mine))
             raise
         return bool(leased)
 
@@ -116,11 +116,6 @@ class Relay:
             except PublishRejected as error:
                 refused[entry.id] = str(error)
         return refused
-
-    async def _release(self, rows: Leased) -> None:
-        if rows:
-            release = update(outbox).where(_fence(self.owner, rows)).values(_FREE)
-            await self.database.write(lambda session: session.execute(release) and None)
 
 
 def lease(session: Session, owner: str, *, probing: bool) -> Leased:
@@ -189,6 +184,10 @@ def _fence(owner: str, rows: Leased) -> ColumnElement[bool]:
         )
     )
     return and_(outbox.c.state == State.LEASED, outbox.c.owner == owner, mine)
+
+
+def _release(session: Session, which: ColumnElement[bool]) -> None:
+    session.execute(update(outbox).where(which).values(_FREE))
 
 
 def _mark(session: Session, owner: str, rows: Leased, refused: dict[str, str]) -> None:

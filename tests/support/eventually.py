@@ -1,4 +1,4 @@
-"""Waiting in tests: for what becomes true, with a deadline and a word on what it was."""
+"""Waiting in tests: until something is true, with a deadline."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ async def eventually(
     deadline: float = 60.0,
     every: float = 0.02,
 ) -> T:
-    """Ask again and again until the answer is neither None nor False, and give it."""
+    """Return the first answer that is neither None nor False; fail after the deadline."""
     end = time.monotonic() + deadline
     while True:
         answer = await attempt()

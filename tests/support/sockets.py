@@ -10,14 +10,14 @@ LISTEN = "0A"
 
 
 def closed_port() -> int:
-    """Give a port at which nobody listens."""
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listening_at(pid: int) -> set[str]:
-    """Give the addresses on which a process listens for TCP connections."""
+    """Return the addresses on which a process listens for TCP connections."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):  # closed meanwhile

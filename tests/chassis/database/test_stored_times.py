@@ -1,28 +1,13 @@
 """A time that is stored comes back as the same moment, whatever its zone and whatever the database keeps."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy import select
+from sqlalchemy.exc import StatementError
 
-from chassis.database.unit_of_work import Database, Utc
-
-metadata = MetaData()
-entry = Table(
-    "entry", metadata, Column("id", Integer, primary_key=True), Column("at", Utc)
-)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """Open a database with an empty table."""
-    made = Database(f"sqlite+aiosqlite:///{tmp_path}/test.db", "test")
-    async with made.write() as session:
-        await (await session.connection()).run_sync(metadata.create_all)
-    yield made
-    await made.close()
+from chassis.database import Database
+from tests.chassis.database.entries import entry, insert_one, rows
 
 
 @pytest.mark.parametrize(
@@ -34,21 +19,31 @@ async def test_a_time_comes_back_as_the_same_moment_in_utc(
     database: Database, zone: timezone
 ) -> None:
     moment = datetime(2026, 1, 31, 23, 59, 59, 123_456, zone)
+    later = moment + timedelta(microseconds=1)
 
-    async with database.write() as session:
-        await session.execute(insert(entry).values(at=moment))
+    await database.write(lambda session: insert_one(session, moment))
 
-    async with database.read() as session:
-        stored = await session.scalar(select(entry.c.at))
-        earlier = select(entry.c.at < moment + timedelta(microseconds=1))
-        assert await session.scalar(earlier)
+    stored = await database.read(lambda session: session.scalar(select(entry.c.at)))
     assert stored == moment
     assert stored.tzinfo is UTC
+    assert await database.read(
+        lambda session: session.scalar(select(entry.c.at < later))
+    )
 
 
 async def test_no_time_is_no_time(database: Database) -> None:
-    async with database.write() as session:
-        await session.execute(insert(entry))
+    await database.write(insert_one)
 
-    async with database.read() as session:
-        assert (await session.execute(select(entry.c.at))).scalar_one() is None
+    stored = await database.read(
+        lambda session: session.scalars(select(entry.c.at)).all()
+    )
+    assert stored == [None]
+
+
+async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
+    naive = datetime(2026, 1, 31)  # noqa: DTZ001 - that is the point
+
+    with pytest.raises(StatementError, match="has no time zone"):
+        await database.write(lambda session: insert_one(session, naive))
+
+    assert await rows(database) == 0

@@ -1,0 +1,113 @@
+"""Transaction hooks: they run on the event loop right after the commit, and never where it was rolled back."""
+
+import threading
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from chassis.database import Database, after_commit, notify
+from tests.chassis.database.entries import insert_one, rows
+
+# A deferred foreign key is checked by COMMIT itself.
+BROKEN = "CREATE TABLE broken (id integer REFERENCES entry (id) DEFERRABLE INITIALLY DEFERRED)"
+
+
+def fail_at_commit(session: Session) -> None:
+    """Write what only COMMIT refuses."""
+    session.execute(text(BROKEN))
+    session.execute(text("INSERT INTO broken VALUES (7)"))
+
+
+def fail(_session: Session) -> None:
+    """Raise."""
+    raise ZeroDivisionError
+
+
+async def test_an_act_runs_on_the_event_loop_after_the_commit_and_before_the_caller_goes_on(
+    database: Database,
+) -> None:
+    done: list[object] = []
+
+    def work(session: Session) -> str:
+        insert_one(session)
+        after_commit(session, lambda: done.append(threading.current_thread()))
+        assert done == []
+        return "result"
+
+    assert await database.write(work) == "result"
+    assert done == [threading.current_thread()]
+
+
+async def test_acts_run_in_their_order_and_only_once(database: Database) -> None:
+    done: list[int] = []
+
+    def work(session: Session) -> None:
+        for number in range(3):
+            after_commit(session, partial(done.append, number))
+
+    await database.write(work)
+    await database.write(insert_one)
+
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("ends", "error"), [(fail, ZeroDivisionError), (fail_at_commit, IntegrityError)]
+)
+async def test_nothing_follows_what_is_rolled_back(
+    database: Database, ends: object, error: type[Exception]
+) -> None:
+    done: list[str] = []
+
+    def work(session: Session) -> None:
+        after_commit(session, lambda: done.append("an act"))
+        notify(session, "news")
+        assert callable(ends)
+        ends(session)
+
+    with pytest.raises(error):
+        await database.write(work)
+    await database.write(insert_one)
+
+    assert done == []
+    assert not database.signal("news").is_set()
+
+
+async def test_who_waits_is_woken_after_the_commit_and_not_before(
+    database: Database,
+) -> None:
+    def work(session: Session) -> None:
+        insert_one(session)
+        notify(session, "news")
+        assert not database.signal("news").is_set()
+
+    await database.write(work)
+
+    assert database.signal("news").is_set()
+    assert not database.signal("other").is_set()
+
+
+async def test_an_act_that_fails_undoes_nothing_and_keeps_nobody_from_being_woken(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    def work(session: Session) -> str:
+        insert_one(session)
+        after_commit(session, lambda: 1 / 0)
+        after_commit(session, lambda: done.append("the act after it"))
+        notify(session, "news")
+        return "result"
+
+    assert await database.write(work) == "result"
+
+    assert await rows(database) == 1
+    assert database.signal("news").is_set()
+    assert done == ["the act after it"]
+    assert [each.getMessage() for each in caplog.records] == [
+        "what follows a commit failed; the commit stands"
+    ]
+    assert "ZeroDivisionError" in caplog.text
