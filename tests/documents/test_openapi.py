@@ -3,15 +3,14 @@
 import json
 from copy import deepcopy
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Response
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chassis.errors import DatabaseUnavailable, NotReady, Rejected
-from chassis.http import openapi
-from chassis.http.problems import refusals
+from chassis.http import Unit, has_room, openapi, problems, refuses
 from tests.support.services import Service
 from toolchain.documents import publisher, services
 
@@ -27,7 +26,7 @@ def committed(service: str) -> Json:
 
 
 def everywhere() -> list[Any]:
-    """Give every operation of every service, to be tested one by one."""
+    """Return every operation of every service, to be tested one by one."""
     return [
         pytest.param(service, operation, id=f"{service}.{operation['operationId']}")
         for service in services.names()
@@ -75,21 +74,14 @@ def test_every_operation_says_what_it_does(service: str, operation: Json) -> Non
 
     assert operation["tags"], service
     assert operation["summary"] != by_default, "its function needs a docstring"
-    for answer in operation["responses"].values():
-        assert answer.get("description", answer.get("$ref")) != "Successful Response"
 
 
 @pytest.mark.parametrize(("service", "operation"), everywhere())
 def test_every_refusal_is_a_problem_document(service: str, operation: Json) -> None:
-    shared = committed(service)["components"]["responses"]
-    refused = {
-        status: shared[answer["$ref"].rpartition("/")[2]]
-        if "$ref" in answer
-        else answer
-        for status, answer in operation["responses"].items()
-        if status >= "400"
-    }
+    answers = operation["responses"]
+    refused = {status: each for status, each in answers.items() if status >= "400"}
 
+    assert service
     for status, answer in refused.items():
         assert list(answer["content"]) == ["application/problem+json"], status
         examples = answer["content"]["application/problem+json"]["examples"]
@@ -128,7 +120,7 @@ def test_an_order_says_what_can_be_wrong_with_it() -> None:
     )
 
 
-async def test_the_service_gives_out_the_document_that_is_committed(
+async def test_the_service_serves_the_document_that_is_committed(
     order: Service,
 ) -> None:
     assert (await order.http.get("/openapi.json")).json() == committed("order")
@@ -137,9 +129,9 @@ async def test_the_service_gives_out_the_document_that_is_committed(
 async def test_a_refusal_looks_as_it_is_described(order: Service) -> None:
     answer = await order.http.get("/api/order?limit=201")
 
-    example = committed("order")["components"]["responses"]["InvalidRequest"]
-    (described,) = example["content"]["application/problem+json"]["examples"].values()
-    assert answer.json() == described["value"]
+    described = committed("order")["paths"]["/api/order"]["get"]["responses"]["422"]
+    (example,) = described["content"]["application/problem+json"]["examples"].values()
+    assert answer.json() == example["value"]
 
 
 class OutOfStock(Rejected):
@@ -155,7 +147,7 @@ class NoOrderAtAll(Rejected):
 
 
 def described(**responses: Any) -> Json:  # noqa: ANN401 - FastAPI's responses
-    """Describe an app with one route that answers so."""
+    """Return the described answers of a route that is declared so."""
     app = FastAPI()
 
     @app.get("/api/thing", tags=["Things"], **responses)
@@ -168,12 +160,12 @@ def described(**responses: Any) -> Json:  # noqa: ANN401 - FastAPI's responses
 
 
 def examples(answer: Json) -> set[str]:
-    """Name the problems that an answer shows."""
+    """Return the names of the problems that an answer shows."""
     return set(answer["content"]["application/problem+json"]["examples"])
 
 
 def test_a_route_s_own_refusals_stand_beside_the_general_ones() -> None:
-    answers = described(responses=refusals(OutOfStock, NoOrderAtAll))
+    answers = described(responses=problems(OutOfStock, NoOrderAtAll))
 
     beside = {
         "503": {"out-of-stock", "database-unavailable"},
@@ -185,7 +177,7 @@ def test_a_route_s_own_refusals_stand_beside_the_general_ones() -> None:
 
 
 def test_two_refusals_with_one_status_are_one_answer() -> None:
-    (answer,) = refusals(NotReady, DatabaseUnavailable).values()
+    (answer,) = problems(NotReady, DatabaseUnavailable).values()
 
     assert examples(answer) == {"not-ready", "database-unavailable"}
 
@@ -194,3 +186,49 @@ def test_an_answer_of_another_kind_is_left_as_the_route_describes_it() -> None:
     own = {"description": "Nothing yet", "content": {"text/plain": {}}}
 
     assert described(responses={503: own})["503"] == own
+
+
+@refuses(OutOfStock)
+async def in_stock() -> None:
+    """Refuse where nothing is left."""
+
+
+@refuses(NoOrderAtAll)
+async def within_another(_stock: Annotated[None, Depends(in_stock)]) -> None:
+    """Depend on another dependency."""
+
+
+def test_what_a_dependency_refuses_is_described_by_every_route_that_has_it() -> None:
+    router = APIRouter(tags=["Things"])
+
+    @router.post("/api/thing", dependencies=[has_room, Depends(within_another)])
+    async def post_thing(unit: Unit) -> Response:
+        """Create a thing."""
+        raise NotImplementedError(unit)
+
+    app = FastAPI(generate_unique_id_function=lambda route: route.name)
+    app.include_router(router)
+
+    operation = openapi.describe(app)["paths"]["/api/thing"]["post"]
+
+    keys = {"idempotency-key-reused", "malformed-idempotency-key", "request-in-flight"}
+    shown = {name for each in operation["responses"].values() for name in _shown(each)}
+    assert {*keys, "out-of-stock", "no-order-at-all", "backlog-full"} <= shown
+    (header,) = [each["name"] for each in operation["parameters"]]
+    assert header == "Idempotency-Key"
+
+
+def _shown(answer: Json) -> set[str]:
+    refused = "application/problem+json" in answer.get("content", {})
+    return examples(answer) if refused else set()
+
+
+def test_describing_an_app_twice_says_the_same() -> None:
+    responses = {"responses": problems(OutOfStock)}
+    app = FastAPI()
+
+    @app.get("/api/thing", tags=["Things"], **responses)
+    async def get_thing() -> None:
+        """Show a thing."""
+
+    assert openapi.describe(app) == openapi.describe(app)

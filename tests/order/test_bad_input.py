@@ -5,64 +5,19 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from chassis.outbox.outbox import outbox
 from services.order.model import Order
 from tests.support.services import Service
 
 JSON = {"content-type": "application/json"}
-# fmt: off
-NO_ADDRESSES = {
-    "empty": "",
-    "blank": " ",
-    "number": 42,
-    "list": ["jane@example.org"],
-    "no domain": "jane",
-    "empty domain": "jane@",
-    "no local part": "@example.org",
-    "no top-level domain": "jane@localhost",
-    "reserved domain": "jane@example.test",
-    "a number for a domain": "jane@192.0.2.1",
-    "domain literal": "jane@[192.0.2.1]",
-    "no host name": "jane@ex_ample.org",
-    "hyphen first": "jane@-example.org",
-    "two dots in the domain": "jane@example..org",
-    "two dots": "jane..doe@example.org",
-    "dot first": ".jane@example.org",
-    "dot last": "jane.@example.org",
-    "space before": " jane@example.org",
-    "space after": "jane@example.org ",
-    "space within": "jane doe@example.org",
-    "two with a semicolon": "jane@example.org;ann@example.org",
-    "two with a comma": "jane@example.org,ann@example.org",
-    "semicolon": "jane;ann@example.org",
-    "two at-signs": "jane@ann@example.org",
-    "another header": "jane@example.org\r\nBcc: ann@example.org",
-    "line feed": "jane\n@example.org",
-    "carriage return": "jane@example.org\r",
-    "nul": "jane@example.org\x00",
-    "display name": "Jane <jane@example.org>",
-    "angle brackets": "<jane@example.org>",
-    "comment": "jane(doe)@example.org",
-    "quoted local part": '"jane doe"@example.org',
-    "quoted without need": '"jane"@example.org',
-    "backslash": "jane\\@example.org",
-    "local part not ASCII": "zo\u00eb@example.org",
-    "invisible character": "ja\u200bne@example.org",
-    "at-sign not ASCII": "jane\uff20example.org",
-    "bidirectional control": "jane@exam\u202eple.org",
-    "local part over 64": f"{'j' * 65}@example.org",
-    "label over 63": f"jane@{'e' * 64}.org",
-    "over 254": "jane@" + ("e" * 62 + ".") * 4 + "org",
-    "over 254 as DNS has it": "jane@" + "\u00fc" * 30 + ("." + "\u00fc" * 30) * 5 + ".org",
-}
-# fmt: on
 
 
 async def is_refused(
     order: Service, answer: httpx.Response, status: int, problem: str
 ) -> dict[str, Any]:
-    """Check a problem document, and that nothing was stored."""
+    """Check a problem document, and that nothing was stored; return it."""
     assert answer.headers["content-type"] == "application/problem+json"
     document: dict[str, Any] = answer.json()
     assert (answer.status_code, document["type"]) == (
@@ -72,10 +27,13 @@ async def is_refused(
     assert document["status"] == status
     assert document["title"]
     assert document["detail"]
-    async with order.database.read() as session:
-        assert (await session.execute(select(Order.id))).all() == []
-        assert (await session.execute(select(outbox.c.position))).all() == []
+    assert await order.database.read(_stored) == ([], [])
     return document
+
+
+def _stored(session: Session) -> tuple[list[Any], list[Any]]:
+    orders, events = select(Order.order_id), select(outbox.c.position)
+    return [*session.scalars(orders)], [*session.scalars(events)]
 
 
 @pytest.mark.parametrize(
@@ -83,21 +41,8 @@ async def is_refused(
     [
         pytest.param({}, "customerName", id="missing"),
         pytest.param({"customerName": ""}, "customerName", id="empty"),
-        pytest.param({"customerName": " \t "}, "customerName", id="blank"),
-        pytest.param({"customerName": "\u200b\u2060"}, "customerName", id="invisible"),
         pytest.param({"customerName": "J" * 201}, "customerName", id="over-long"),
         pytest.param({"customerName": "Jane\nDoe"}, "customerName", id="line break"),
-        pytest.param(
-            {"customerName": "Jane\x00Doe"}, "customerName", id="control character"
-        ),
-        pytest.param(
-            {"customerName": "Jane\u2028Doe"}, "customerName", id="line separator"
-        ),
-        pytest.param(
-            {"customerName": "Jane\u202eeoD"},
-            "customerName",
-            id="bidirectional control",
-        ),
         pytest.param({"customerName": 42}, "customerName", id="number"),
         pytest.param({"customerName": None}, "customerName", id="null"),
         pytest.param({"customerName": ["Jane"]}, "customerName", id="list"),
@@ -117,7 +62,7 @@ async def test_a_field_that_is_not_valid_is_named(
     assert field in document["detail"]
 
 
-@pytest.mark.parametrize("address", NO_ADDRESSES.values(), ids=NO_ADDRESSES)
+@pytest.mark.parametrize("address", ["jane", "jane@example.org\r\nBcc: a@example.org"])
 async def test_an_address_that_mail_servers_do_not_take_is_named(
     order: Service, address: object
 ) -> None:
@@ -147,6 +92,10 @@ async def test_half_a_surrogate_pair_is_no_name(order: Service) -> None:
         pytest.param(b"Jane Doe", id="not JSON"),
         pytest.param(b'{"customerName": "\xff"}', id="not UTF-8"),
         pytest.param(b"[" * 60_000, id="nested too deeply"),
+        pytest.param(
+            b'{"customerName": "Jane", "customerName": "Joe"}', id="a name twice"
+        ),
+        pytest.param('{"customerName": "Jane"}'.encode("utf-16"), id="UTF-16"),
     ],
 )
 async def test_a_body_that_is_not_json_is_refused(order: Service, body: bytes) -> None:
@@ -222,7 +171,10 @@ async def test_an_unknown_id_is_not_found(order: Service) -> None:
     assert document["orderId"] == unknown
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "cursor=x"])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=201", "limit=x", "cursor=x", "state=GONE", "sate=SENT", "q="],
+)
 async def test_a_page_that_cannot_be_is_refused(order: Service, query: str) -> None:
     answer = await order.http.get(f"/api/order?{query}")
 
@@ -239,7 +191,7 @@ async def test_another_method_is_refused_with_what_is_allowed(
     )
 
     await is_refused(order, answer, 405, "method-not-allowed")
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "POST"}
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 async def test_an_unknown_address_is_a_problem_document_too(order: Service) -> None:

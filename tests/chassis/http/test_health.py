@@ -1,147 +1,148 @@
-"""Liveness is the event loop alone; readiness names everything that is missing."""
+"""Liveness is the event loop alone; readiness names everything that is missing, within a second."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from chassis.dapr.sidecar import Sidecar
-from chassis.database.unit_of_work import sqlite_file
-from chassis.http import health
-from chassis.service import service
-from services.notification import app as notification_app
-from services.order import app as order_app
+from chassis.dapr import Sidecar
+from chassis.database import Database
+from chassis.database.engine import sqlite_file
+from chassis.http import create_api, health
+from services.notification import app as notification
+from tests.chassis.http.thing_api import parts_on
+from tests.support.database import migrated, secrets_in, url_in
 from tests.support.services import Service, running
 from tests.support.sockets import closed_port
 
 PUBSUB = {"name": "pubsub", "type": "pubsub.rabbitmq", "version": "v1"}
+EMAIL = {"name": "email", "type": "bindings.smtp", "version": "v1"}
 SUBSCRIPTIONS = [
     {"pubsubname": "pubsub", "topic": "OrderCreated"},
     {"pubsubname": "pubsub", "topic": "notification-dead-letter"},
 ]
+NO_ANSWER = "no answer within 0.8 s"
 
 
 @dataclass
 class Loaded:
-    """What a sidecar says that it has loaded, and with which status."""
+    """What a sidecar has loaded, and the status with which it says so."""
 
-    says: dict[str, Any]
+    metadata: dict[str, Any]
     status: int = 200
 
     def sidecar(self) -> Sidecar:
-        """Make a service's way to this sidecar."""
-        app = Starlette(routes=[Route("/v1.0/metadata", self._metadata)])
+        """Return a client of this sidecar."""
+        app = Starlette(routes=[Route("/v1.0/metadata", self._answer)])
         return Sidecar("http://sidecar", transport=httpx.ASGITransport(app))
 
-    async def _metadata(self, _request: Request) -> JSONResponse:
-        return JSONResponse(self.says, self.status)
+    async def _answer(self, _request: Request) -> JSONResponse:
+        return JSONResponse(self.metadata, self.status)
+
+
+READY = Loaded({"components": [PUBSUB]})
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Run a server that accepts connections and never says a word; yield its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @asynccontextmanager
-async def order_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
-    """Run the order service behind this sidecar."""
-    url = f"sqlite+aiosqlite:///{folder}/order.db"
-    secret = folder / "feed.secret"
-    settings = order_app.Settings(database_url=url, feed_secret_file=secret)
-    async with running(order_app.create_app(settings, sidecar)) as made:
-        yield made
+async def asked(
+    database: Database,
+    folder: Path,
+    sidecar: Sidecar,
+    tasks: Sequence[asyncio.Task[None]] = (),
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the health routes alone, of a service that needs its pub/sub."""
+    app = create_api("things")
+    parts = replace(parts_on(database, folder), sidecar=sidecar)
+    app.include_router(health.router(parts, {"pubsub"}, tasks))
+    transport = httpx.ASGITransport(app)
+    async with (
+        sidecar,
+        httpx.AsyncClient(transport=transport, base_url="http://app") as http,
+    ):
+        yield http
+    await database.close()
 
 
-@asynccontextmanager
-async def notification_behind(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
-    """Run the notification service behind this sidecar."""
-    url = f"sqlite+aiosqlite:///{folder}/notification.db"
-    secret = folder / "feed.secret"
-    settings = notification_app.Settings(database_url=url, feed_secret_file=secret)
-    async with running(notification_app.create_app(settings, sidecar)) as made:
-        yield made
+async def is_missing(http: httpx.AsyncClient, *missing: str) -> None:
+    """Check that the service is not ready, and that it says why within a second."""
+    began = time.monotonic()
+    answer = await http.get("/readyz")
 
-
-@asynccontextmanager
-async def without_loops(folder: Path, sidecar: Sidecar) -> AsyncIterator[Service]:
-    """Run a service that uses its database for nothing else, so that a test can close it."""
-    url = f"sqlite+aiosqlite:///{folder}/order.db"
-    secret = folder / "feed.secret"
-    settings = order_app.Settings(database_url=url, feed_secret_file=secret)
-    parts = service.parts("order", settings, sidecar)
-    app = service.without_doors(parts, [])
-    app.include_router(health.router)
-    async with running(app) as made:
-        yield made
-
-
-async def is_missing(asked: Service, *missing: str) -> None:
-    """Check that the service is not ready, and that it says why."""
-    answer = await asked.http.get("/readyz")
-
-    assert answer.status_code == 503
+    assert time.monotonic() - began < 1.5
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
     assert document["type"] == "urn:problem-type:not-ready"
-    assert document["missing"] == [*missing]
+    assert (answer.status_code, document["missing"]) == (503, [*missing])
     assert document["detail"] == "; ".join(missing)
 
 
-async def is_ready(asked: Service) -> None:
+async def is_ready(http: httpx.AsyncClient) -> None:
     """Check that the service is ready."""
-    answer = await asked.http.get("/readyz")
+    answer = await http.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
 
 
 async def test_a_service_that_has_all_it_needs_is_ready(order: Service) -> None:
-    await is_ready(order)
+    await is_ready(order.http)
 
 
 async def test_a_sidecar_without_the_component_is_not_enough(tmp_path: Path) -> None:
     loaded = Loaded({"components": []})
 
-    async with order_behind(tmp_path, loaded.sidecar()) as order:
-        await is_missing(order, "the sidecar has no pubsub")
-        loaded.says = {"components": [PUBSUB]}
-        await is_ready(order)
+    async with asked(migrated("order", tmp_path), tmp_path, loaded.sidecar()) as http:
+        await is_missing(http, "the sidecar has no pubsub")
+        loaded.metadata = READY.metadata
+        await is_ready(http)
 
 
-async def test_a_sidecar_without_the_subscription_is_not_enough(tmp_path: Path) -> None:
-    loaded = Loaded({"components": [PUBSUB]})
-
-    async with notification_behind(tmp_path, loaded.sidecar()) as notification:
+async def test_the_notification_service_needs_its_mail_binding_and_subscriptions(
+    tmp_path: Path,
+) -> None:
+    loaded = Loaded({})
+    settings = notification.Settings(
+        database_url=url_in(tmp_path, "notification"),
+        secrets_folder=secrets_in(tmp_path),
+    )
+    async with running(notification.create_app(settings, loaded.sidecar())) as made:
         await is_missing(
-            notification,
-            "the sidecar has no subscription to OrderCreated",
-            "the sidecar has no subscription to notification-dead-letter",
-        )
-        loaded.says["subscriptions"] = SUBSCRIPTIONS
-        await is_ready(notification)
-
-
-async def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
-    async with notification_behind(tmp_path, Loaded({}).sidecar()) as notification:
-        await is_missing(
-            notification,
+            made.http,
+            "the sidecar has no email",
             "the sidecar has no pubsub",
             "the sidecar has no subscription to OrderCreated",
             "the sidecar has no subscription to notification-dead-letter",
         )
+        loaded.metadata = {"components": [PUBSUB], "subscriptions": SUBSCRIPTIONS}
+        await is_missing(made.http, "the sidecar has no email")
+        loaded.metadata["components"] = [PUBSUB, EMAIL]
+        await is_ready(made.http)
 
 
 async def test_a_sidecar_that_is_not_there_is_named(tmp_path: Path) -> None:
     sidecar = Sidecar(f"http://127.0.0.1:{closed_port()}")
 
-    async with order_behind(tmp_path, sidecar) as order:
+    async with asked(migrated("order", tmp_path), tmp_path, sidecar) as http:
         await is_missing(
-            order, "the sidecar: the sidecar does not answer (ConnectError)"
+            http, "the sidecar: the sidecar does not answer (ConnectError)"
         )
 
 
@@ -149,57 +150,65 @@ async def test_a_sidecar_that_is_not_there_is_named(tmp_path: Path) -> None:
 async def test_a_sidecar_that_answers_something_else_is_named(
     tmp_path: Path, status: int
 ) -> None:
-    loaded = Loaded({}, status)
+    sidecar = Loaded({}, status).sidecar()
 
-    async with order_behind(tmp_path, loaded.sidecar()) as order:
-        await is_missing(order, f"the sidecar: its metadata was answered {status}")
-
-
-async def test_a_sidecar_that_accepts_and_says_nothing_is_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-
-        async with order_behind(tmp_path, Sidecar(url, deadline=0.1)) as order:
-            await is_missing(
-                order, "the sidecar: the sidecar does not answer (TimeoutError)"
-            )
+    async with asked(migrated("order", tmp_path), tmp_path, sidecar) as http:
+        await is_missing(http, f"the sidecar: its metadata was answered {status}")
 
 
-async def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
-    async with without_loops(tmp_path, Loaded({}).sidecar()) as order:
-        await order.database.close()
-        file = sqlite_file(order.database.url)
+async def test_a_sidecar_that_hangs_is_named_within_a_second(tmp_path: Path) -> None:
+    with silent_server() as port:
+        sidecar = Sidecar(f"http://127.0.0.1:{port}")
+        async with asked(migrated("order", tmp_path), tmp_path, sidecar) as http:
+            await is_missing(http, f"the sidecar: {NO_ANSWER}")
+
+
+async def test_a_database_that_hangs_is_named_within_a_second(tmp_path: Path) -> None:
+    with silent_server() as port:
+        database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", "things")
+        async with asked(database, tmp_path, READY.sidecar()) as http:
+            await is_missing(http, f"the database: {NO_ANSWER}")
+            alive = await asyncio.wait_for(http.get("/healthz"), 0.5)
+
+    assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+
+
+async def test_a_database_that_is_gone_is_named_until_it_is_back(
+    tmp_path: Path,
+) -> None:
+    database = migrated("order", tmp_path)
+    file = sqlite_file(database.url)
+    async with asked(database, tmp_path, READY.sidecar()) as http:
+        database.engine.dispose()
         hidden = file.rename(file.with_suffix(".hidden"))
         file.mkdir()
-
-        await is_missing(order, "the database: OperationalError")
+        await is_missing(http, "the database: OperationalError")
 
         file.rmdir()
         hidden.rename(file)
-        await is_ready(order)
+        await is_ready(http)
 
 
-async def test_a_loop_that_has_ended_is_named(order: Service) -> None:
-    (relay, *_) = order.app.state.tasks
-    relay.cancel()
-    await asyncio.wait([relay])
+async def test_a_loop_that_has_ended_is_named(tmp_path: Path) -> None:
+    ended = asyncio.create_task(asyncio.sleep(0), name="relay")
+    await ended
+    database = migrated("order", tmp_path)
 
-    await is_missing(order, "the relay: it has ended")
+    async with asked(database, tmp_path, READY.sidecar(), [ended]) as http:
+        await is_missing(http, "the relay: it has ended")
 
 
 async def test_a_writer_does_not_make_the_service_unready(order: Service) -> None:
-    async with order.database.write() as session:
-        await session.execute(text("DELETE FROM orders"))
+    done = threading.Event()
+    writing = asyncio.create_task(order.database.write(lambda _session: done.wait(10)))
 
-        await asyncio.wait_for(is_ready(order), 2)
+    await is_ready(order.http)
+
+    done.set()
+    assert await writing
 
 
-async def test_a_service_without_anything_is_alive(tmp_path: Path) -> None:
-    sidecar = Sidecar(f"http://127.0.0.1:{closed_port()}")
-
-    async with without_loops(tmp_path, sidecar) as order:
-        await order.database.close()
-        sqlite_file(order.database.url).unlink()
-        answer = await asyncio.wait_for(order.http.get("/healthz"), 2)
-
-    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+async def test_head_is_answered_where_probes_ask(order: Service) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await order.http.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")

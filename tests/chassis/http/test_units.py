@@ -1,0 +1,104 @@
+"""Units of work: one transaction a command, answered after its commit; errors as what they are."""
+
+import sqlite3
+from urllib.parse import urljoin
+
+import httpx
+import psycopg
+import pytest
+from fastapi import Response
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from chassis.http import Unit, View
+from tests.chassis.http.thing_api import ADD, Api
+
+DAPR = "http://localhost:3500/v1.0/invoke/things/method"
+
+
+async def creates(api: Api, name: str = "a") -> httpx.Response:
+    """Create a thing."""
+    return await api.http.post("/api/thing", json={"thingName": name})
+
+
+async def test_a_command_is_committed_before_it_is_answered(api: Api) -> None:
+    answer = await creates(api)
+
+    assert (answer.status_code, answer.json()) == (201, {"thingName": "a"})
+    assert answer.headers["content-type"] == "application/json"
+    assert await api.count() == 1
+
+
+async def test_a_location_can_be_followed_directly_and_through_dapr(api: Api) -> None:
+    location = (await creates(api)).headers["location"]
+
+    here = urljoin("http://app/api/thing", location)
+    assert (await api.http.get(here)).json() == {"thingName": "a"}
+    assert urljoin(f"{DAPR}/api/thing", location) == f"{DAPR}/api/thing/a"
+
+
+async def test_a_full_backlog_refuses_commands_and_no_queries(api: Api) -> None:
+    api.limit_backlog(-1)
+
+    refused = await creates(api)
+
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "urn:problem-type:backlog-full"
+    assert (await api.http.get("/api/thing")).json()["count"] == 0
+
+
+def failing(api: Api, error: Exception) -> None:
+    """Add a route whose command writes, and then raises this error."""
+
+    def fail(session: Session) -> View:
+        session.execute(ADD, {"name": "a"})
+        raise error
+
+    @api.app.post("/api/failure")
+    async def post_failure(unit: Unit) -> Response:
+        return await unit.run(fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("the handler's own"),
+        ConnectionResetError(),
+        BrokenPipeError(),
+        ZeroDivisionError(),
+        ProgrammingError("SELEC", {}, sqlite3.OperationalError("a syntax error")),
+    ],
+    ids=repr,
+)
+async def test_an_error_of_a_handler_is_no_outage_of_the_database(
+    api: Api, error: Exception
+) -> None:
+    failing(api, error)
+
+    answer = await api.http.post("/api/failure")
+
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:problem-type:internal-error"
+    assert await api.count() == 0
+
+
+async def test_an_outage_of_the_database_is_said_with_a_time_to_wait(api: Api) -> None:
+    gone = psycopg.OperationalError("the server closed the connection unexpectedly")
+    failing(api, OperationalError("SELECT 1", {}, gone))
+
+    answer = await api.http.post("/api/failure")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:problem-type:database-unavailable"
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_query_field_that_is_unknown_is_refused(api: Api) -> None:
+    answer = await api.http.get("/api/thing?limit=7&namedlike=a")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"field": "namedlike", "detail": "Extra inputs are not permitted"}
+    ]
+    known = await api.http.get("/api/thing?limit=7&namedLike=a")
+    assert known.json() == {"count": 0, "limit": 7}
