@@ -4,17 +4,20 @@ import json
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ValidationError
 from sqlalchemy import select
 
-from chassis.cloud_event import Cause, envelop
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
+from chassis.signature import UnsignableData
 from contracts.order_created import OrderCreated
+from tests.support.database import KEYS
 from tests.support.services import Service
 
 CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-    """Make an OrderCreated as it arrives, with these attributes changed."""
+    """Return an OrderCreated as it arrives, with these attributes changed, and signed where it can be."""
     order_id = uuid4()
     data = {
         "orderId": str(order_id),
@@ -22,10 +25,20 @@ def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
         "createdAt": "2026-01-31T08:15:30.123Z",
     }
     event = OrderCreated.model_validate(data)
-    envelope = envelop(
+    envelope = create_cloud_event(
         event, service="order", subject=order_id, cause=Cause(CAUSE)
     ).model_dump(mode="json")
-    return {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
+    changed = {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
+    return changed if "signature" in changes else signed(changed)
+
+
+def signed(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event with the order service's signature; what cannot be signed stays as it is."""
+    try:
+        signature = KEYS.sign(CloudEvent.model_validate(event))
+    except (ValidationError, UnsignableData):
+        return event
+    return {**event, "signature": signature}
 
 
 async def deliver(
@@ -33,7 +46,7 @@ async def deliver(
     body: dict[str, Any] | bytes,
     route: str = "/events/OrderCreated",
 ) -> str:
-    """Deliver as Dapr does; give the status that the app answers."""
+    """Deliver as Dapr does; return the status that the app answers."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/cloudevents+json"}
     answer = await service.http.post(route, content=content, headers=headers)
@@ -42,6 +55,7 @@ async def deliver(
 
 
 async def rows(service: Service, *columns: Any) -> list[Any]:  # noqa: ANN401 - any columns
-    """Select these columns."""
-    async with service.database.read() as session:
-        return list((await session.execute(select(*columns))).all())
+    """Return these columns of every row."""
+    return await service.database.read(
+        lambda session: [*session.execute(select(*columns))]
+    )
