@@ -19,16 +19,16 @@ from toolchain import runfile
 
 
 def pytest_configure() -> None:
-    """Let processes that run tests at the same time choose ports of their own."""
+    """Assign each process that runs tests ports of its own."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     setattr(runfile, "OFFSETS", runfile.OFFSETS[worker::workers])  # noqa: B010 - a constant for all others
 
 
 class InOneProcess(LoadScopeScheduling):  # type: ignore[misc]
-    """Lets those tests that share a running system run in one process, one after the other.
+    """Runs tests that share a running system in one process, one after the other.
 
-    What xdist has for that, `--dist loadgroup`, does nothing with pytest 9.2, and says nothing of it.
+    What xdist has for that, `--dist loadgroup`, silently does nothing with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -39,19 +39,19 @@ class InOneProcess(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(
     config: pytest.Config, log: Producer
 ) -> LoadScopeScheduling:
-    """Let xdist give out tests so."""
+    """Distribute tests by the systems that they share."""
     return InOneProcess(config, log)
 
 
 @pytest.fixture
 def dapr() -> SimulatedDapr:
-    """Make a simulated Dapr that works."""
+    """Return a simulated Dapr that works."""
     return SimulatedDapr()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def each_database(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run the test twice: what it makes is on SQLite first, and on PostgreSQL then."""
+    """Run the test twice: with its databases on SQLite, and on PostgreSQL."""
     if request.param == "sqlite":
         yield
         return
@@ -79,13 +79,13 @@ async def notification(
 
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
-    """Run a PostgreSQL of the session's own, from the first test that needs it to the last."""
+    """Run a PostgreSQL for this session, from the first test that needs it to the last."""
     with postgresql.databases() as found:
         yield found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end which parts the tests were run on."""
+    """Print at the end which databases and brokers the tests were run on."""
     passed = [each.nodeid for each in terminalreporter.getreports("passed")]
     if lines := summary(passed):
         terminalreporter.section("run on")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from chassis.database import Database
+from chassis.parts import Parts
 from services.notification import app as notification
 from services.order import app as order
 from tests.support.database import secrets_in, url_in
@@ -19,42 +20,58 @@ from tests.support.simulated_dapr import SimulatedDapr
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its app, its database, and a client for its API."""
+    """A running service: its app and its parts, and a client for its API."""
 
     app: FastAPI
-    database: Database
     http: httpx.AsyncClient
+
+    @property
+    def parts(self) -> Parts:
+        """Its settings, database, sidecar, keys and secrets."""
+        parts: Parts = self.app.state.parts
+        return parts
+
+    @property
+    def database(self) -> Database:
+        """Its database."""
+        return self.parts.database
 
 
 @asynccontextmanager
-async def order_service(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
-    """Run the order service with its database in this folder."""
-    settings = order.Settings(
-        database_url=url_in(folder, "order"),
-        secrets_folder=secrets_in(folder),
-    )
-    app = order.create_app(settings, dapr.sidecar())
+async def order_service(
+    folder: Path, dapr: SimulatedDapr, **settings: object
+) -> AsyncIterator[Service]:
+    """Run the order service with its database and its secrets in this folder."""
+    given = _settings(folder, "order", settings)
+    app = order.create_app(order.Settings.model_validate(given), dapr.sidecar())
     async with running(app) as service, reachable(dapr, "order", app):
         yield service
 
 
 @asynccontextmanager
 async def notification_service(
-    folder: Path, dapr: SimulatedDapr
+    folder: Path, dapr: SimulatedDapr, **settings: object
 ) -> AsyncIterator[Service]:
-    """Run the notification service with its database in this folder."""
-    settings = notification.Settings(
-        database_url=url_in(folder, "notification"),
-        secrets_folder=secrets_in(folder),
+    """Run the notification service with its database and its secrets in this folder."""
+    given = _settings(folder, "notification", settings)
+    app = notification.create_app(
+        notification.Settings.model_validate(given), dapr.sidecar()
     )
-    app = notification.create_app(settings, dapr.sidecar())
     async with running(app) as service, reachable(dapr, "notification", app):
         yield service
 
 
+def _settings(
+    folder: Path, service: str, settings: dict[str, object]
+) -> dict[str, object]:
+    # One folder of secrets for both services: each verifies what the other signs.
+    url, secrets = url_in(folder, service), secrets_in(folder)
+    return {"database_url": url, "secrets_folder": secrets, **settings}
+
+
 @dataclass
-class Way:
-    """The way to an app through Dapr, and how many are on it."""
+class Invoked:
+    """An app that others invoke through Dapr, and how many requests are under way."""
 
     app: FastAPI
     under_way: int = 0
@@ -67,8 +84,8 @@ class Way:
         finally:
             self.under_way -= 1
 
-    async def is_empty(self) -> bool:
-        """Return whether nobody is on it."""
+    async def is_idle(self) -> bool:
+        """Return whether no request is under way."""
         return self.under_way == 0
 
 
@@ -76,13 +93,13 @@ class Way:
 async def reachable(
     dapr: SimulatedDapr, app_id: str, app: FastAPI
 ) -> AsyncIterator[None]:
-    """Make an app reachable through Dapr; at the end it answers those who ask, and nobody after them."""
-    dapr.apps[app_id] = way = Way(app)
+    """Make an app reachable through Dapr; at the end, wait until it has answered what was asked."""
+    dapr.apps[app_id] = invoked = Invoked(app)
     try:
         yield
     finally:
         del dapr.apps[app_id]
-        await eventually(way.is_empty, f"{app_id} has answered", deadline=15)
+        await eventually(invoked.is_idle, f"{app_id} has answered", deadline=15)
 
 
 @asynccontextmanager
@@ -94,4 +111,4 @@ async def running(app: FastAPI) -> AsyncIterator[Service]:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://app") as client,
     ):
-        yield Service(app, app.state.parts.database, client)
+        yield Service(app, client)
