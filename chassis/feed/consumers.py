@@ -1,66 +1,58 @@
-"""Who reads a service's feed, and how far each has come: what they ask after, they have taken in."""
+"""The consumers of a service's feed and their acknowledged offsets: retention keeps what lies behind them."""
+
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Database, Utc
+from chassis.database import Utc, insert
 from chassis.errors import Rejected
+from chassis.feed.cursor import BEGINNING, Offset
 from chassis.runtime import clock
 
 metadata = MetaData()
-feed_reader = Table(
-    "feed_reader",
+consumer = Table(
+    "consumer",
     metadata,
-    # A reaction of another service, by its name.
-    Column("reader", String(200), primary_key=True),
+    # A reaction of another service: "<app-id>/<reaction>".
+    Column("consumer", String(200), primary_key=True),
     Column("topic", String(200), nullable=False),
     Column("transaction", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("read_at", Utc, nullable=False),
+    Column("acknowledged_at", Utc, nullable=False),
 )
 
-Place = tuple[int, int]
-"""A transaction's number and a position: what orders a feed."""
-BEGINNING: Place = (-1, -1)
 
-
-class ReaderWentBack(Rejected):
-    """This reader has taken in more than it says: its database is another, or an older one."""
+class CursorRegressed(Rejected):
+    """The consumer's cursor is behind its acknowledged offset: its database is another, or an older one."""
 
     status = 409
 
 
-async def check(session: AsyncSession, reader: str, place: Place | None) -> None:
-    """See that a reader asks after what it acknowledged, or further on; raises ReaderWentBack."""
-    mine = feed_reader.c.reader == reader
-    was = select(feed_reader.c.transaction, feed_reader.c.position).where(mine)
-    found = (await session.execute(was)).first()
-    if found and (place or BEGINNING) < tuple(found):
-        raise ReaderWentBack(f"{reader} was at {tuple(found)}, and asks after {place}.")
+def acknowledged(session: Session, name: str) -> Offset | None:
+    """Return the offset that a consumer has acknowledged; None where it is unknown."""
+    offset = select(consumer.c.transaction, consumer.c.position)
+    row = session.execute(offset.where(consumer.c.consumer == name)).first()
+    return row and (row.transaction, row.position)
 
 
-class Readers:
-    """The readers of one service's feed, as this process has seen them."""
+def check(name: str, acknowledged: Offset | None, after: Offset) -> None:
+    """Refuse a consumer that asks after less than it acknowledged; raises CursorRegressed."""
+    if (acknowledged or BEGINNING) > after:
+        raise CursorRegressed(
+            f"{name} has acknowledged {acknowledged} and asks after {after}."
+        )
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._seen: dict[tuple[str, str], Place] = {}
 
-    async def acknowledge(self, reader: str, topic: str, place: Place | None) -> None:
-        """Write down how far this reader has come, where it is elsewhere than when it asked last.
-
-        Who begins anew goes back, so what was asked last counts; two processes that read for one reader at
-        most keep more than is needed.
-        """
-        place = BEGINNING if place is None else place
-        if self._seen.get((reader, topic)) == place:
-            return
-        where = {"topic": topic, "transaction": place[0], "position": place[1]}
-        row = {**where, "read_at": clock.now()}
-        statement = insert(feed_reader).values(reader=reader, **row)
-        async with self._database.write() as session:
-            await session.execute(
-                statement.on_conflict_do_update(index_elements=["reader"], set_=row)
-            )
-        self._seen[reader, topic] = place
+def acknowledge(session: Session, name: str, topic: str, after: Offset) -> None:
+    """Record that a consumer has handled everything up to an offset; a reset goes back."""
+    values: dict[str, Any] = {
+        "topic": topic,
+        "transaction": after[0],
+        "position": after[1],
+        "acknowledged_at": clock.now(),
+    }
+    statement = insert(consumer).values(consumer=name, **values)
+    session.execute(
+        statement.on_conflict_do_update(index_elements=["consumer"], set_=values)
+    )

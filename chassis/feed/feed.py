@@ -1,21 +1,23 @@
-"""The feed: every event that a service has committed, in an order in which none appears behind what was read.
+"""The feed: the log of committed events; none ever becomes visible behind a consumer's cursor.
 
-It is the outbox, whatever became of each event at the broker; chassis/feed_api.py serves it.
+It is the outbox, whatever became of each event at the broker. A page is bounded by bytes as well as by rows:
+daprd carries 4 MiB.
 """
 
 import json
 import logging
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from operator import attrgetter
-from typing import Any, Self
+from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import (
+    Column,
     ColumnElement,
-    Row,
     Select,
     delete,
     func,
@@ -25,31 +27,23 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Database
+from chassis.database import Database
 from chassis.errors import Rejected
-from chassis.feed import consumers as feed_reader
+from chassis.feed import consumers
+from chassis.feed.cursor import BEGINNING, Cursor, Offset
 from chassis.outbox.outbox import feed, outbox
 
 _log = logging.getLogger(__name__)
 
-MOST = 1000
-"""Events in one page: at two and a half kilobytes each, well below the 4 MiB that daprd carries."""
+MAX_ROWS = 1000
+"""Events in one page."""
+MAX_BYTES = 2 * 1024 * 1024
+"""Bytes of events in one answer; a single event that is larger goes out alone."""
 
-_CURSOR = re.compile(
-    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,19})\.([0-9]{1,19})\.([^.]{1,200})"
-)
-_LARGEST = 2**63 - 1
-_PLACE = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
-_NEWEST = (outbox.c.transaction.desc(), outbox.c.position.desc())
-_by_place = attrgetter("place")
-
-
-class MalformedCursor(Rejected):
-    """This is no cursor of a feed."""
-
-    status = 422
+_CURSOR = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
+_by_offset = attrgetter("offset")
 
 
 class FeedChanged(Rejected):
@@ -58,164 +52,188 @@ class FeedChanged(Rejected):
     status = 409
 
 
-class FeedGone(Rejected):
-    """Events after this cursor were deleted: whoever kept it has been away for too long."""
+class CursorExpired(Rejected):
+    """Retention removed events after this cursor: the consumer has been away for too long."""
 
     status = 410
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """A place in a feed: its id, the position of an event there, and the id that this event has."""
-
-    feed: UUID
-    transaction: int
-    position: int
-    event_id: str
-
-    @classmethod
-    def read(cls, written: str) -> Self:
-        """Read what `str` writes; raises MalformedCursor."""
-        found = _CURSOR.fullmatch(written)
-        if not found or max(int(found[2]), int(found[3])) > _LARGEST:
-            raise MalformedCursor(f"{written!r} is no cursor of a feed.")
-        return cls(UUID(found[1]), int(found[2]), int(found[3]), found[4])
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """What orders the cursors of one feed."""
-        return self.transaction, self.position
-
-    def __str__(self) -> str:
-        """Write it as it travels."""
-        return f"{self.feed}.{self.transaction}.{self.position}.{self.event_id}"
-
-
 class Form(StrEnum):
-    """How a page tells of its events: as they are, or by id and digest alone."""
+    """What a page lists: events in full, or their ids."""
 
     FULL = "full"
     IDS = "ids"
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """What is asked for: so many events of a topic after one place, and none beyond another.
+class FeedQuery(BaseModel):
+    """Up to `limit` events of a topic in the range (after, until].
 
-    A `reader` has taken in what is up to `after`, unless it begins `anew`.
+    A `consumer` ("<app-id>/<reaction>") acknowledges everything up to `after`, which must not be behind what
+    it acknowledged before, unless it asks for a `reset`.
     """
 
-    topic: str
-    after: Cursor | None = None
-    until: Cursor | None = None
-    limit: int = MOST
-    reader: str = ""
-    anew: bool = False
+    model_config = ConfigDict(frozen=True)
+
+    topic: str = Field(pattern=r"^\w{1,200}$")
+    after: str = ""
+    until: str = ""
+    limit: int = Field(MAX_ROWS, ge=0, le=MAX_ROWS)
+    consumer: str = Field("", pattern=r"^([\w.-]+/\w+)?$", max_length=200)
+    reset: bool = False
     form: Form = Form.FULL
 
 
 @dataclass(frozen=True)
 class Page:
-    """Events as JSON, where to go on after them, and the newest place that may be read now."""
+    """Events as JSON, the cursor after them, and the newest cursor that can be read now.
+
+    `removed`: this page begins at the beginning, and retention removed events before it. `acknowledges`: the
+    offset to record for the consumer, where it is news.
+    """
 
     events: Sequence[str]
     next: Cursor | None
-    end: Cursor | None
+    high_water_mark: Cursor | None
+    removed: bool = False
+    acknowledges: Offset | None = None
 
 
-async def read(session: AsyncSession, stretch: Stretch) -> Page:
-    """Read a page of the feed; raises FeedChanged where `after` or `until` is of another one.
-
-    Raises ReaderWentBack and FeedGone, too.
-    """
-    (it,) = (await session.execute(select(feed))).all()
-    feed_id = it.id
-    await _check_reader(session, stretch, feed_id)
-    _check_not_gone(stretch.after, (it.gone_transaction, it.gone_position))
-    for cursor in set(filter(None, (stretch.after, stretch.until))):
-        await _check(session, feed_id, cursor)
-    # The end comes first: what is committed while the rows are read belongs to the next page.
-    newest = select(*_PLACE).where(_is_settled(session)).order_by(*_NEWEST).limit(1)
-    found = (await session.execute(newest)).first()
-    end = Cursor(feed_id, *found) if found else None
-    until = min(filter(None, (stretch.until, end)), key=_by_place, default=None)
-    rows = (await session.execute(_select(stretch, until))).all() if until else []
-    if rows and len(rows) == stretch.limit:
-        until = Cursor(feed_id, *rows[-1][:3])
-    reached = (stretch.after, until) if stretch.limit else (stretch.after,)
-    onward = max(filter(None, reached), key=_by_place, default=None)
-    return Page([_shown(row, stretch.form) for row in rows], onward, end)
-
-
-async def read_by_ids(
-    session: AsyncSession, topic: str, ids: Sequence[str]
-) -> dict[str, str]:
-    """Read these events of a topic as JSON, by id; what is not there is left out."""
-    columns = select(outbox.c.event_id, outbox.c.event)
-    mine = columns.where(outbox.c.topic == topic, outbox.c.event_id.in_(ids))
-    return {row.event_id: row.event for row in await session.execute(mine)}
-
-
-def _shown(row: Row[Any], form: Form) -> str:
-    if form is Form.FULL:
-        return str(row.event)
-    return json.dumps([row.event_id, (row.digest or b"").hex()], separators=(",", ":"))
-
-
-async def adopt(database: Database) -> None:
-    """Begin the feed anew, under another id, where this database was restored into another cluster.
-
-    There the numbers of transactions begin anew, too: what was written before would hide, and what is
-    written now would lie before every cursor. Consumers notice the other id, and compare what there is
-    with their inboxes from the oldest event on.
-    """
-    if not database.is_shared:
-        return
-    next_one = text("pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-    async with database.write() as session:
-        if await session.scalar(select(func.max(outbox.c.transaction) >= next_one)):
-            await session.execute(update(outbox).values(transaction=0))
-            await session.execute(update(feed).values(id=uuid4()))
-            await session.execute(delete(feed_reader.feed_reader))
-            _log.error("this database was restored: its feed of events begins anew")
-
-
-def _select(stretch: Stretch, until: Cursor) -> Select[Any]:
-    place = tuple_(outbox.c.transaction, outbox.c.position)
-    shown = outbox.c.event if stretch.form is Form.FULL else outbox.c.digest
-    statement = (
-        select(*_PLACE, shown)
-        .where(outbox.c.topic == stretch.topic, place <= until.place)
-        .order_by(outbox.c.transaction, outbox.c.position)
-        .limit(stretch.limit)
+def read_page(session: Session, query: FeedQuery) -> Page:
+    """Return a page of the feed; raises MalformedCursor, FeedChanged, CursorExpired, CursorRegressed."""
+    this = session.execute(select(feed)).one()
+    after, until = (
+        Cursor.parse(each) if each else None for each in (query.after, query.until)
     )
-    return statement.where(place > stretch.after.place) if stretch.after else statement
+    removed = (this.removed_transaction, this.removed_position)
+    acknowledges = _check_consumer(session, query, after, this.id)
+    if after and after.offset < removed:
+        raise CursorExpired(
+            f"Events up to {removed} were removed; this is {after.offset}."
+        )
+    # The mark comes first: what is committed while the rows are read belongs to the next page.
+    mark = _high_water_mark(session, this.id)
+    for cursor in (after, until):
+        if cursor and cursor != mark:
+            _check(session, this.id, cursor)
+    until = min(filter(None, (until, mark)), key=_by_offset, default=None)
+    events, reached = _read(session, query, after, until)
+    return Page(
+        events=events,
+        next=max(filter(None, (after, reached)), key=_by_offset, default=None),
+        high_water_mark=mark,
+        removed=after is None and removed > BEGINNING,
+        acknowledges=acknowledges,
+    )
 
 
-def _is_settled(session: AsyncSession) -> ColumnElement[bool]:
+def read_by_ids(session: Session, topic: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return events of a topic as JSON, by id: what exists, and as much of it as fits into an answer."""
+    columns = select(outbox.c.event_id, outbox.c.event, outbox.c.size)
+    mine = columns.where(outbox.c.topic == topic, outbox.c.event_id.in_(ids))
+    rows = session.execute(mine.order_by(outbox.c.position)).all()
+    fitting = rows[: _fitting(row.size for row in rows)]
+    return {row.event_id: row.event for row in fitting}
+
+
+async def open_feed(database: Database) -> None:
+    """Reset the feed, under another id, where this database was restored into another cluster.
+
+    There the numbers of transactions start again: what was written before would be hidden, and what is
+    written now would lie behind every cursor. Consumers notice the new id, and compare everything with their
+    inboxes.
+    """
+    if database.is_shared and await database.write(_reset_if_restored):
+        _log.error("this database was restored into another cluster; its feed is reset")
+
+
+def _reset_if_restored(session: Session) -> bool:
+    next_one = text("pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    if not session.scalar(select(func.max(outbox.c.transaction) >= next_one)):
+        return False
+    session.execute(update(outbox).values(transaction=0))
+    session.execute(update(feed).values(id=uuid4()))
+    # The mark is of the old numbers; that events were removed is still true.
+    mark = update(feed).where(feed.c.removed_transaction >= 0)
+    session.execute(mark.values(removed_transaction=0, removed_position=0))
+    session.execute(delete(consumers.consumer))
+    return True
+
+
+def _check_consumer(
+    session: Session, query: FeedQuery, after: Cursor | None, feed_id: UUID
+) -> Offset | None:
+    if not query.consumer:
+        return None
+    offset = after.offset if after else BEGINNING
+    known = consumers.acknowledged(session, query.consumer)
+    # A cursor of another feed has no order here; it is refused as such.
+    if not query.reset and (after is None or after.feed == feed_id):
+        consumers.check(query.consumer, known, offset)
+    return offset if offset != known else None
+
+
+def _high_water_mark(session: Session, feed_id: UUID) -> Cursor | None:
+    newest = [key.desc() for key in _order(session)]
+    rows = select(*_CURSOR).where(_is_visible(session)).order_by(*newest)
+    found = session.execute(rows.limit(1)).first()
+    return Cursor(feed_id, *found) if found else None
+
+
+def _check(session: Session, feed_id: UUID, cursor: Cursor) -> None:
+    row = select(*_CURSOR).where(outbox.c.position == cursor.position)
+    found = session.execute(row).first()
+    if not found or Cursor(feed_id, *found) != cursor:
+        raise FeedChanged(f"This feed is {feed_id}, and has no event {cursor}.")
+
+
+def _read(
+    session: Session, query: FeedQuery, after: Cursor | None, until: Cursor | None
+) -> tuple[list[str], Cursor | None]:
+    """Return the events of a page, and the cursor that it reaches."""
+    if not until or not query.limit or (after and after.offset >= until.offset):
+        return [], until if query.limit else None
+    listed = _select(session, query.topic, after, until)
+    listing = listed.add_columns(*_CURSOR, outbox.c.size).limit(query.limit)
+    rows = session.execute(listing).all()
+    if query.form is Form.FULL:
+        fits = _fitting(row.size for row in rows)
+        is_cut = fits < len(rows) or len(rows) == query.limit
+        full = listed.add_columns(outbox.c.event).limit(fits)
+        events = list(session.scalars(full))
+    else:
+        fits, is_cut = len(rows), len(rows) == query.limit
+        events = [json.dumps(row.event_id) for row in rows]
+    return events, Cursor(until.feed, *rows[fits - 1][:3]) if is_cut else until
+
+
+def _select(
+    session: Session, topic: str, after: Cursor | None, until: Cursor
+) -> Select[Any]:
+    order = _order(session)
+    offset, tail = tuple_(*order), slice(-len(order), None)
+    in_range = offset <= until.offset[tail]
+    statement = select().where(outbox.c.topic == topic, in_range).order_by(*order)
+    return statement.where(offset > after.offset[tail]) if after else statement
+
+
+def _order(session: Session) -> list[Column[int]]:
+    # On SQLite every transaction is 0, and of two columns it would use only the first to find its way.
+    position = outbox.c.position
+    return [outbox.c.transaction, position] if _is_postgresql(session) else [position]
+
+
+def _is_visible(session: Session) -> ColumnElement[bool]:
     # A transaction that is still open may yet commit, with a number below one that is there already.
-    if session.get_bind().dialect.name != "postgresql":
+    if not _is_postgresql(session):
         return true()
     oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     return outbox.c.transaction < oldest_open
 
 
-async def _check_reader(session: AsyncSession, stretch: Stretch, feed_id: UUID) -> None:
-    of_another = stretch.after is not None and stretch.after.feed != feed_id
-    if stretch.reader and not stretch.anew and not of_another:
-        place = stretch.after.place if stretch.after else None
-        await feed_reader.check(session, stretch.reader, place)
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
 
 
-def _check_not_gone(after: Cursor | None, gone: tuple[int, int]) -> None:
-    if after and after.place < gone:
-        raise FeedGone(f"Events up to {gone} were deleted, and this is {after.place}.")
-
-
-async def _check(session: AsyncSession, feed_id: UUID, cursor: Cursor) -> None:
-    same_place = tuple_(outbox.c.transaction, outbox.c.position) == cursor.place
-    there = await session.scalar(select(outbox.c.event_id).where(same_place))
-    if cursor.feed != feed_id or there != cursor.event_id:
-        raise FeedChanged(
-            f"This feed is {feed_id}, with {there or 'no event'} at {cursor.place}."
-        )
+def _fitting(sizes: Iterable[int]) -> int:
+    """Return how many of these sizes fit into one answer: the first always does."""
+    return max(1, sum(total <= MAX_BYTES for total in accumulate(sizes)))

@@ -1,32 +1,31 @@
-"""On PostgreSQL, the oldest open transaction bounds the feed: one that stands still is found and named."""
+"""On PostgreSQL the oldest open transaction bounds the feed: an alert names one that stays open."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Database
-from chassis.runtime import clock
-from chassis.runtime.loop import Loop
+from chassis.database import Database
+from chassis.runtime import Loop, clock
+from chassis.runtime.loop import nothing
 
 _log = logging.getLogger(__name__)
 
-STANDS_STILL = 10.0
-"""Seconds after which a bound that holds events back is no accident."""
-LOOK = 5.0
+ALERT_AFTER = 10.0
+"""Seconds after which a high-water mark that hides events and does not move is no accident."""
+INTERVAL = 5.0
 """Seconds between two looks."""
 
-_BOUND = text(
-    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS bound,"
-    " (SELECT count(*) FROM outbox"
-    " WHERE transaction >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS waiting"
+_XMIN = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_HIDDEN = text(
+    f"SELECT {_XMIN}, (SELECT count(*) FROM outbox WHERE transaction >= {_XMIN})"  # noqa: S608 - a constant
 )
-# Transactions are numbered across the whole cluster: any of its databases may hold the feed up.
-_HOLDER = text(
+# Transactions are numbered across the whole cluster: one in any of its databases may hold the feed back.
+_HOLDERS = text(
     "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?') || ' in ' || datname"
-    # What another role's process is called, and since when it is at it, is not shown to everybody.
+    # What another role's process is called, and since when it runs, is not shown to everybody.
     " || coalesce(', ' || nullif(application_name, ''), '')"
     " || coalesce(', open for '"
     " || round(extract(epoch FROM clock_timestamp() - xact_start))::text || ' s', '')"
@@ -38,51 +37,50 @@ _WRAPS = 2**32
 
 
 @dataclass
-class FeedBound:
-    """Watches how far the feed may be read; seconds are of `clock`."""
+class LongTransactions:
+    """Watches the feed's high-water mark; seconds are of `clock`."""
 
     database: Database
     clock: Callable[[], float] = clock.monotonic
-    _bound: int = -1
+    _xmin: int = -1
     _since: float = float("-inf")
-    _has_said_so: bool = False
+    _alerted: bool = False
 
     def loop(self) -> Loop:
-        """Make the loop that looks every LOOK seconds."""
-        name = "watch over the feed's bound"
+        """Return the loop that looks every INTERVAL seconds."""
+        name = "long transactions"
         signal = self.database.signal(name)
-        lock = self.database.lock_file("feed-bound")
-        return Loop(name, self.step, self._begin, signal, lock, sweep=LOOK)
-
-    async def _begin(self) -> None:
-        """Begin with nothing."""
+        lock = self.database.lock_file("long-transactions")
+        return Loop(name, self.step, nothing, signal, lock, interval=INTERVAL)
 
     async def step(self) -> bool:
-        """Look once, and say which transaction holds events back for too long."""
-        async with self.database.read() as session:
-            seen = (await session.execute(_BOUND)).one()
-            if self._moves(seen):
-                return False
-            holder = await _holder(session, seen.bound)
-        self._has_said_so = True
+        """Look once, and name the transaction that has hidden events for too long."""
+        xmin, hidden = await self.database.read(_look)
+        if self._moves(xmin, hidden):
+            return False
+        holders = await self.database.read(lambda session: _holders(session, xmin))
+        self._alerted = True
         _log.error(
-            "%d events are committed and cannot be pulled: a transaction is open for more than %d s (%s); "
+            "%d committed events cannot be pulled: a transaction has been open for more than %d s (%s); "
             "end it with pg_terminate_backend, or ROLLBACK PREPARED",
-            seen.waiting,
-            STANDS_STILL,
-            holder or "not visible to this service's role: look as a superuser",
+            hidden,
+            ALERT_AFTER,
+            holders or "not visible to this service's role: look as a superuser",
         )
         return False
 
-    def _moves(self, seen: Row[tuple[int, int]]) -> bool:
-        if not seen.waiting or seen.bound != self._bound:
-            if self._has_said_so:
-                _log.info("the feed moves on")
-            self._bound, self._since = seen.bound, self.clock()
-            self._has_said_so = False
-        return self._has_said_so or self.clock() - self._since < STANDS_STILL
+    def _moves(self, xmin: int, hidden: int) -> bool:
+        if not hidden or xmin != self._xmin:
+            if self._alerted:
+                _log.info("the feed's high-water mark moves again")
+            self._xmin, self._since, self._alerted = xmin, self.clock(), False
+        return self._alerted or self.clock() - self._since < ALERT_AFTER
 
 
-async def _holder(session: AsyncSession, bound: int) -> str:
-    found = await session.scalars(_HOLDER, {"xid": bound % _WRAPS})
-    return "; ".join(found)
+def _look(session: Session) -> tuple[int, int]:
+    xmin, hidden = session.execute(_HIDDEN).one()
+    return xmin, hidden
+
+
+def _holders(session: Session, xmin: int) -> str:
+    return "; ".join(session.scalars(_HOLDERS, {"xid": xmin % _WRAPS}))

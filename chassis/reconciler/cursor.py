@@ -1,18 +1,9 @@
-"""How far each reaction has read the feed that it hears: its cursor, kept with what it took in."""
+"""The cursor of each reaction in the feed that it pulls from, moved in the transaction that handles the events."""
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    MetaData,
-    String,
-    Table,
-    and_,
-    delete,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Column, MetaData, String, Table, and_, delete, select, update
+from sqlalchemy.orm import Session
+
+from chassis.database import insert
 
 metadata = MetaData()
 feed_cursor = Table(
@@ -22,31 +13,33 @@ feed_cursor = Table(
     Column("cursor", String(300), nullable=False),
 )
 
+BEGINNING = ""
+"""The cursor of a reaction that starts with the next event of an empty feed."""
+RESET = "reset"
+"""The cursor of a reaction that reads the feed again from its oldest event, and handles what its inbox lacks."""
 
-class Overtaken(Exception):
-    """Another process has read the feed meanwhile, and taken its events in."""
+
+class CursorMoved(Exception):
+    """Another process has pulled from this cursor meanwhile."""
 
 
-async def find(session: AsyncSession, reaction: str) -> str | None:
-    """Give the place up to which this reaction has taken everything in; None at the beginning."""
+def find(session: Session, reaction: str) -> str | None:
+    """Return up to where a reaction has handled every event; None where it has never pulled."""
     mine = feed_cursor.c.reaction == reaction
-    return await session.scalar(select(feed_cursor.c.cursor).where(mine))
+    return session.scalar(select(feed_cursor.c.cursor).where(mine))
 
 
-async def move(session: AsyncSession, reaction: str, old: str | None, new: str) -> None:
-    """Go on from `old` to `new`; raises Overtaken where the cursor is not at `old` any more."""
+def move(session: Session, reaction: str, old: str | None, new: str) -> None:
+    """Move the cursor from `old` to `new`; raises CursorMoved where it is elsewhere."""
     row = {"reaction": reaction, "cursor": new}
     first = insert(feed_cursor).values(row).on_conflict_do_nothing()
-    later = update(feed_cursor).where(_at(reaction, old)).values(cursor=new)
+    mine = and_(feed_cursor.c.reaction == reaction, feed_cursor.c.cursor == old)
+    later = update(feed_cursor).where(mine).values(cursor=new)
     moved = (first if old is None else later).returning(feed_cursor.c.reaction)
-    if (await session.execute(moved)).first() is None:
-        raise Overtaken
+    if session.execute(moved).first() is None:
+        raise CursorMoved(reaction)
 
 
-async def forget(session: AsyncSession, reaction: str, cursor: str | None) -> None:
-    """Begin at the beginning again, unless the cursor has moved on from here."""
-    await session.execute(delete(feed_cursor).where(_at(reaction, cursor)))
-
-
-def _at(reaction: str, cursor: str | None) -> ColumnElement[bool]:
-    return and_(feed_cursor.c.reaction == reaction, feed_cursor.c.cursor == cursor)
+def forget(session: Session, reaction: str) -> None:
+    """Delete the cursor."""
+    session.execute(delete(feed_cursor).where(feed_cursor.c.reaction == reaction))

@@ -1,234 +1,281 @@
-"""The reconciler pulls from another service's feed what the inbox lacks: what the broker lost, or never has.
+"""The reconciler pulls from another service's feed what the inbox lacks: what the broker lost, or never carries.
 
-It is off the hot path. What is pushed is given some seconds to arrive, and compared by ids and digests alone;
-what is pulled alone, or where much is missing, is taken at once and in full. Each reaction has its own place
-in the feed, moved in the transaction that takes the events in.
+It is off the hot path. What is pushed has a grace period to arrive, and is compared by ids alone; what is only
+pulled, or where much is missing, is handled at once and in full.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import takewhile
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.dapr.sidecar import Sidecar
-from chassis.database.unit_of_work import Database
-from chassis.event import Way
-from chassis.feed.api import MOST_BY_ID
-from chassis.feed.feed import MOST, Form
-from chassis.inbox.inbox import AnyReaction, Arrival, inbox
+from chassis.dapr import SidecarUnavailable
+from chassis.event import Delivery
+from chassis.feed import FeedQuery
+from chassis.feed.api import MAX_IDS
+from chassis.feed.consumers import CursorRegressed
+from chassis.feed.feed import MAX_ROWS, CursorExpired, FeedChanged, Form
+from chassis.inbox import AnyReaction, Inbox, Start
+from chassis.inbox.dead_letter import one_line
+from chassis.inbox.parse import NotAuthentic
+from chassis.parts import Parts
 from chassis.reconciler import cursor as feed_cursor
-from chassis.reconciler.client import AnotherFeed, FeedClient, TakenInBefore
-from chassis.reconciler.grace_period import SETTLE, WATCHED, Settling
-from chassis.reconciler.page import Listed, Page
-from chassis.reconciler.repair import lacking, take_in_all
-from chassis.reconciler.report import Lag, RepairLog
-from chassis.runtime import clock
-from chassis.runtime.loop import Loop
+from chassis.reconciler.client import FeedClient, Json, Page
+from chassis.reconciler.cursor import BEGINNING, RESET, CursorMoved
+from chassis.reconciler.grace_period import GracePeriod
+from chassis.reconciler.repair import CursorHeld, Repair, count_late, handled
+from chassis.runtime import Loop, clock
+from chassis.runtime.loop import nothing
 
 _log = logging.getLogger(__name__)
-AT_ONCE = 250
-"""Events that one page has in full: while it is taken in, nothing that this service says can be pulled."""
+
+FULL_ROWS = 250
+"""Events that one page has in full: while they are handled, this service's own feed waits."""
+NAMED = 20
+"""Events that one line of the log names by their ids."""
+FAR_BEHIND = 1000
+"""Events pulled without a pause after which a reaction is far behind."""
 
 
 class RebuildNeeded(Exception):
-    """This database has lost what it had taken in; taken in again, it would reach customers again."""
+    """This database has lost what it had handled; handled again, it would reach customers again."""
 
 
 @dataclass
 class Reconciler:
-    """Pulls what one reaction hears from the feed of the service that says it."""
+    """Pulls the events of one reaction from the feed of the service that publishes them.
 
-    database: Database
-    sidecar: Sidecar
+    With `rebuilt_until` it is a rebuild: it reads the feed from its oldest event up to this cursor.
+    """
+
+    parts: Parts
+    inbox: Inbox
     reaction: AnyReaction
-    secret: str
-    clock: Callable[[], float] = clock.monotonic
-    settle: float | None = None
-    # What a rebuild restores is up to this place; where there is one, this is that rebuild.
     rebuilt_until: str | None = None
-    # Events that are compared at once by their ids, and taken in at once in full.
-    batch: int = MOST
-    at_once: int = AT_ONCE
-    # Much is missing, as after an outage: it is taken in without waiting for the broker.
+    clock: Callable[[], float] = clock.monotonic
+    id_rows: int = MAX_ROWS
+    full_rows: int = FULL_ROWS
+    # Much is missing, as after an outage: it is handled without waiting for the broker.
     _is_behind: bool = False
-    # This database has less than it had, and takes it in again.
+    # This database has less than it had, and handles it again.
     _goes_back: bool = False
-    _feed: FeedClient = field(init=False)
-    _settling: Settling = field(init=False)
-    _repairs: RepairLog = field(init=False)
-    _lag: Lag = field(init=False)
 
     def __post_init__(self) -> None:
-        """Wait for what is pushed, and for nothing else."""
-        event = self.reaction.event
-        self._feed = FeedClient(self.sidecar, event, self.reaction.name, self.secret)
-        if self.settle is None:
-            self.settle = SETTLE if event.way is Way.PUSHED else 0.0
-        self._settling = Settling(self.clock, self.settle)
-        self._repairs = RepairLog(event.topic())
-        self._lag = Lag(self.reaction.name, event.topic(), self.clock)
+        """Make what it works with."""
+        event, parts = self.reaction.event, self.parts
+        self._name = f"reconciler {self.reaction.name}"
+        self._consumer = f"{parts.name}/{self.reaction.name}"
+        self._is_pushed = event.delivery is Delivery.PUSH_AND_PULL
+        self._client = FeedClient(parts.sidecar, event, parts.secret)
+        self._grace = GracePeriod(self.clock)
+        self._catch_up = _CatchUp(self._name, self.clock)
 
     def loop(self) -> Loop:
-        """Make the loop that asks once a second."""
-        name = f"reconciler of {self.reaction.name}"
-        signal = self.database.signal(name)
-        lock = self.database.lock_file(self.reaction.name)
+        """Return the loop that asks once a second."""
+        database = self.parts.database
+        signal, lock = database.signal(self._name), database.lock_file(self._name)
+        loop = Loop(self._name, self.step, nothing, signal, lock)
         # The other service may start a little later than this one.
-        return Loop(name, self.step, self._begin, signal, lock, patience=15.0)
-
-    async def _begin(self) -> None:
-        """Begin with nothing: the cursor is in the database."""
-
-    async def end(self) -> str | None:
-        """Ask for the newest place of the feed, as nobody in particular; None where it is empty."""
-        return await self._feed.end()
+        loop.log_after = 15.0
+        loop.expected = (CursorHeld, NotAuthentic, RebuildNeeded, SidecarUnavailable)
+        return loop
 
     async def step(self) -> bool:
-        """Take one page in; tell whether there is more. Raises SidecarUnavailable; a rebuild, AnotherFeed."""
-        async with self.database.read() as session:
-            known = await feed_cursor.find(session, self.reaction.name)
-            anew = self._goes_back or await self._may_begin_anew(session, known)
-            await self._judge(session)
+        """Handle one page; return whether there is more. Raises SidecarUnavailable; a rebuild, FeedChanged."""
+        known = await self._find()
+        query = self._query(known)
         try:
-            page, limit = await self._ask(known, anew=anew)
-        except AnotherFeed:
+            page = await self._client.page(query)
+        except (FeedChanged, CursorExpired) as error:
             if self.rebuilt_until and known is None:
-                raise  # it is where the rebuild was to end that is not there
-            await self._begin_anew(known)
+                raise  # the feed lacks the cursor up to which to rebuild
+            await self._reset(known, error)
             return True
-        except TakenInBefore as error:
-            await self._check_overtaken(known, error)
+        except CursorRegressed as error:
+            await self._check_regressed(known, error)
             return True
         self._goes_back = False
-        if page.end:
-            self._settling.note_end(page.end)
+        if self._is_pushed and page.high_water_mark:
+            self._grace.note_mark(page.high_water_mark)
+        if self._starts_now(known):
+            await self._move(None, page.high_water_mark or BEGINNING)
+            return True
+        return await self._compare(known, query, page)
+
+    async def _find(self) -> str | None:
+        name, unfinished = self.reaction.name, rebuild_of(self.reaction)
+        watches = self._is_pushed and self._grace.watches()
+
+        def find(session: Session) -> tuple[str | None, int | None]:
+            if not self.rebuilt_until and feed_cursor.find(session, unfinished):
+                raise RebuildNeeded("A rebuild was not finished: begin it again.")
+            late = count_late(session, name) if watches else None
+            return feed_cursor.find(session, name), late
+
+        known, late = await self.parts.database.read(find)
+        if late is not None:
+            self._grace.note_late(late)
+        return known
+
+    def _starts_now(self, known: str | None) -> bool:
+        is_first = known is None and not self.rebuilt_until
+        return is_first and self.reaction.start is Start.NOW
+
+    def _query(self, known: str | None) -> FeedQuery:
+        is_full = self.rebuilt_until or self._is_behind or not self._is_pushed
+        until = self.rebuilt_until if is_full else self._grace.due()
+        # A start now, and what waits for a mark to be due, ask for the newest mark alone.
+        has_rows = not self._starts_now(known) and (is_full or until)
+        rows = self.full_rows if is_full else self.id_rows
+        return FeedQuery(
+            topic=self.reaction.event.topic(),
+            after="" if known in {None, BEGINNING, RESET} else known,
+            until=until or "",
+            limit=rows if has_rows else 0,
+            consumer=self._consumer,
+            reset=bool(self.rebuilt_until) or self._goes_back or known == RESET,
+            form=Form.FULL if is_full else Form.IDS,
+        )
+
+    async def _compare(self, known: str | None, query: FeedQuery, page: Page) -> bool:
         if page.next is None or page.next == known:
             self._is_behind = False
-            self._lag.end()
+            self._catch_up.note(0, more=False)
             return False
-        return await self._compare(page, limit, known, page.next)
+        if known is None and page.removed and not self.rebuilt_until:
+            text = "%s: starts with the oldest event; retention has removed older ones from the feed of %s"
+            _log.warning(text, self._name, self.reaction.event.source)
+        listed = page.by_id()
+        has = await self._handled(listed)
+        missing = {each: event for each, event in listed.items() if each not in has}
+        self._is_behind = self._is_pushed and len(missing) > MAX_IDS
+        if self._is_behind and query.form is Form.IDS:
+            return True  # and the next page has them in full
+        repair = Repair(self.inbox, self.reaction, known, page.next)
+        pulled = await self._pull(missing, repair)
+        more = page.next != (query.until or page.high_water_mark)
+        self._report(pulled, more=more)
+        return more
 
-    async def _ask(self, known: str | None, *, anew: bool) -> tuple[Page, int]:
-        if self.rebuilt_until or self._is_behind or not self.settle:
-            until, limit, form = self.rebuilt_until, self.at_once, Form.FULL
-        else:
-            until, form = self._settling.reached(), Form.IDS
-            # Without a settled end yet, only the newest one is asked for.
-            limit = self.batch if until else 0
-        return await self._feed.page(known, until, limit, form, anew=anew), limit
-
-    async def _compare(
-        self, page: Page, limit: int, known: str | None, onward: str
-    ) -> bool:
-        listed = page.listed()
-        async with self.database.read() as session:
-            missing = await lacking(session, self.reaction, listed)
-        was_behind, self._is_behind = self._is_behind, self._is_much(missing)
-        if self._is_behind and not was_behind and missing[0].event is None:
-            self._lag.begin()
-            return True  # and the whole of it comes with the next step
-        events = await self._in_full(missing)
+    async def _pull(
+        self, missing: Mapping[str, Json | None], repair: Repair
+    ) -> Sequence[str]:
+        short = [each for each, event in missing.items() if event is None]
+        events = {**missing, **await self._client.events(short)}
         try:
-            async with self.database.write() as session:
-                await feed_cursor.move(session, self.reaction.name, known, onward)
-                taken = await take_in_all(session, self.reaction, events)
-        except feed_cursor.Overtaken:
-            return False
-        is_full = len(listed) == limit
-        self._report(events, taken, waited=not was_behind, is_full=is_full)
-        return is_full
+            return await repair.apply(events)
+        except CursorMoved:
+            return ()  # another process has pulled the same, and was faster
+        except NotAuthentic as error:
+            text = "%s: the feed of %s has an event that is not authentic; the cursor is held before it: %s"
+            _log.error(text, self._name, self.reaction.event.source, error)
+            raise
 
-    def _is_much(self, missing: Sequence[Listed]) -> bool:
-        return bool(self.settle) and len(missing) > MOST_BY_ID
-
-    async def _in_full(self, missing: Sequence[Listed]) -> list[Listed]:
-        short = [each.id for each in missing if each.event is None]
-        found = await self._feed.events(short) if short else {}
-        return [
-            replace(each, event=found[each.id]) if each.event is None else each
-            for each in missing
-        ]
-
-    async def _may_begin_anew(self, session: AsyncSession, known: str | None) -> bool:
-        # With its inbox a reaction compares whatever it begins with; without one it would act again.
+    def _report(self, pulled: Sequence[str], *, more: bool) -> None:
         if self.rebuilt_until:
-            return True
-        if await feed_cursor.find(session, rebuild_of(self.reaction)):
-            raise RebuildNeeded("A rebuild was begun and not finished: begin it again.")
-        return known is None and await _has_any(session, self.reaction)
-
-    async def _check_overtaken(self, known: str | None, error: TakenInBefore) -> None:
-        async with self.database.read() as session:
-            if await feed_cursor.find(session, self.reaction.name) != known:
-                return  # another process reads, too, and was faster
-        if self.reaction.repeatable:
-            self._goes_back = True
-            _log.error("%s The feed is read again from there.", error)
+            return  # nothing of this was missed: it is restored
+        self._catch_up.note(len(pulled), more=more)
+        if not self._is_pushed or not pulled:
             return
-        raise RebuildNeeded(
-            f"{error} So this database is another one, or an older one; nothing is "
-            "taken from the feed before it was rebuilt (docs/architecture.md)"
+        self._grace.note_pulled(len(pulled))
+        if not self._catch_up.is_far_behind:
+            missed = f"{len(pulled)} {self.reaction.event.topic()} events missed by the broker"
+            since = f"{self._grace.pulled} pulled, {self._grace.late} late"
+            text = "%s: %s, pulled from the feed (%s); since start: %s"
+            _log.warning(text, self._name, missed, _named(pulled), since)
+
+    async def _check_regressed(self, known: str | None, error: CursorRegressed) -> None:
+        if await self._find() != known:
+            return  # another process has pulled meanwhile
+        if not self.reaction.repeatable:
+            raise RebuildNeeded(
+                f"{error} So this database is another one, or an older one; nothing is "
+                "pulled before it is rebuilt (docs/architecture.md)"
+            )
+        self._goes_back = True
+        _log.error("%s: %s The feed is read again from there.", self._name, error)
+
+    async def _reset(self, known: str | None, error: Exception) -> None:
+        # Another database is behind the feed, or an older state of it. The inbox knows what it has.
+        self._grace.forget_marks()
+        if known is None:
+            return
+        text = "%s: the feed of %s is read again from its oldest event, for what the inbox lacks: %s"
+        _log.error(text, self._name, self.reaction.event.source, error)
+        is_now = self.reaction.start is Start.NOW
+        await self._move(known, await self._skip_history() if is_now else RESET)
+
+    async def _skip_history(self) -> str:
+        """Return the cursor before the oldest event that the inbox has: what started NOW handles no older one."""
+        query = FeedQuery(topic=self.reaction.event.topic(), form=Form.IDS)
+        while True:
+            page = await self._client.page(query)
+            has = await self._handled(page.by_id())
+            if has or page.next == page.high_water_mark:
+                break
+            query = query.model_copy(update={"after": page.next})
+        if has:
+            older = [*takewhile(lambda each: each not in has, page.by_id())]
+            page = await self._client.page(
+                query.model_copy(update={"limit": len(older)})
+            )
+        # Acknowledged before it is kept here: without a reset, it would be behind what was acknowledged.
+        after = {"after": page.next or "", "limit": 0}
+        reset = {"consumer": self._consumer, "reset": True}
+        await self._client.page(query.model_copy(update={**after, **reset}))
+        return page.next or BEGINNING
+
+    async def _handled(self, ids: Collection[str]) -> set[str]:
+        name = self.reaction.name
+        return await self.parts.database.read(
+            lambda session: handled(session, name, ids)
         )
 
-    async def _begin_anew(self, known: str | None) -> None:
-        # Another database is behind the feed, or an older state of it. The inbox knows what it has: what
-        # is there from the oldest event on is compared with it.
-        _log.error(
-            "the feed of %s is not the one that was read up to %s: it is read anew from its beginning",
-            self.reaction.event.source,
-            known,
-        )
-        self._settling.forget()
-        async with self.database.write() as session:
-            await feed_cursor.forget(session, self.reaction.name, known)
-
-    async def _judge(self, session: AsyncSession) -> None:
-        # What was pulled and then pushed was late, and is not waited for so shortly again.
-        awaited = self._settling.awaited()
-        if late := await _late_ones(session, self.reaction, awaited):
-            self._settling.note_late(late)
-            self._repairs.late(late, self._settling.age)
-        self._repairs.lost(self._settling.give_up(awaited))
-
-    def _report(
-        self,
-        events: Sequence[Listed],
-        taken: Sequence[str],
-        *,
-        waited: bool,
-        is_full: bool,
-    ) -> None:
-        if self.rebuilt_until:
-            return  # nothing of this was missing: it is restored
-        new = set(taken)
-        brought = [each.event for each in events if each.event and each.id in new]
-        # What is pulled alone is behind while there is a page more of it.
-        is_behind = self._is_behind if self.settle else is_full
-        self._lag.note(brought, is_behind=is_behind)
-        if self.reaction.event.way is Way.PUSHED:
-            self._repairs.pulled(taken)
-            self._settling.note_pulled(taken, waited=waited)
-
-
-async def _late_ones(
-    session: AsyncSession, reaction: AnyReaction, awaited: Sequence[str]
-) -> list[str]:
-    is_late = inbox.c.reaction == reaction.name, inbox.c.arrival == Arrival.LATE
-    ids = select(inbox.c.event_id).where(*is_late)
-    late: list[str] = []
-    for at in range(0, len(awaited), WATCHED):
-        some = inbox.c.event_id.in_(awaited[at : at + WATCHED])
-        late += await session.scalars(ids.where(some))
-    return late
+    async def _move(self, old: str | None, new: str) -> None:
+        name = self.reaction.name
+        with suppress(CursorMoved):  # another process was faster
+            await self.parts.database.write(
+                lambda session: feed_cursor.move(session, name, old, new)
+            )
 
 
 def rebuild_of(reaction: AnyReaction) -> str:
-    """Name the place that a rebuild goes up to, which is kept until it is reached."""
+    """Return the name of the cursor up to which a rebuild reads: it is kept until it is reached."""
     return f"rebuild of {reaction.name}"
 
 
-async def _has_any(session: AsyncSession, reaction: AnyReaction) -> bool:
-    mine = select(inbox.c.event_id).where(inbox.c.reaction == reaction.name)
-    return await session.scalar(mine.limit(1)) is not None
+def _named(ids: Sequence[str]) -> str:
+    # Each is shortened by itself: of the line as a whole the last ids would be cut off.
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(map(one_line, ids[:NAMED])) + more
+
+
+@dataclass
+class _CatchUp:
+    """Events pulled without a pause: the log has a line when they have become many, and one when it is over."""
+
+    name: str
+    clock: Callable[[], float]
+    _events: int = 0
+    _since: float = 0.0
+
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether the reaction is far behind."""
+        return self._events >= FAR_BEHIND
+
+    def note(self, events: int, *, more: bool) -> None:
+        """Note the events of one page, and whether there are more."""
+        was_far_behind = self.is_far_behind
+        self._since = self._since if self._events else self.clock()
+        self._events += events
+        if self.is_far_behind and not was_far_behind:
+            _log.warning("%s: is far behind, and catches up without a pause", self.name)
+        if not more:
+            if self.is_far_behind:
+                text = "%s: has caught up: %d events in %.0f s"
+                _log.warning(text, self.name, self._events, self.clock() - self._since)
+            self._events = 0

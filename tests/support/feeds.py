@@ -1,7 +1,9 @@
-"""Feeds and those who pull from them, without a service around them: tests take each step themselves."""
+"""Feeds and the services around them, in this process: tests take each step themselves."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,18 +11,22 @@ import httpx
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy import delete, event, insert, select, update
-from sqlalchemy.util import await_only
+from sqlalchemy.orm import Session
 
 from chassis import errors
-from chassis.cloud_event import Cause, CloudEvent, envelop
-from chassis.database.unit_of_work import Database
+from chassis import feed as feed_room
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
+from chassis.dapr import Sidecar
+from chassis.database import Database
 from chassis.event import Event
-from chassis.feed import api as feed_api
-from chassis.feed.consumers import Readers
-from chassis.outbox.outbox import State, outbox, put, transaction_id
+from chassis.outbox import Backlog, append_all
+from chassis.outbox.outbox import State, outbox, transaction_id
 from chassis.outbox.outbox import feed as feed_table
+from chassis.parts import Parts
+from chassis.runtime import ServiceSettings
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
+from tests.support.database import KEYS, migrations
 
 SECRET = "the secret of the feeds"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -29,25 +35,44 @@ AT = "2026-01-31T08:15:30.123Z"
 Letter = tuple[Event, CloudEvent]
 
 
+def parts_of(name: str, database: Database, sidecar: Sidecar | None = None) -> Parts:
+    """Return the parts of a service on this database."""
+    settings = ServiceSettings(database_url=database.url)
+    return Parts(
+        name=name,
+        settings=settings,
+        migrations=migrations(name) if name in {"order", "notification"} else Path(),
+        database=database,
+        sidecar=sidecar or Sidecar(settings.sidecar_url),
+        keys=KEYS,
+        secret=SECRET,
+        backlog=Backlog(database, settings.backlog_limit),
+    )
+
+
 def order_created(name: str = "Jane Doe", order_id: UUID | None = None) -> Letter:
-    """Make an OrderCreated as the order service says it."""
+    """Return an OrderCreated as the order service publishes it, signed."""
     order_id = order_id or uuid4()
     data = {"orderId": order_id, "customerName": name, "createdAt": AT}
-    said = OrderCreated.model_validate(data)
-    return said, envelop(said, service="order", subject=order_id, cause=Cause(TRACE))
+    return _signed(OrderCreated.model_validate(data), order_id)
 
 
 def another(order_id: UUID | None = None) -> Letter:
-    """Make an event of another topic."""
+    """Return an event of another topic."""
     order_id = order_id or uuid4()
-    said = NotificationSent.model_validate(
-        {"orderId": order_id, "channel": "console", "sentAt": AT}
+    data = {"orderId": order_id, "channel": "console", "sentAt": AT}
+    return _signed(NotificationSent.model_validate(data), order_id)
+
+
+def _signed(event: Event, subject: UUID) -> Letter:
+    cause = Cause(TRACE)
+    return event, create_cloud_event(
+        event, service="order", subject=subject, cause=cause, keys=KEYS
     )
-    return said, envelop(said, service="order", subject=order_id, cause=Cause(TRACE))
 
 
 def ids(page: dict[str, Any]) -> list[str]:
-    """Give the ids of a page's events."""
+    """Return the ids of a page's events."""
     return [each["id"] for each in page["events"]]
 
 
@@ -57,63 +82,77 @@ class Feed:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.app = FastAPI()
-        self.app.state.database, self.app.state.secret = database, SECRET
-        self.app.state.readers = Readers(database)
         errors.install(self.app)
-        self.app.include_router(feed_api.router)
+        self.app.include_router(feed_room.router(parts_of("order", database)))
 
     async def says(self, *letters: Letter) -> list[str]:
-        """Let these events leave in one transaction; give their ids."""
-        async with self.database.write() as session:
-            await put(session, letters)
+        """Append these events in one transaction; return their ids."""
+        await self.database.write(lambda session: append_all(session, letters))
         return [envelope.id for _, envelope in letters]
 
     async def says_orders(self, number: int) -> list[str]:
-        """Let so many OrderCreated leave; give their ids."""
+        """Append so many OrderCreated; return their ids."""
         return await self.says(*(order_created() for _ in range(number)))
 
     async def says_raw(
         self, *events: str, topic: str = "OrderCreated", event_id: str = ""
     ) -> None:
-        """Put what is no event into the outbox, or one in a row of another."""
+        """Insert what is no event into the outbox, or one under the id of another."""
         rows = [
-            {"event_id": event_id or _id_of(each), "topic": topic, "event": each}
+            {
+                "event_id": event_id or _id_of(each),
+                "topic": topic,
+                "event": each,
+                "size": len(each.encode()),
+                "state": State.PULL_ONLY,
+            }
             for each in events
         ]
-        statement = insert(outbox).values(
-            transaction=transaction_id(), state=State.PULLED
-        )
-        async with self.database.write() as session:
-            await session.execute(statement, rows)
+        statement = insert(outbox).values(transaction=transaction_id())
+        await self.database.write(lambda session: session.execute(statement, rows))
 
     async def becomes_another(self) -> None:
         """Become the feed of another database, with the same events in it."""
-        async with self.database.write() as session:
-            await session.execute(update(feed_table).values(id=uuid4()))
+        await self.execute(update(feed_table).values(id=uuid4()))
 
     async def forgets(self, position: int) -> None:
-        """Forget an event, as a backup does that is older."""
-        async with self.database.write() as session:
-            await session.execute(delete(outbox).where(outbox.c.position == position))
+        """Lose an event, as an older backup does."""
+        await self.execute(delete(outbox).where(outbox.c.position == position))
 
-    async def stored(self) -> Sequence[Any]:
-        """Give the outbox's rows, oldest first."""
-        async with self.database.read() as session:
-            rows = select(outbox).order_by(outbox.c.position)
-            return (await session.execute(rows)).all()
+    async def removes_until(self, position: int) -> None:
+        """Remove events as retention does."""
+        last = select(outbox.c.transaction).where(outbox.c.position == position)
+        mark = {"removed_transaction": last.scalar_subquery()}
+        await self.execute(
+            update(feed_table).values(**mark, removed_position=position),
+            delete(outbox).where(outbox.c.position <= position),
+        )
 
     async def change(self, at: int, **values: object) -> None:
         """Change the row at this position."""
-        async with self.database.write() as session:
-            mine = outbox.c.position == at
-            await session.execute(update(outbox).where(mine).values(**values))
+        mine = outbox.c.position == at
+        await self.execute(update(outbox).where(mine).values(**values))
+
+    async def execute(self, *statements: Any) -> None:  # noqa: ANN401 - any statements
+        """Execute statements in one transaction."""
+
+        def work(session: Session) -> None:
+            for each in statements:
+                session.execute(each)
+
+        await self.database.write(work)
+
+    async def stored(self) -> Sequence[Any]:
+        """Return the outbox's rows, oldest first."""
+        rows = select(outbox).order_by(outbox.c.position)
+        return await self.database.read(lambda session: session.execute(rows).all())
 
     async def asked(self, **query: str | int) -> httpx.Response:
-        """Ask for a page as another service does; give the answer as it is."""
+        """Return what another service is answered that asks for a page."""
         return await self.asked_with(f"Bearer {SECRET}", query)
 
     async def asked_with_ids(self, ids: Sequence[str]) -> httpx.Response:
-        """Ask for events by their ids."""
+        """Return what another service is answered that asks for events by their ids."""
         return await self.asked_with(f"Bearer {SECRET}", {"id": list(ids)})
 
     async def asked_with(
@@ -129,7 +168,7 @@ class Feed:
             return await http.get("/events", params=params, headers=headers)
 
     async def page(self, **query: str | int) -> dict[str, Any]:
-        """Ask for a page that there is."""
+        """Return a page that exists."""
         answer = await self.asked(**query)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -143,17 +182,30 @@ def _id_of(raw: str) -> str:
 
 
 @contextmanager
+def open_transaction(database: Database) -> Iterator[Session]:
+    """Hold a transaction open beside the others; commit it at the end, or roll it back on an error."""
+    info: dict[str, Any] = {"after_commit": [], "notified": set()}
+    with Session(database.engine, info=info) as session, session.begin():
+        yield session
+
+
+@contextmanager
 def meanwhile(
     feed: Feed, part: str, do: Callable[[int], Awaitable[object]]
 ) -> Iterator[None]:
     """Do something once, between two statements of another: before the one that contains `part`."""
     waiting = [do]
+    loop = asyncio.get_running_loop()
+
+    async def act(what: Callable[[int], Awaitable[object]]) -> None:
+        await what(1)
 
     def before(*arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's six
+        # On a reader's thread: the event loop is free.
         if waiting and part in arguments[2]:
-            await_only(waiting.pop()(1))
+            asyncio.run_coroutine_threadsafe(act(waiting.pop()), loop).result(30)
 
-    hook = (feed.database.engine.sync_engine, "before_cursor_execute", before)
+    hook = (feed.database.engine, "before_cursor_execute", before)
     event.listen(*hook)
     try:
         yield

@@ -1,5 +1,6 @@
-"""Who pulls from a feed: a reconciler that takes a step when a test says so, on the test's clock."""
+"""A reconciler that takes a step when a test wants it to, on the test's clock."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -7,29 +8,31 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sqlalchemy import Engine, delete, event, insert, select, text
+from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis.database.unit_of_work import Database
+from chassis.database import Database
+from chassis.inbox import Inbox
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import inbox
+from chassis.inbox.reaction import inbox
+from chassis.reconciler import Reconciler
 from chassis.reconciler.cursor import feed_cursor
-from chassis.reconciler.grace_period import SETTLE
-from chassis.reconciler.reconciler import Reconciler
+from chassis.reconciler.grace_period import SHORTEST
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
-from tests.support.database import migrated
-from tests.support.feeds import SECRET, Feed
+from tests.support.database import KEYS, migrated
+from tests.support.feeds import Feed, Letter, parts_of
 from tests.support.simulated_dapr import SimulatedDapr
 
 Hook = tuple[Engine, str, Callable[..., None]]
 
 ENOUGH = 100
-"""Steps that take in whatever a test says."""
+"""Steps in which whatever a test publishes is handled."""
 
 
 class Pull:
-    """The notification service's pull of OrderCreated, and the feed that it is pulled from."""
+    """The notification service's pull of OrderCreated, and the feed that it pulls from."""
 
     def __init__(self, feed: Feed, database: Database, dapr: SimulatedDapr) -> None:
         self.feed = feed
@@ -44,77 +47,91 @@ class Pull:
         self.reconciler = self.another()
         dapr.apps["order"] = self._serve
 
-    def another(self) -> Reconciler:
-        """Make another one that pulls the same, as a second process would."""
-        database = Database(self.database.url, "notification")
-        sidecar = self.dapr.sidecar()
-        made = Reconciler(database, sidecar, reaction, SECRET, lambda: self.now)
+    def another(self, name: str = "notification") -> Reconciler:
+        """Return another reconciler of the same reaction, as a second process has it, or another service."""
+        database = Database(self.database.url, name, keys=KEYS)
         self._databases = [*getattr(self, "_databases", []), database]
-        return made
+        parts = parts_of(name, database, self.dapr.sidecar())
+        own = Inbox(database, KEYS)
+        return Reconciler(parts, own, reaction, clock=lambda: self.now)
 
     async def step(self) -> bool:
         """Take one step."""
         return await self.reconciler.step()
 
     async def catches_up(self) -> None:
-        """Take in all that there is, whatever was pushed having had its time."""
+        """Handle everything there is, whatever is pushed having had its time to arrive."""
         await self.step()
-        self.now += SETTLE
+        self.now += SHORTEST
         for _ in range(ENOUGH):
             if not await self.step():
                 return
         raise AssertionError(f"there is more after {ENOUGH} steps")
 
+    async def is_pushed(self, *letters: Letter) -> None:
+        """Deliver these events as the broker does."""
+        for _, envelope in letters:
+            body = envelope.model_dump_json().encode()
+            assert await Inbox(self.database, KEYS).handle(reaction, body) == "SUCCESS"
+
     async def taken(self) -> list[str]:
-        """Give the ids of the events that made notifications, in the order in which they were taken in."""
+        """Return the ids of the events that made notifications, in the order in which they were handled."""
         its_key = inbox.c.event_id == Notification.caused_by
         made = select(Notification.caused_by).outerjoin(inbox, its_key)
-        rows = await self._select(made.order_by(inbox.c.taken_at, Notification.id))
+        rows = await self._select(made.order_by(inbox.c.handled_at, Notification.id))
         return [row.caused_by for row in rows]
 
     async def inbox(self) -> list[str]:
-        """Give the ids of the events that the inbox has."""
-        rows = select(inbox.c.event_id).order_by(inbox.c.taken_at)
+        """Return the ids of the events that the inbox has."""
+        rows = select(inbox.c.event_id).order_by(inbox.c.handled_at)
         return [row.event_id for row in await self._select(rows)]
 
     async def arrivals(self) -> list[str]:
-        """Give how each event came in."""
-        rows = select(inbox.c.arrival).order_by(inbox.c.taken_at)
+        """Return how each event arrived."""
+        rows = select(inbox.c.arrival).order_by(inbox.c.handled_at)
         return [row.arrival for row in await self._select(rows)]
 
     async def dead(self) -> list[Any]:
-        """Give the dead letters."""
+        """Return the dead letters."""
         return await self._select(select(dead_letter).order_by(dead_letter.c.id))
 
     async def cursor(self) -> str | None:
-        """Give the place up to which all is taken in."""
+        """Return the cursor up to which everything is handled."""
         rows = await self._select(select(feed_cursor.c.cursor))
         return rows[0].cursor if rows else None
 
     async def begins_at(self, cursor: str) -> None:
-        """Let it have read so far."""
+        """Set the cursor of a reaction that has none."""
         row = {"reaction": reaction.name, "cursor": cursor}
-        async with self.database.write() as session:
-            await session.execute(insert(feed_cursor).values(row))
+        await self.execute(insert(feed_cursor).values(row))
 
     async def forgets_its_place(self) -> None:
-        """Let it begin with the oldest event again."""
-        async with self.database.write() as session:
-            await session.execute(delete(feed_cursor))
+        """Delete the cursor."""
+        await self.execute(delete(feed_cursor))
+
+    async def is_wiped(self) -> None:
+        """Lose everything, as a database does that is created again."""
+        for table in (feed_cursor, inbox, Notification):
+            await self.execute(delete(table))
 
     async def renames(self, table: str, name: str) -> None:
-        """Give a table another name."""
-        async with self.database.write() as session:
-            await session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+        """Rename a table."""
+        await self.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+    async def execute(self, statement: Any) -> None:  # noqa: ANN401 - any statement
+        """Execute a statement in this service's database."""
+        await self.database.write(lambda session: session.execute(statement))
 
     @contextmanager
     def failing_to_commit(self) -> Iterator[None]:
-        """Let no transaction of the reconciler end well."""
+        """Make every commit of the reconciler fail as on a full disk."""
 
         def fail(_connection: object) -> None:
-            raise OSError("no space left on device")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise OperationalError("COMMIT", None, error)
 
-        hook = (self.reconciler.database.engine.sync_engine, "commit", fail)
+        hook = (self.reconciler.parts.database.engine, "commit", fail)
         event.listen(*hook)
         try:
             yield
@@ -123,17 +140,17 @@ class Pull:
 
     @contextmanager
     def counting(self) -> Iterator[dict[str, list[str]]]:
-        """Write down the first word of each statement, of the pull and of the feed."""
+        """Note the first word of each statement, of the pull and of the feed."""
         words: dict[str, list[str]] = {"notification": [], "order": []}
 
         def listen(database: Database, into: list[str]) -> Hook:
             def note(*arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's six
                 into.append(arguments[2].split()[0])
 
-            return database.engine.sync_engine, "before_cursor_execute", note
+            return database.engine, "before_cursor_execute", note
 
         hooks = [
-            listen(self.reconciler.database, words["notification"]),
+            listen(self.reconciler.parts.database, words["notification"]),
             listen(self.feed.database, words["order"]),
         ]
         for hook in hooks:
@@ -150,8 +167,9 @@ class Pull:
             await database.close()
 
     async def _select(self, statement: Any) -> list[Any]:  # noqa: ANN401 - any columns
-        async with self.database.read() as session:
-            return list((await session.execute(statement)).all())
+        return await self.database.read(
+            lambda session: list(session.execute(statement).all())
+        )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())
@@ -166,7 +184,7 @@ class Pull:
 
 @asynccontextmanager
 async def pulling(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[Pull]:
-    """Make a feed and who pulls from it, on databases in this folder; all is closed at the end."""
+    """Make a feed and its consumer, on databases in this folder; all is closed at the end."""
     feed = Feed(migrated("order", folder))
     pull = Pull(feed, migrated("notification", folder), dapr)
     yield pull

@@ -4,28 +4,28 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
-from sqlalchemy import insert, update
 
-from chassis.cloud_event import Cause, CloudEvent, envelop
-from chassis.event import Event
-from chassis.feed.feed import MOST
-from chassis.outbox import outbox
-from contracts.notification_failed import NotificationFailed
-from contracts.notification_sent import NotificationSent
-from contracts.order_created import OrderCreated
+from chassis.outbox import append_all
+from chassis.outbox.outbox import State
 from tests.support.database import migrated
-from tests.support.feeds import AT, TRACE, Feed, another, ids, meanwhile, order_created
-
-CARRIED = 4 * 1024 * 1024
-"""Bytes that daprd carries in one message."""
+from tests.support.feeds import (
+    Feed,
+    another,
+    ids,
+    meanwhile,
+    open_transaction,
+    order_created,
+)
 
 
 @pytest.fixture
-async def feed(tmp_path: Path) -> AsyncIterator[Feed]:
-    """Make a feed that is empty."""
+async def feed(each_database: None, tmp_path: Path) -> AsyncIterator[Feed]:
+    """Return a feed that is empty."""
     database = migrated("order", tmp_path)
     yield Feed(database)
     await database.close()
@@ -43,13 +43,12 @@ async def test_a_feed_is_read_page_by_page_to_its_end(feed: Feed) -> None:
     said = await feed.says_orders(5)
 
     pages = [await feed.page(limit=2)]
-    while pages[-1]["next"] != pages[-1]["end"]:
+    while pages[-1]["next"] != pages[-1]["highWaterMark"]:
         pages.append(await feed.page(limit=2, after=pages[-1]["next"]))
 
     assert [ids(page) for page in pages] == [said[:2], said[2:4], said[4:]]
     last = pages[-1]["next"]
-    nothing_new = {"events": [], "next": last, "end": last}
-    assert await feed.page(after=last) == nothing_new
+    assert await feed.page(after=last) == empty(last, last)
     more = await feed.says_orders(1)
     assert ids(await feed.page(after=last)) == more
 
@@ -60,12 +59,12 @@ async def test_a_full_last_page_is_followed_by_an_empty_one(feed: Feed) -> None:
 
     after = await feed.page(limit=2, after=full["next"])
 
-    assert after == {"events": [], "next": full["next"], "end": full["end"]}
+    assert after == empty(full["next"], full["highWaterMark"])
 
 
 async def test_an_empty_feed_has_no_place_to_go_on_from(feed: Feed) -> None:
-    assert await feed.page() == {"events": [], "next": None, "end": None}
-    assert await feed.page(limit=0) == {"events": [], "next": None, "end": None}
+    assert await feed.page() == empty(None, None)
+    assert await feed.page(limit=0) == empty(None, None)
 
 
 async def test_asked_for_no_events_it_gives_its_end_and_moves_nobody(
@@ -81,26 +80,26 @@ async def test_asked_for_no_events_it_gives_its_end_and_moves_nobody(
 
 async def test_what_comes_after_until_is_not_given(feed: Feed) -> None:
     said = await feed.says_orders(2)
-    until = (await feed.page(limit=0))["end"]
+    until = (await feed.page(limit=0))["highWaterMark"]
     await feed.says_orders(2)
 
     page = await feed.page(until=until)
     after = await feed.page(until=until, after=page["next"])
 
     assert (ids(page), page["next"]) == (said, until)
-    assert page["end"] != until
-    assert after == {"events": [], "next": until, "end": page["end"]}
+    assert page["highWaterMark"] != until
+    assert after == empty(until, page["highWaterMark"])
 
 
 async def test_until_before_after_leads_nobody_back(feed: Feed) -> None:
     await feed.says_orders(1)
-    until = (await feed.page(limit=0))["end"]
+    until = (await feed.page(limit=0))["highWaterMark"]
     await feed.says_orders(1)
     after = (await feed.page())["next"]
 
     page = await feed.page(until=until, after=after)
 
-    assert page == {"events": [], "next": after, "end": after}
+    assert page == empty(after, after)
 
 
 async def test_events_of_other_topics_are_left_out_and_gone_past(feed: Feed) -> None:
@@ -110,15 +109,15 @@ async def test_events_of_other_topics_are_left_out_and_gone_past(feed: Feed) -> 
     page = await feed.page()
     again = await feed.page(after=page["next"])
 
-    assert (ids(page), page["next"]) == ([first], page["end"])
+    assert (ids(page), page["next"]) == ([first], page["highWaterMark"])
     assert again == {**page, "events": []}
     assert ids(await feed.page(topic="NoSuchTopic")) == []
-    assert (await feed.page(topic="NoSuchTopic"))["next"] == page["end"]
+    assert (await feed.page(topic="NoSuchTopic"))["next"] == page["highWaterMark"]
 
 
-@pytest.mark.parametrize("state", list(outbox.State))
+@pytest.mark.parametrize("state", list(State))
 async def test_an_event_is_listed_whatever_became_of_it_at_the_broker(
-    feed: Feed, state: outbox.State
+    feed: Feed, state: State
 ) -> None:
     said = await feed.says_orders(1)
 
@@ -128,12 +127,11 @@ async def test_an_event_is_listed_whatever_became_of_it_at_the_broker(
 
 
 async def test_a_transaction_that_was_rolled_back_left_nothing(feed: Feed) -> None:
-    with suppress(ZeroDivisionError):
-        async with feed.database.write() as session:
-            await outbox.put(session, [order_created()])
-            raise ZeroDivisionError
+    with suppress(ZeroDivisionError), open_transaction(feed.database) as session:
+        append_all(session, [order_created()])
+        raise ZeroDivisionError
 
-    assert await feed.page() == {"events": [], "next": None, "end": None}
+    assert await feed.page() == empty(None, None)
 
 
 async def test_what_is_committed_while_a_page_is_read_belongs_to_the_next(
@@ -160,52 +158,63 @@ async def test_the_events_go_out_as_they_were_stored_to_the_byte(feed: Feed) -> 
     assert answer.json()["events"] == [json.loads(each) for each in stored]
 
 
-async def test_a_thousand_of_the_largest_events_are_carried_in_one_page(
+def empty(following: str | None, mark: str | None) -> dict[str, Any]:
+    """Return a page without events."""
+    cursors = {"next": following, "highWaterMark": mark}
+    return {"events": [], **cursors, "removed": False}
+
+
+async def test_a_page_that_begins_at_the_beginning_says_that_events_were_removed(
     feed: Feed,
 ) -> None:
-    largest = max((_as_json(each) for each in LARGEST), key=len)
-    rows = [
-        {"event_id": str(uuid4()), "topic": "OrderCreated", "event": largest}
-        for _ in range(MOST)
-    ]
-    async with feed.database.write() as session:
-        await session.execute(insert(outbox.outbox), rows)
-        await session.execute(update(outbox.outbox).values(state="PULLED"))
+    said = await feed.says_orders(3)
+    second = (await feed.page(limit=2))["next"]
+    await feed.removes_until(1)
 
-    answer = await feed.asked()
+    page = await feed.page()
 
-    assert len(answer.json()["events"]) == MOST
-    assert len(answer.content) < CARRIED
+    assert (ids(page), page["removed"]) == (said[1:], True)
+    assert (await feed.page(after=second))["removed"] is False
 
 
-FEED = UUID("0198c0de-0000-7000-8000-000000000001")
-WIDE, CONTROL = "\U0001f389", "\x01"
-_ABOUT = {"orderId": FEED, "channel": "console"}
-LARGEST: list[Event] = [
-    OrderCreated.model_validate(
-        {
-            "orderId": FEED,
-            "customerName": letter * 200,
-            "customerEmail": "x" * 254,
-            "createdAt": AT,
-        }
-    )
-    for letter in (WIDE, '"', "\\")
-] + [
-    NotificationSent.model_validate({**_ABOUT, "sentAt": AT}),
-    *(
-        NotificationFailed.model_validate(
-            {**_ABOUT, "outcome": "UNKNOWN", "reason": letter * 500, "failedAt": AT}
-        )
-        for letter in (WIDE, CONTROL)
-    ),
-]
-"""Every kind of event, with as much in each field as is accepted, and characters that are long in JSON."""
+async def test_a_cursor_before_removed_events_has_expired(feed: Feed) -> None:
+    await feed.says_orders(4)
+    first = (await feed.page(limit=1))["next"]
+    await feed.removes_until(2)
+
+    is_refused(await feed.asked(after=first), 410, "cursor-expired")
 
 
-def _as_json(event: Event) -> str:
-    cause = Cause(TRACE, "x" * 200)
-    envelope: CloudEvent = envelop(
-        event, service=event.source, subject=FEED, cause=cause, version=2**31 - 1
-    )
-    return envelope.model_dump_json()
+@pytest.mark.parametrize("which", ["after", "until"])
+async def test_a_cursor_of_another_feed_is_refused(feed: Feed, which: str) -> None:
+    await feed.says_orders(1)
+    cursor = (await feed.page())["highWaterMark"]
+    await feed.becomes_another()
+
+    is_refused(await feed.asked(**{which: cursor}), 409, "feed-changed")
+
+
+@pytest.mark.parametrize("which", ["after", "until"])
+async def test_a_cursor_beyond_the_end_is_refused(feed: Feed, which: str) -> None:
+    """A backup was restored that knows less than what was read."""
+    await feed.says_orders(2)
+    cursor = (await feed.page())["highWaterMark"]
+    await feed.forgets(2)
+
+    is_refused(await feed.asked(**{which: cursor}), 409, "feed-changed")
+
+
+async def test_a_cursor_at_whose_place_another_event_is_is_refused(feed: Feed) -> None:
+    """A backup was restored, and went on from there."""
+    await feed.says_orders(1)
+    cursor = (await feed.page())["highWaterMark"]
+
+    await feed.change(1, event_id=str(uuid4()))
+
+    is_refused(await feed.asked(after=cursor), 409, "feed-changed")
+
+
+def is_refused(answer: httpx.Response, status: int, problem: str) -> None:
+    """Check that a request was refused like this."""
+    assert answer.status_code == status, answer.text
+    assert answer.json()["type"] == f"urn:problem-type:{problem}"

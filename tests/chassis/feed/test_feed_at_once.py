@@ -13,17 +13,19 @@ MANY = 60
 
 
 @pytest.fixture
-async def feed(tmp_path: Path) -> AsyncIterator[Feed]:
-    """Make a feed that is empty."""
+async def feed(each_database: None, tmp_path: Path) -> AsyncIterator[Feed]:
+    """Return a feed that is empty."""
     database = migrated("order", tmp_path)
     yield Feed(database)
     await database.close()
 
 
-async def test_many_readers_that_ask_at_once_are_all_answered(
+async def test_many_consumers_that_ask_at_once_are_all_answered(
     feed: Feed,
 ) -> None:
-    asking = (feed.asked(reader=f"reader_{number}") for number in range(MANY))
+    asking = (
+        feed.asked(consumer=f"notification/reaction_{number}") for number in range(MANY)
+    )
     async with asyncio.timeout(20):
         answers = await asyncio.gather(*asking)
 
