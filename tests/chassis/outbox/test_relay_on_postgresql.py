@@ -1,43 +1,60 @@
 """Relays of several replicas, on one PostgreSQL: they share the work, and take nothing from each other."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
 
 from chassis.outbox.outbox import State
-from chassis.outbox.relay import claim
-from tests.chassis.test_relay import Outbox, box  # noqa: F401 - a fixture
-from tests.support.database import on_postgresql
-from tests.support.postgresql import Databases
+from chassis.outbox.relay import BATCH, lease
+from tests.chassis.outbox.outboxes import Box
 
-pytestmark = pytest.mark.usefixtures("on_it")
+pytestmark = pytest.mark.parametrize("each_database", ["postgresql"], indirect=True)
 
 
-@pytest.fixture
-def on_it(databases: Databases) -> Iterator[None]:
-    """Make every database on PostgreSQL."""
-    with on_postgresql(databases):
-        yield
+async def test_two_relays_that_lease_at_once_do_not_wait_for_each_other(
+    box: Box,
+) -> None:
+    appended = await box.fill(2)
+    has_leased, may_end = threading.Event(), threading.Event()
+
+    def slowly(session: Session) -> Sequence[Row[Any]]:
+        leased = lease(session, "one", probing=True)
+        has_leased.set()
+        assert may_end.wait(30)
+        return leased
+
+    first = asyncio.create_task(box.database.write(slowly))
+    await asyncio.to_thread(has_leased.wait, 30)
+    (others,) = await asyncio.wait_for(box.lease("another", probing=True), 10)
+    may_end.set()
+    (mine,) = await first
+
+    assert [mine.event_id, others.event_id] == appended
 
 
-async def test_two_relays_that_claim_at_once_wait_for_nobody(box: Outbox) -> None:  # noqa: F811
-    said = await box.fill(2)
+async def test_relays_at_once_lease_no_event_twice_and_no_more_than_a_batch(
+    box: Box,
+) -> None:
+    appended = await box.fill(2 * BATCH + 50)
 
-    async with box.database.write() as one, box.database.write() as another:
-        (mine,) = await claim(one, "one", probing=True)
-        claiming = claim(another, "another", probing=True)
-        (others,) = await asyncio.wait_for(claiming, 5)
+    batches = await asyncio.gather(*(box.lease(str(n)) for n in range(4)))
 
-    assert [mine.event_id, others.event_id] == said
+    found = [row.event_id for batch in batches for row in batch]
+    assert len(found) == len(set(found))
+    assert set(found) <= set(appended)
+    assert max(map(len, batches)) == BATCH
 
 
-async def test_a_relay_that_starts_takes_nothing_from_another(box: Outbox) -> None:  # noqa: F811
+async def test_a_relay_that_starts_takes_nothing_from_another(box: Box) -> None:
     await box.fill(1)
-    async with box.database.write() as session:
-        await claim(session, "another", probing=False)
+    await box.lease("another")
 
-    await box.relay.reclaim()
+    await box.relay.release_own()
 
     (row,) = await box.rows()
     assert (row.state, row.owner) == (State.LEASED, "another")
