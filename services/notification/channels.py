@@ -1,4 +1,4 @@
-"""How a notification goes out on each channel: the console shows it, a mail is sent through Dapr."""
+"""How a mail leaves: its text, its key, and the Dapr binding that sends it."""
 
 import hashlib
 import html
@@ -6,8 +6,7 @@ from datetime import UTC
 from pathlib import Path
 from string import Template
 
-from chassis.dapr.bindings import BindingRefused
-from chassis.dapr.sidecar import Sidecar
+from chassis.dapr import BindingRefused, Sidecar
 from services.notification.model import Notification
 
 _TEMPLATE = Template(
@@ -15,17 +14,17 @@ _TEMPLATE = Template(
 )
 
 KEYED = {"bindings.smtp": False, "bindings.http": True}
-"""The kinds of components that send mails, and whether what they reach deduplicates by a key."""
+"""The kinds of bindings that send mails, and whether their receivers deduplicate by a key."""
 
 
 def subject(notification: Notification) -> str:
-    """Give the subject of a mail."""
+    """Return the subject of a mail."""
     return f"Your order {notification.order_id}"
 
 
 def body(notification: Notification) -> str:
-    """Give the body of a mail, in HTML: what the customer wrote is text in it, whatever it contains."""
-    created_at = notification.order_created_at.astimezone(UTC)
+    """Return the body of a mail in HTML; whatever the customer wrote is text in it."""
+    created_at = notification.created_at.astimezone(UTC)
     return _TEMPLATE.substitute(
         subject=html.escape(subject(notification)),
         customer_name=html.escape(notification.customer_name),
@@ -35,32 +34,18 @@ def body(notification: Notification) -> str:
 
 
 def key(notification: Notification) -> str:
-    """Give the key by which a mail is known again: of which order, what it says, and to whom.
-
-    So it is the same after a rebuild, and another where a forged event had said something else before.
-    """
-    said = f"{notification.customer_email} {notification.text}"
-    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    """Return the key of a mail: a function of order, recipient and text, so that it survives a rebuild."""
+    content = f"{notification.customer_email} {notification.text}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"order-created/{notification.order_id}/{digest}"
 
 
-class Console:
-    """The console shows what is sent by itself, after the commit: there is nothing to do before."""
-
-    async def is_keyed(self) -> bool:
-        """Tell that nothing out there would know a notification again."""
-        return False
-
-    async def deliver(self, notification: Notification) -> None:
-        """Do nothing."""
-
-
 class Mail:
-    """Mail, through the output binding of this name, of whichever kind the sidecar has it.
+    """Mail through the output binding of this name, SMTP or HTTP, whichever the sidecar has.
 
-    To a mail server goes one at a time: Dapr's SMTP binding mixes up mails that are sent at once, text of one
-    to the other's customer. For the same reason each says its recipient and its subject itself. To a mail API
-    each goes with a key, by which the API knows it again. `sender` is named to the API alone.
+    A mail server gets one at a time: Dapr's SMTP binding mixes up concurrent mails, the text of one with the
+    recipient of another, and keeps what a later call leaves out. A mail API gets each with a key and with
+    `sender`, which the SMTP component has in its own configuration.
     """
 
     def __init__(self, sidecar: Sidecar, binding: str, sender: str) -> None:
@@ -69,22 +54,24 @@ class Mail:
         self._sender = sender
 
     async def is_keyed(self) -> bool:
-        """Tell whether a mail that is sent now carries a key that its receiver deduplicates by.
+        """Return whether a mail sent now carries a key by which its receiver deduplicates.
 
-        Asked before every mail: the sidecar may have another component by now. And one that stood still would
-        begin with this mail and one before it at once, when it goes on; one that answers has begun with the
-        one before, and then they do not meet. Raises SidecarUnavailable, BindingRefused.
+        Asked before every mail: another component may be loaded by now. And a sidecar that was suspended
+        would start this mail and the one before at once; if it answers, it has started the one before, and
+        the two do not meet. Raises SidecarUnavailable, BindingRefused.
         """
-        loaded = await self._sidecar.metadata()
-        kinds = {each["name"]: each["type"] for each in loaded.get("components") or []}
+        metadata = await self._sidecar.metadata()
+        components = metadata.get("components") or []
+        kinds = {each["name"]: each["type"] for each in components}
         kind = kinds.get(self._binding)
         if kind not in KEYED:
-            reason = f"the sidecar has no `{self._binding}` that can send mails"
-            raise BindingRefused(reason, permanent=False)
+            raise BindingRefused(
+                f"the sidecar has no binding `{self._binding}` that can send mails"
+            )
         return KEYED[kind]
 
     async def deliver(self, notification: Notification) -> None:
-        """Send a mail as its claim says; raises what Sidecar.send raises."""
+        """Send a mail as it was claimed, with a key or without; raises what Sidecar.send raises."""
         send = self._post if notification.keyed else self._send
         await send(notification, _recipient(notification))
 
@@ -104,5 +91,5 @@ class Mail:
 
 
 def _recipient(notification: Notification) -> str:
-    assert notification.customer_email  # noqa: S101 - who has none is told on the console
+    assert notification.customer_email  # noqa: S101 - without one, the channel is the console
     return notification.customer_email

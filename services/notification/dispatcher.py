@@ -1,39 +1,50 @@
-"""The dispatcher sends what is ready on one channel: claim, send, mark, outside the delivery of the event.
+"""The dispatcher sends mails that are due, one at a time: claim, send, store what became of it.
 
-A claim is committed before anything leaves. What may have left or not (a crash, a time-out) is UNKNOWN, and
-is sent once more or held, as the service is told.
+The claim is committed before anything leaves. What may have left (a crash, a time-out) is UNKNOWN: it is sent
+once more or held, as the service is configured. A mail that is itself refused waits alone; only trouble of the
+server or the connection pauses the channel.
 """
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NoReturn, Protocol
+from typing import Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, case, literal
+from sqlalchemy import ColumnElement, case, literal
+from sqlalchemy.orm import Session
 
-from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
-from chassis.dapr.sidecar import SidecarUnavailable
-from chassis.database.hooks import after_commit
-from chassis.database.unit_of_work import Database, Utc
-from chassis.runtime import clock
-from chassis.runtime.loop import Loop
-from services.notification import outcomes
-from services.notification.model import Channel, Notification, State, signal_of
-from services.notification.outcomes import Policy
+from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
+from chassis.database import Database, Utc
+from chassis.runtime import Loop, clock
+from services.notification import console, outcomes
+from services.notification.model import Channel, Notification, signal_of
+from services.notification.outcomes import LONGEST_WAIT, Policy
 
-TOO_LATE = "nobody knows whether it was sent, and its receiver may have forgotten its key by now"
-REFUSED_AGAIN = "nobody knows whether it was sent before, and sent again it was refused"
-LOOK_FOR_EXPIRED = 10.0
-"""Seconds between two looks at claims that nobody will answer for."""
+TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
+REFUSED_AGAIN = "its outcome was unknown, and sent again it was refused"
+INTERRUPTED = "the service ended, or stood still, while it was being sent"
+
+LONGEST_PAUSE = timedelta(minutes=5)
+"""The longest wait of a mail that met a channel in trouble."""
+ABANDONED_WAIT = timedelta(minutes=2)
+"""How long the sidecar gets for a mail that it may still be sending, before the mail is sent again."""
+REFUSED_WAIT = timedelta(seconds=15)
+"""The first wait of a mail that was itself refused; it doubles up to LONGEST_WAIT."""
+GIVEN_UP_AFTER = timedelta(days=3)
+"""A mail that is still refused so long after the first refusal has failed."""
+CHECK_EXPIRED = 10.0
+"""Seconds between two looks for claims that have run out."""
+
+Outcome: TypeAlias = Callable[[Session], Sequence[Notification] | None]
+"""The unit of work that stores what became of a mail; it returns what was sent."""
 
 
 class Delivery(Protocol):
-    """A channel's way to its customers."""
+    """How a mail leaves: channels.Mail."""
 
     async def is_keyed(self) -> bool:
-        """Tell whether what is sent now carries a key that its receiver deduplicates by.
+        """Return whether a mail carries a key by which its receiver deduplicates.
 
         Raises SidecarUnavailable, BindingRefused.
         """
@@ -43,184 +54,160 @@ class Delivery(Protocol):
 
 
 class ChannelUnavailable(Exception):
-    """The channel does not work at the moment; what was ready stays ready."""
+    """No mail can be sent at the moment; what was ready stays ready."""
 
 
 @dataclass
 class Dispatcher:
-    """Takes the notifications of one channel from READY over SENDING to SENT, `batch` at a time."""
+    """Takes mails from READY over SENDING to SENT."""
 
     database: Database
-    channel: Channel
     delivery: Delivery
-    batch: int = 1
     unknown: Policy = "resend"
-    owner: str = ""
     key_kept: timedelta = outcomes.KEY_KEPT
-    # What was wrong last, until something goes through.
+    owner: str = ""
+    # Why the channel does not work, until something goes through.
     _trouble: str = ""
-    _delivered: list[Notification] = field(default_factory=list)
-    _looked_at: float = float("-inf")
+    # What became of the mail before, until it is stored: what was sent would be sent again otherwise.
+    _outcome: Outcome | None = None
+    _checked_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         """Claim as the one process of this service at its sidecar."""
         self.owner = self.owner or self.database.owner
 
     def loop(self) -> Loop:
-        """Make the loop that keeps sending."""
-        name = f"{self.channel} dispatcher"
-        signal = self.database.signal(signal_of(self.channel))
-        lock = self.database.lock_file(f"{self.channel}-dispatcher")
-        return Loop(name, self.step, self.reclaim, signal, lock)
+        """Return the loop that keeps sending."""
+        signal = self.database.signal(signal_of(Channel.EMAIL))
+        lock = self.database.lock_file("dispatcher")
+        expected = (ChannelUnavailable,)
+        return Loop(
+            "dispatcher", self.step, self.reclaim, signal, lock, expected=expected
+        )
 
     async def reclaim(self) -> None:
         """Settle what an earlier process had claimed: whoever holds the loop's lock is the only such one."""
-        claimed = Notification.state == State.SENDING
-        if self.database.is_shared:  # the claims of the others expire by themselves
-            claimed = and_(claimed, Notification.owner == self.owner)
-        await self._settle(claimed)
+        # The claims of other replicas expire by themselves.
+        owner = self.owner if self.database.is_shared else None
+        await self._settle(outcomes.claimed_by(owner))
 
     async def step(self) -> bool:
-        """Send one batch; tell whether there was any. Raises ChannelUnavailable in trouble."""
-        await self._mark_delivered()
+        """Send the mail that is due first; return whether there was one. Raises ChannelUnavailable."""
+        await self._store()
         await self._settle_expired()
-        if not await self._is_any_due():
+        if not await self.database.read(outcomes.is_any_due):
+            await self._check_trouble()
             return False
-        claimed = await self._claim()
-        for each in claimed:
-            if not await self._is_held(each) and await self._is_delivered(each):
-                self._delivered.append(each)
-        await self._mark_delivered()
-        return bool(claimed)
+        keyed = await self._is_keyed()
+        mail = await self.database.write(
+            lambda session: outcomes.claim(session, self.owner, keyed=keyed)
+        )
+        if mail:
+            await self._send(mail)
+        return mail is not None
 
-    async def _is_any_due(self) -> bool:
-        async with self.database.read() as session:
-            is_due = await outcomes.is_any_due(session, self.channel)
-            if is_due or not self._trouble:
-                return is_due
-            # Nothing is tried now: that is no sign that the channel works again.
-            if await outcomes.is_waiting(session, self.channel):
-                raise ChannelUnavailable(self._trouble)
-        return False
-
-    async def _claim(self) -> Sequence[Notification]:
-        keyed, mine = await self._is_keyed(), (self.owner, self.channel, self.batch)
-        async with self.database.write() as session:
-            return await outcomes.claim(session, *mine, keyed=keyed)
+    async def _check_trouble(self) -> None:
+        # Nothing was tried now: that is no sign that the channel works again.
+        is_waiting = await self.database.read(outcomes.is_waiting)
+        if self._trouble and is_waiting:
+            raise ChannelUnavailable(self._trouble)
 
     async def _is_keyed(self) -> bool:
-        # Before anything is claimed: a claim that does not know it would make of what is UNKNOWN with a key
-        # something without one, were this process to end now.
+        # Asked before the claim: if the process ended in between, a mail that is UNKNOWN with a key would
+        # count as one without.
         try:
             return await self.delivery.is_keyed()
         except (SidecarUnavailable, BindingRefused) as error:
-            self._pause(str(error))
+            self._trouble = str(error)
+            raise ChannelUnavailable(self._trouble) from error
 
-    async def _mark_delivered(self) -> None:
-        # They are forgotten only once they are stored: what went out would be sent again otherwise.
-        if not self._delivered:
+    async def _send(self, mail: Notification) -> None:
+        trouble = ""
+        mine = outcomes.fence(self.owner, mail)
+        if mail.keyed and outcomes.is_too_late(mail, self.key_kept):
+            self._outcome = partial(outcomes.hold, which=mine, reason=TOO_LATE)
+            await self._store()
             return
-        async with self.database.write() as session:
-            mine = outcomes.fence(self.owner, self._delivered)
-            marked = await outcomes.mark_sent(session, mine)
-            after_commit(session, partial(_print, marked))
-        self._delivered.clear()
-
-    async def _is_delivered(self, notification: Notification) -> bool:
         try:
-            await self.delivery.deliver(notification)
-        except BindingRefused as error:
-            if not error.permanent:
-                await self._give_back(notification, str(error))
-            await self._refuse(notification, str(error))
-        except SidecarUnavailable as error:
-            await self._give_back(notification, str(error))
-        except OutcomeUnknown as error:
-            await self._leave_unknown(notification, error)
-        else:
-            self._trouble = ""
-            return True
-        return False
+            await self.delivery.deliver(mail)
+            self._outcome = partial(outcomes.mark_sent, which=mine)
+        except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
+            self._outcome = self._after(error, mail)
+            is_about_it = isinstance(error, BindingRefused) and error.concerns_message
+            trouble = "" if is_about_it else str(error)
+        await self._store()
+        self._trouble = trouble
+        if trouble:
+            # A server that is down would otherwise be asked for each mail, a slow one ever more often.
+            raise ChannelUnavailable(trouble)
 
-    async def _give_back(self, notification: Notification, reason: str) -> None:
-        mine, due = outcomes.fence(self.owner, [notification]), _due(notification)
-        async with self.database.write() as session:
-            await outcomes.give_back(session, mine, reason, due)
-        self._pause(reason)
+    def _after(self, error: Exception, mail: Notification) -> Outcome:
+        give_back = partial(
+            outcomes.give_back,
+            which=outcomes.fence(self.owner, mail),
+            reason=str(error),
+            due_at=_due(mail),
+        )
+        if isinstance(error, OutcomeUnknown):
+            return self._unknown(error, mail)
+        if not isinstance(error, BindingRefused) or not error.concerns_message:
+            return give_back
+        since = min(mail.refused_since or clock.now(), clock.now())
+        refused_for = clock.now() - since
+        if error.permanent or refused_for >= GIVEN_UP_AFTER:
+            return self._refused(error, mail)
+        wait = min(LONGEST_WAIT, max(REFUSED_WAIT, refused_for)) * clock.jitter(0.5, 1)
+        return partial(give_back, due_at=clock.now() + wait, refused_since=since)
 
-    async def _leave_unknown(
-        self, notification: Notification, error: OutcomeUnknown
-    ) -> None:
-        mine, reason = outcomes.fence(self.owner, [notification]), str(error)
-        # With a key, daprd may as well be at it still.
-        is_at_it = error.pending and not notification.keyed
-        due = _abandoned() if is_at_it else _due(notification)
-        async with self.database.write() as session:
-            await outcomes.mark_unknown(session, mine, self.unknown, reason, due)
-        self._pause(reason)
+    def _refused(self, error: BindingRefused, mail: Notification) -> Outcome:
+        mine = outcomes.fence(self.owner, mail)
+        if mail.keyed and mail.in_doubt_since:
+            # Perhaps it is the key that is refused, for a mail that was accepted with another text.
+            reason = f"{REFUSED_AGAIN}: {error}"
+            return partial(outcomes.hold, which=mine, reason=reason)
+        return partial(outcomes.mark_failed, which=mine, reason=str(error))
 
-    async def _is_held(self, notification: Notification) -> bool:
-        is_late = outcomes.is_too_late(notification, self.key_kept)
-        if not notification.keyed or not is_late:
-            return False
-        mine = outcomes.fence(self.owner, [notification])
-        async with self.database.write() as session:
-            await outcomes.hold(session, mine, TOO_LATE)
-        return True
+    def _unknown(self, error: OutcomeUnknown, mail: Notification) -> Outcome:
+        # Without a key, a second mail must not meet the first while daprd may still be sending it.
+        is_sending = error.pending and not mail.keyed
+        return partial(
+            outcomes.mark_unknown,
+            which=outcomes.fence(self.owner, mail),
+            policy=self.unknown,
+            reason=str(error),
+            due_at=_abandoned() if is_sending else _due(mail),
+        )
 
-    def _pause(self, reason: str) -> NoReturn:
-        # This one is tried again later, and the channel as a whole pauses: a server that is away would
-        # otherwise be asked for each that waits, and one that is slow would get more and more at once.
-        self._trouble = reason
-        raise ChannelUnavailable(reason)
-
-    async def _refuse(self, notification: Notification, reason: str) -> None:
-        mine = outcomes.fence(self.owner, [notification])
-        async with self.database.write() as session:
-            if notification.keyed and notification.in_doubt_since:
-                # It may be the key that is refused, for a mail that was taken before, worded otherwise.
-                await outcomes.hold(session, mine, f"{REFUSED_AGAIN}: {reason}")
-            else:
-                await outcomes.mark_refused(session, mine, reason)
-        self._trouble = ""
+    async def _store(self) -> None:
+        if self._outcome:
+            sent = await self.database.write(self._outcome)
+            self._outcome = None
+            await console.show([each.text for each in sent or ()])
 
     async def _settle_expired(self) -> None:
-        # Replicas that are gone, and what this one claimed but could not store the outcome of.
-        if clock.monotonic() - self._looked_at >= LOOK_FOR_EXPIRED:
+        # Claims of replicas that are gone, and of this one where its outcome could not be stored.
+        if clock.monotonic() - self._checked_at >= CHECK_EXPIRED:
             await self._settle(outcomes.is_expired(clock.now()))
-            self._looked_at = clock.monotonic()
+            self._checked_at = clock.monotonic()
 
-    async def _settle(self, claimed: ColumnElement[bool]) -> None:
-        mine = and_(claimed, Notification.channel == self.channel)
-        reason = "the service ended, or stood still, while it was being sent"
-        async with self.database.write() as session:
-            if self.channel is Channel.CONSOLE:
-                # Nothing is seen on the console before SENT: it is simply ready again.
-                await outcomes.give_back(session, mine, None, clock.now())
-            else:
-                await outcomes.mark_unknown(
-                    session, mine, self.unknown, reason, _due_with_or_without_a_key()
-                )
+    async def _settle(self, which: ColumnElement[bool]) -> None:
+        await self.database.write(
+            lambda session: outcomes.mark_unknown(
+                session, which, self.unknown, INTERRUPTED, _due_after_interruption()
+            )
+        )
 
 
-def _due(notification: Notification) -> datetime:
-    # A second, doubling up to five minutes, with jitter.
-    longest = timedelta(seconds=2 ** min(notification.attempt - 1, 20))
-    wait = min(outcomes.LONGEST_WAIT, longest) * clock.jitter(0.5, 1)
-    return clock.now() + wait
+def _due(mail: Notification) -> datetime:
+    # A second, doubling, with jitter.
+    longest = timedelta(seconds=2 ** min(mail.attempt - 1, 20))
+    return clock.now() + min(LONGEST_PAUSE, longest) * clock.jitter(0.5, 1)
 
 
 def _abandoned() -> datetime:
-    return clock.now() + outcomes.ABANDONED_WAIT
+    return clock.now() + ABANDONED_WAIT
 
 
-def _due_with_or_without_a_key() -> ColumnElement[datetime]:
+def _due_after_interruption() -> ColumnElement[datetime]:
     with_a_key, without = literal(clock.now(), Utc), literal(_abandoned(), Utc)
     return case((Notification.keyed, with_a_key), else_=without)
-
-
-def _print(sent: Sequence[Notification]) -> None:
-    # After the commit, and from the row: a line that was printed is never printed again.
-    for notification in sorted(sent, key=lambda each: each.id):
-        sys.stdout.write(f"{notification.text}\n")
-    sys.stdout.flush()

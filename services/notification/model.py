@@ -1,21 +1,22 @@
-"""What the notification service keeps: notifications."""
+"""The notification service's model: one notification for each order."""
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, String, false
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Index,
+    String,
+    bindparam,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis.database.unit_of_work import Utc
+from chassis.database import Utc
 from chassis.errors import Rejected
 from chassis.event import rfc3339
-from chassis.feed import consumers as feed_reader
-from chassis.http import idempotency
-from chassis.inbox import attempts as attempt
-from chassis.inbox import dead_letter, inbox
-from chassis.outbox import outbox
-from chassis.reconciler import cursor as feed_cursor
 
 
 class State(StrEnum):
@@ -30,14 +31,14 @@ class State(StrEnum):
 
 
 class Channel(StrEnum):
-    """How a notification goes to the customer."""
+    """How a notification reaches the customer."""
 
     CONSOLE = "console"
     EMAIL = "email"
 
 
 def signal_of(channel: Channel) -> str:
-    """Name the signal that wakes the dispatcher of a channel."""
+    """Return the name of the signal that wakes the loop of a channel."""
     return f"notification on the {channel}"
 
 
@@ -52,32 +53,39 @@ class Base(DeclarativeBase):
 
 
 class Notification(Base):
-    """What is to be said to the customer of an order: one for each, whatever was delivered how often."""
+    """The notification of one order, unique however often its event is delivered.
+
+    Fields that have the same name in OrderCreated are copied from it.
+    """
 
     __tablename__ = "notification"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     order_id: Mapped[UUID] = mapped_column(unique=True)
     customer_name: Mapped[str] = mapped_column(String(200))
-    order_created_at: Mapped[datetime] = mapped_column(Utc)
+    customer_email: Mapped[str | None] = mapped_column(String(254))
+    # When the order was created.
+    created_at: Mapped[datetime] = mapped_column(Utc)
     channel: Mapped[Channel] = mapped_column(String(20))
     state: Mapped[State] = mapped_column(String(20))
-    attempt: Mapped[int] = mapped_column(default=0)
-    owner: Mapped[str | None] = mapped_column(String(64))
-    sent_at: Mapped[datetime | None] = mapped_column(Utc)
-    customer_email: Mapped[str | None] = mapped_column(String(254))
+    # When it is sent next, at the earliest; null unless it is READY or UNKNOWN.
     due_at: Mapped[datetime | None] = mapped_column(Utc)
+    attempt: Mapped[int] = mapped_column(default=0)
+    # Who claimed it last, and until when the claim holds.
+    owner: Mapped[str | None] = mapped_column(String(64))
     sending_until: Mapped[datetime | None] = mapped_column(Utc)
-    reason: Mapped[str | None] = mapped_column(String(500))
-    # Whether it is, or was last, sent with a key that its receiver deduplicates by.
+    # Whether its last attempt carried a key by which the receiver deduplicates.
     keyed: Mapped[bool] = mapped_column(default=False, server_default=false())
-    # When the first claim ended of which nobody knows whether it was sent.
+    sent_at: Mapped[datetime | None] = mapped_column(Utc)
+    reason: Mapped[str | None] = mapped_column(String(500))
+    # When this mail, and not the channel, was first refused.
+    refused_since: Mapped[datetime | None] = mapped_column(Utc)
+    # When the first attempt ended whose outcome is unknown.
     in_doubt_since: Mapped[datetime | None] = mapped_column(Utc)
-    # Who released it last, and why.
     released_at: Mapped[datetime | None] = mapped_column(Utc)
     released_by: Mapped[str | None] = mapped_column(String(100))
     release_reason: Mapped[str | None] = mapped_column(String(500))
-    # How often something was said of it: the version of the events about it.
+    # How many events were published about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")
     caused_by: Mapped[str] = mapped_column(String(200), server_default="")
@@ -85,30 +93,38 @@ class Notification(Base):
     @property
     def text(self) -> str:
         """What the customer reads."""
-        created_at = rfc3339(self.order_created_at)
         return (
-            f"Notification for Order {self.order_id}: "
-            f"Dear {self.customer_name}, your order was created at {created_at}."
+            f"Notification for Order {self.order_id}: Dear {self.customer_name}, "
+            f"your order was created at {rfc3339(self.created_at)}."
         )
 
 
-_is_open = Notification.state.in_([State.READY, State.SENDING, State.UNKNOWN])
-# Only what is still to be sent: the index stays small however long the table grows.
+def _one_of(name: str, *states: State) -> ColumnElement[bool]:
+    # Written out: a database can match a partial index only with values that it sees in the statement.
+    values: BindParameter[list[State]] = bindparam(
+        name, states, expanding=True, literal_execute=True
+    )
+    return Notification.state.in_(values)
+
+
+IS_OPEN = _one_of("open", State.READY, State.SENDING, State.UNKNOWN)
+"""Still to be sent."""
+IS_IN_TROUBLE = _one_of("in_trouble", State.FAILED, State.UNKNOWN, State.HELD)
+"""What an operator looks for."""
+
+# Few rows are either: these indexes stay small however long the table grows.
 Index(
     "notification_open",
     Notification.channel,
+    Notification.due_at,
     Notification.id,
-    sqlite_where=_is_open,
-    postgresql_where=_is_open,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
-
-TABLES = [
-    Base.metadata,
-    inbox.metadata,
-    dead_letter.metadata,
-    attempt.metadata,
-    outbox.metadata,
-    feed_cursor.metadata,
-    feed_reader.metadata,
-    idempotency.metadata,
-]
+Index(
+    "notification_in_trouble",
+    Notification.state,
+    Notification.id,
+    sqlite_where=IS_IN_TROUBLE,
+    postgresql_where=IS_IN_TROUBLE,
+)

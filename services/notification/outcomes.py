@@ -1,57 +1,56 @@
-"""What becomes of a notification: claimed, sent, refused, unknown; an event tells of each end."""
+"""What becomes of a notification: claimed, sent, refused, unknown, held, released; most ends publish an event."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, CloudEvent, envelop
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.event import Event
-from chassis.outbox import outbox
+from chassis.outbox import append_all
 from chassis.runtime import clock
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
-from services.notification.model import Channel, Notification, State
+from services.notification.model import IS_OPEN, Channel, Notification, State
 
 Policy = Literal["resend", "hold"]
+Which: TypeAlias = ColumnElement[bool]
+"""The notifications that an outcome is about."""
+Values: TypeAlias = dict[str, Any]
 
-LONGEST_WAIT = timedelta(minutes=5)
-"""How long a notification waits at most before it is tried again."""
-ABANDONED_WAIT = timedelta(minutes=2)
-"""How long the sidecar has for a mail that it may still be at, before the mail is sent again."""
-KEY_KEPT = timedelta(hours=12)
-"""How long a receiver that deduplicates is relied on to know a key; the usual ones know it for 24 hours."""
+LONGEST_WAIT = timedelta(hours=1)
+"""The longest wait before the next attempt."""
 LEASE = timedelta(seconds=60)
-"""How long a claim holds, well above the deadline of a call; after it nobody knows what became of it."""
+"""How long a claim holds: well above the deadline of a call. After it, the outcome is unknown."""
+KEY_KEPT = timedelta(hours=12)
+"""How long a receiver is relied on to know a key; the usual ones know it for 24 hours."""
 LONGEST_REASON = 500
 
+_open_mails = and_(Notification.channel == Channel.EMAIL, IS_OPEN)
+_waiting = and_(_open_mails, Notification.state != State.SENDING)
 
-async def claim(
-    session: AsyncSession,
-    owner: str,
-    channel: Channel,
-    batch: int,
-    *,
-    keyed: bool = False,
-) -> Sequence[Notification]:
-    """Take the oldest that are due, what is UNKNOWN too: committed as SENDING before anything leaves.
 
-    `keyed` is kept with them: whether they leave with a key that their receiver deduplicates by.
+def claim(session: Session, owner: str, *, keyed: bool = False) -> Notification | None:
+    """Claim the mail that is due first, UNKNOWN or READY: it is committed as SENDING before it leaves.
+
+    `keyed`: this attempt carries a key by which the receiver deduplicates.
     """
     now = clock.now()
+    # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might claim more than one.
     due = (
         select(Notification.id)
-        .where(Notification.channel == channel, _is_due(now))
-        .order_by(Notification.id)
-        .limit(batch)
+        .where(_is_due(now))
+        .order_by(Notification.due_at, Notification.id)
+        .limit(1)
         .with_for_update(skip_locked=True)
+        .cte("due")
     )
     statement = (
         update(Notification)
-        .where(Notification.id.in_(due))
+        .where(Notification.id.in_(select(due.c.id)))
         .values(
             state=State.SENDING,
             owner=owner,
@@ -61,174 +60,170 @@ async def claim(
         )
         .returning(Notification)
     )
-    return (await session.scalars(statement)).all()
+    return session.scalars(statement).one_or_none()
 
 
-async def is_any_due(session: AsyncSession, channel: Channel) -> bool:
-    """Tell whether there is anything to claim on this channel."""
-    mine = and_(Notification.channel == channel, _is_due(clock.now()))
-    return (
-        await session.scalar(select(Notification.id).where(mine).limit(1)) is not None
-    )
+def is_any_due(session: Session) -> bool:
+    """Return whether there is a mail to claim."""
+    due = select(Notification.id).where(_is_due(clock.now()))
+    return session.scalar(due.limit(1)) is not None
 
 
-async def is_waiting(session: AsyncSession, channel: Channel) -> bool:
-    """Tell whether anything is still to be sent on this channel, now or later."""
-    waiting = Notification.state.in_([State.READY, State.UNKNOWN])
-    any_of_it = select(Notification.id).where(Notification.channel == channel, waiting)
-    return await session.scalar(any_of_it.limit(1)) is not None
+def is_waiting(session: Session) -> bool:
+    """Return whether any mail is still to be sent, now or later."""
+    waiting = select(Notification.id).where(_waiting)
+    return session.scalar(waiting.limit(1)) is not None
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
+def _is_due(now: datetime) -> Which:
     # A time further ahead than it can be was written before the clock was set back: it counts as past.
     due = Notification.due_at
-    return and_(
-        Notification.state.in_([State.READY, State.UNKNOWN]),
-        or_(due.is_(None), due <= now, due > now + LONGEST_WAIT),
-    )
+    return and_(_waiting, or_(due <= now, due > now + LONGEST_WAIT))
 
 
-def is_expired(now: datetime) -> ColumnElement[bool]:
-    """Tell of a claim whether whoever made it is gone, or was stopped for long."""
-    until, longest = Notification.sending_until, _longest_lease(now)
-    return and_(Notification.state == State.SENDING, or_(until <= now, until > longest))
+def claimed_by(owner: str | None) -> Which:
+    """Return the mails that this owner, or any, is sending."""
+    claimed = and_(_open_mails, Notification.state == State.SENDING)
+    return and_(claimed, Notification.owner == owner) if owner else claimed
 
 
-def _longest_lease(now: datetime) -> datetime:
-    return now + LEASE + clock.CLOCKS_APART
+def is_expired(now: datetime) -> Which:
+    """Return the mails whose claim has run out: their sender is gone, or stood still."""
+    until = Notification.sending_until
+    expired = or_(until <= now, until > now + LEASE + clock.CLOCKS_APART)
+    return and_(claimed_by(None), expired)
 
 
-def fence(owner: str, claimed: Sequence[Notification]) -> ColumnElement[bool]:
-    """Name what this owner claimed, while nobody has claimed it again.
+def fence(owner: str, claimed: Notification) -> Which:
+    """Return a claimed notification, unless it has been claimed again since.
 
-    What has become UNKNOWN or HELD meanwhile counts too: whoever sent it knows better.
+    Also if it has become UNKNOWN or HELD meanwhile: its sender's own result counts.
     """
-    mine = or_(
-        *(
-            and_(Notification.id == each.id, Notification.attempt == each.attempt)
-            for each in claimed
-        )
-    )
-    held = Notification.state.in_([State.SENDING, State.UNKNOWN, State.HELD])
-    return and_(held, Notification.owner == owner, mine)
+    states = Notification.state.in_([State.SENDING, State.UNKNOWN, State.HELD])
+    mine = and_(Notification.owner == owner, Notification.attempt == claimed.attempt)
+    return and_(Notification.id == claimed.id, states, mine)
 
 
-async def give_back(
-    session: AsyncSession, which: ColumnElement[bool], reason: str | None, due: datetime
+def give_back(
+    session: Session, which: Which, reason: str, due_at: datetime, **values: object
 ) -> None:
-    """Make ready again what certainly was not sent."""
-    ready = {"state": State.READY, "owner": None, "reason": _line(reason)}
-    statement = update(Notification).where(which).values(**ready, due_at=due)
-    await session.execute(statement)
+    """Make a claimed mail READY again that was certainly not sent."""
+    ready = {"state": State.READY, "owner": None, "reason": _printable(reason)}
+    statement = update(Notification).where(which)
+    session.execute(statement.values(**ready, due_at=due_at, **values))
 
 
-async def mark_sent(
-    session: AsyncSession, which: ColumnElement[bool]
+def mark_sent(
+    session: Session, which: Which, **values: object
 ) -> Sequence[Notification]:
-    """Mark as SENT, and tell of it; give what was marked."""
-    now = clock.now()
-    return await _mark(session, which, State.SENT, sent_at=now)
+    """Mark as SENT, publish that, and return what was marked."""
+    return _mark(session, which, State.SENT, sent_at=clock.now(), **values)
 
 
-async def mark_refused(
-    session: AsyncSession, which: ColumnElement[bool], reason: str
-) -> None:
-    """Mark as FAILED, and tell of it: it is never tried again."""
-    await _mark(session, which, State.FAILED, reason=_line(reason))
+def mark_failed(session: Session, which: Which, reason: str) -> None:
+    """Mark as FAILED and publish that: it is not tried again unless an operator releases it."""
+    _mark(session, which, State.FAILED, reason=reason)
 
 
-async def mark_unknown(
-    session: AsyncSession,
-    which: ColumnElement[bool],
+def mark_unknown(
+    session: Session,
+    which: Which,
     policy: Policy,
     reason: str,
-    due: datetime | ColumnElement[datetime],
+    due_at: datetime | ColumnElement[datetime],
 ) -> None:
-    """Mark as UNKNOWN, to be sent again when due, or as HELD, and tell of it.
+    """Mark what is SENDING as UNKNOWN, to be sent again when due, or as HELD, and publish that.
 
-    What was sent with a key is sent again with it until its outcome is known; that it is unknown is told
-    once. What had none is sent again once: a server that takes each mail and never says so would get it for
-    ever.
+    With a key it is sent again until its outcome is known, and UNKNOWN is published once. Without one it is
+    sent again once: a server that accepts a mail and never confirms it would get it for ever.
     """
-    sending, why = and_(which, Notification.state == State.SENDING), _line(reason)
+    sending = and_(which, Notification.state == State.SENDING)
     in_doubt = Notification.in_doubt_since
-    since = {"in_doubt_since": func.coalesce(in_doubt, Notification.sending_until)}
+    since: Values = {
+        "in_doubt_since": func.coalesce(in_doubt, Notification.sending_until)
+    }
     is_held = true() if policy == "hold" else in_doubt.is_not(None)
     to_hold = and_(sending, Notification.keyed.is_(False), is_held)
-    await _mark(session, to_hold, State.HELD, reason=why, **since)
-    again = update(Notification).where(sending, in_doubt.is_not(None))
-    unknown = {"reason": why, "due_at": due}
-    await session.execute(again.values(**unknown, state=State.UNKNOWN))
-    await _mark(session, sending, State.UNKNOWN, **unknown, **since)
+    _mark(session, to_hold, State.HELD, reason=reason, **since)
+    again = {"state": State.UNKNOWN, "reason": _printable(reason), "due_at": due_at}
+    known = update(Notification).where(sending, in_doubt.is_not(None))
+    session.execute(known.values(**again))
+    _mark(session, sending, State.UNKNOWN, reason=reason, due_at=due_at, **since)
 
 
 def is_too_late(notification: Notification, kept: timedelta) -> bool:
-    """Tell whether its receiver may have forgotten its key since it may have been sent first.
+    """Return whether the receiver may have forgotten the key since the first attempt.
 
-    So does a time that lies ahead: the clock was set back, and nobody knows how long ago it was.
+    Also if that time lies ahead: the clock was set back, and nobody knows how long ago it was.
     """
     since, now = notification.in_doubt_since, clock.now()
-    return since is not None and not now - kept < since <= _longest_lease(now)
+    latest = now + LEASE + clock.CLOCKS_APART
+    return since is not None and not now - kept < since <= latest
 
 
-async def hold(session: AsyncSession, which: ColumnElement[bool], reason: str) -> None:
-    """Mark as HELD, and tell of it: it waits for an operator."""
-    await _mark(session, which, State.HELD, reason=_line(reason))
+def hold(session: Session, which: Which, reason: str) -> None:
+    """Mark as HELD and publish that: it waits for an operator."""
+    _mark(session, which, State.HELD, reason=reason)
 
 
-async def release(
-    session: AsyncSession, which: ColumnElement[bool], by: str, reason: str
-) -> None:
-    """Make ready again what was held or had failed, as if nothing were in doubt, and tell of it."""
-    released = {"released_at": clock.now(), "released_by": by}
-    fresh = {"owner": None, "in_doubt_since": None, "release_reason": reason}
-    await _mark(session, which, State.READY, **released, **fresh)
+def release(session: Session, which: Which, by: str, reason: str) -> None:
+    """Make READY again what was HELD or FAILED, as if it had never been tried, and publish that."""
+    now = clock.now()
+    released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
+    fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))
+    _mark(session, which, State.READY, due_at=now, **released, **fresh)
 
 
-async def _mark(
-    session: AsyncSession, which: ColumnElement[bool], state: State, **values: object
+def _mark(
+    session: Session,
+    which: Which,
+    state: State,
+    *,
+    reason: str = "",
+    due_at: object = None,
+    **values: object,
 ) -> Sequence[Notification]:
-    marked = {"reason": None, "due_at": None, **values, "state": state}
+    marked = {"state": state, "reason": _printable(reason), "due_at": due_at, **values}
     statement = (
         update(Notification)
         .where(which)
         .values(**marked, version=Notification.version + 1)
         .returning(Notification)
     )
-    found = (await session.scalars(statement)).all()
-    await outbox.put(session, [_letter(session, each) for each in found])
+    found = session.scalars(statement).all()
+    append_all(session, [_envelope(session, each) for each in found])
     return found
 
 
-def _letter(
-    session: AsyncSession, notification: Notification
-) -> tuple[Event, CloudEvent]:
+def _envelope(session: Session, notification: Notification) -> tuple[Event, CloudEvent]:
     event = _event(notification)
-    envelope = envelop(
+    envelope = create_cloud_event(
         event,
         service=session.info["service"],
         subject=notification.order_id,
         cause=Cause(notification.trace, notification.caused_by),
         version=notification.version,
+        keys=session.info["keys"],
     )
     return event, envelope
 
 
 def _event(notification: Notification) -> Event:
-    about = {"order_id": notification.order_id, "channel": notification.channel}
     if notification.state == State.SENT:
-        sent = {"sent_at": notification.sent_at}
-        return NotificationSent.model_validate({**about, **sent})
+        return NotificationSent.model_validate(notification)
     if notification.state == State.READY:
-        released = {"released_at": notification.released_at}
-        return NotificationReleased.model_validate({**about, **released})
-    failed = {"outcome": notification.state, "reason": notification.reason}
-    return NotificationFailed.model_validate(
-        {**about, **failed, "failed_at": clock.now()}
-    )
+        return NotificationReleased.model_validate(notification)
+    failed = {
+        "order_id": notification.order_id,
+        "channel": notification.channel,
+        "outcome": notification.state,
+        "reason": notification.reason,
+        "failed_at": clock.now(),
+    }
+    return NotificationFailed.model_validate(failed)
 
 
-def _line(reason: str | None) -> str | None:
-    # It is a mail server's text: what cannot be printed might not be stored either.
-    printable = (each if each.isprintable() else " " for each in reason or "")
+def _printable(reason: str) -> str | None:
+    # A mail server's own text: PostgreSQL might not store what cannot be printed.
+    printable = (each if each.isprintable() else " " for each in reason)
     return "".join(printable)[:LONGEST_REASON] or None

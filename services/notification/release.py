@@ -13,38 +13,44 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import Database
+from chassis.database import Database
+from chassis.database.exclusive import in_use
 from chassis.errors import Rejected
-from chassis.runtime.rate_limit import STOPPED, at_a_rate, interrupted
-from chassis.runtime.settings import load
-from chassis.service import service
+from chassis.runtime import load
+from chassis.runtime.rate_limit import STOPPED, at_rate, stop_on_signal
 from chassis.service.lifecycle import migrate
-from services.notification.app import Settings
+from services.notification.app import Settings, make_parts
 from services.notification.commands.release_notification import (
     ReleaseNotification,
     release_notification,
 )
-from services.notification.model import Notification, State
+from services.notification.model import IS_IN_TROUBLE, Notification, State
 
 PAGE = 100
 
 
 async def held(database: Database) -> AsyncIterator[UUID]:
-    """Give the orders whose notifications are held, in the order in which they came."""
+    """Yield the orders whose notifications are HELD, the oldest first."""
     after: UUID | None = None
-    while True:
-        page = select(Notification).where(Notification.state == State.HELD)
-        if after is not None:
-            page = page.where(Notification.id > after)
-        async with database.read() as session:
-            found = await session.scalars(page.order_by(Notification.id).limit(PAGE))
-            rows = found.all()
-        for each in rows:
+    while page := await database.read(lambda session: _held_after(session, after)):  # noqa: B023
+        for each in page:
             yield each.order_id
-        if len(rows) < PAGE:
-            return
-        after = rows[-1].id
+        after = page[-1].id
+
+
+def _held_after(session: Session, after: UUID | None) -> Sequence[Notification]:
+    page = select(Notification).where(Notification.state == State.HELD, IS_IN_TROUBLE)
+    if after is not None:
+        page = page.where(Notification.id > after)
+    return session.scalars(page.order_by(Notification.id).limit(PAGE)).all()
+
+
+async def named(orders: Sequence[UUID]) -> AsyncIterator[UUID]:
+    """Yield these orders."""
+    for each in orders:
+        yield each
 
 
 async def release_all(
@@ -54,12 +60,13 @@ async def release_all(
     rate: float,
     stop: asyncio.Event,
 ) -> tuple[int, int]:
-    """Release at most `rate` a second until it is to stop; tell how many were, and how many could not be."""
+    """Release at most `rate` a second until `stop`; return how many were released, and how many refused."""
     released = refused = 0
-    async for order_id in at_a_rate(orders, rate, stop):
+    async for order_id in at_rate(orders, rate, stop):
         try:
-            async with database.write() as session:
-                await release_notification(order_id, command, session)
+            await database.write(
+                lambda session: release_notification(order_id, command, session)  # noqa: B023
+            )
             released += 1
         except Rejected as error:
             refused += 1
@@ -67,45 +74,43 @@ async def release_all(
     return released, refused
 
 
-async def each_of(orders: Sequence[UUID]) -> AsyncIterator[UUID]:
-    """Give these orders."""
-    for each in orders:
-        yield each
-
-
-def read(arguments: Sequence[str]) -> tuple[argparse.Namespace, ReleaseNotification]:
-    """Read the command line; ends the process where it is not one."""
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, ReleaseNotification]:
+    """Return the parsed command line; end the process if it is not valid."""
     parser = argparse.ArgumentParser(prog="python -m services.notification.release")
     parser.add_argument("orders", nargs="*", type=UUID, metavar="ORDER_ID")
     parser.add_argument("--all-held", action="store_true", help="all that are held")
     parser.add_argument("--rate", type=float, default=10, help="how many a second")
     parser.add_argument("--by", required=True, help="who releases them")
     parser.add_argument("--reason", required=True, help="why")
-    told = parser.parse_args(arguments)
-    if bool(told.orders) == told.all_held or not told.rate > 0:
+    options = parser.parse_args(arguments)
+    if bool(options.orders) == options.all_held or not options.rate > 0:
         parser.error("name orders or --all-held, and a rate above 0")
     try:
-        command = ReleaseNotification(by=told.by, reason=told.reason)
+        command = ReleaseNotification(by=options.by, reason=options.reason)
     except ValidationError as error:
         parser.error(str(error))
-    return told, command
+    return options, command
 
 
 async def main(arguments: Sequence[str]) -> int:
-    """Release what the command line says, in the database of the environment; give the exit status."""
-    told, command = read(arguments)
-    parts = service.parts("notification", load(Settings), None)
-    await migrate(parts.name, parts.database.url)
+    """Release what the command line names, in the environment's database; return the exit status."""
+    options, command = parse(arguments)
+    parts = make_parts(load(Settings))
+    database = parts.database
+    await migrate(parts)
     try:
-        with interrupted() as stop:
-            orders = held(parts.database) if told.all_held else each_of(told.orders)
-            done = await release_all(parts.database, orders, command, told.rate, stop)
+        with stop_on_signal() as stop:
+            orders = held(database) if options.all_held else named(options.orders)
+            async with in_use(database):
+                released, refused = await release_all(
+                    database, orders, command, options.rate, stop
+                )
     finally:
-        await parts.database.close()
-    sys.stdout.write(f"{done[0]:,} released, {done[1]:,} refused.\n")
+        await database.close()
+    sys.stdout.write(f"{released:,} released, {refused:,} refused.\n")
     if stop.is_set():
         return STOPPED
-    return os.EX_DATAERR if done[1] else 0
+    return os.EX_DATAERR if refused else 0
 
 
 if __name__ == "__main__":

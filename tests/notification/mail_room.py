@@ -1,49 +1,52 @@
-"""A mail room: the notification service's database, and dispatchers that take one step at a time."""
+"""A mail room: the notification service's database, and channels that take one step at a time."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, envelop
-from chassis.dapr.sidecar import Sidecar
-from chassis.database.unit_of_work import Database
+from chassis.cloud_event import Cause, create_cloud_event
+from chassis.dapr import Sidecar
+from chassis.database import Database
 from chassis.outbox.outbox import outbox
+from chassis.runtime import clock
 from contracts.order_created import OrderCreated
-from services.notification.channels import Console, Mail
+from services.notification import outcomes
+from services.notification.channels import Mail
+from services.notification.console import Console
 from services.notification.dispatcher import ChannelUnavailable, Dispatcher
-from services.notification.model import Channel, Notification
+from services.notification.model import Notification
 from services.notification.outcomes import Policy
 from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
 )
-from tests.support.database import migrated
+from tests.support.database import execute, migrated
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr
 
 JANE = "jane@example.org"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-PATIENCE = 0.2
+SEND_DEADLINE = 0.2
 """Seconds that a mail may take in here."""
+ORDERED_AT = datetime.fromisoformat("2026-01-31T08:15:30.123Z")
 
 
 @dataclass
 class MailRoom:
-    """What waits, what was sent, and what was said of it."""
+    """What waits, what was sent, and what was published about it."""
 
     database: Database
     sidecar: Sidecar
     dapr: SimulatedDapr
-    sent_at: datetime = field(
-        default=datetime.fromisoformat("2026-01-31T08:15:30.123Z")
-    )
+    folder: Path
 
     @property
     def mailbox(self) -> Mailbox:
@@ -51,89 +54,142 @@ class MailRoom:
         return self.dapr.bindings["email"]
 
     def api(self) -> MailApi:
-        """Let the sidecar have a mail API in the mail server's place."""
+        """Replace the sidecar's mail server by a mail API."""
         return self.dapr.apis.setdefault("email", MailApi())
 
-    def mailing(self, policy: Policy = "resend", owner: str = "") -> Dispatcher:
-        """Make the dispatcher of mails, as app.py does."""
+    def dispatcher(self, policy: Policy = "resend", owner: str = "") -> Dispatcher:
+        """Return a dispatcher, as app.py makes it."""
         mail = Mail(self.sidecar, "email", "shop@example.org")
-        return Dispatcher(self.database, Channel.EMAIL, mail, 1, policy, owner)
+        return Dispatcher(self.database, mail, policy, owner=owner)
 
-    def printing(self) -> Dispatcher:
-        """Make the dispatcher of the console, as app.py does."""
-        return Dispatcher(self.database, Channel.CONSOLE, Console(), batch=100)
+    def console(self) -> Console:
+        """Return the console, as app.py makes it."""
+        return Console(self.database)
 
-    async def is_asked(
+    async def order(
         self,
         email: str | None = JANE,
         name: str = "Jane Doe",
         order: UUID | None = None,
         **values: object,
     ) -> UUID:
-        """Take OrderCreated in: a notification is ready, or as `values` have it; give the order's id."""
+        """Handle an OrderCreated: its notification is ready, or as `values` say; return the order's id."""
         order = order or uuid4()
-        event = OrderCreated(
+        created = OrderCreated(
             order_id=order,
             customer_name=name,
             customer_email=email,
-            created_at=self.sent_at,
+            created_at=ORDERED_AT,
         )
-        envelope = envelop(event, service="order", subject=order, cause=Cause(TRACE))
-        async with self.database.write() as session:
-            await notify_customer_on_order_created(event, envelope, session)
+        envelope = create_cloud_event(
+            created, service="order", subject=order, cause=Cause(TRACE)
+        )
+
+        def work(session: Session) -> None:
+            notify_customer_on_order_created(created, envelope, session)
             if values:
                 mine = Notification.order_id == order
-                await session.execute(update(Notification).where(mine).values(values))
+                session.execute(update(Notification).where(mine).values(values))
+
+        await self.database.write(work)
         return order
 
+    async def claimed(self, owner: str = "", *, keyed: bool = False) -> Notification:
+        """Claim the next mail, as a dispatcher that then dies."""
+        owner = owner or self.database.owner
+        mail = await self.database.write(
+            lambda session: outcomes.claim(session, owner, keyed=keyed)
+        )
+        assert mail
+        return mail
+
+    async def marked_sent(self, owner: str, claimed: Notification) -> list[UUID]:
+        """Mark a claimed mail as SENT; return the orders whose notifications were."""
+        mine = outcomes.fence(owner, claimed)
+        return await self.database.write(
+            lambda session: [
+                each.order_id for each in outcomes.mark_sent(session, mine)
+            ]
+        )
+
     async def all(self) -> Sequence[Notification]:
-        """Give all notifications, oldest first."""
-        async with self.database.read() as session:
-            found = select(Notification).order_by(Notification.id)
-            return (await session.scalars(found)).all()
+        """Return all notifications, oldest first."""
+        found = select(Notification).order_by(Notification.id)
+        return await self.database.read(lambda session: session.scalars(found).all())
 
     async def of(self, order: UUID) -> Notification:
-        """Give the one notification for an order."""
+        """Return the one notification for an order."""
         (found,) = [each for each in await self.all() if each.order_id == order]
         return found
 
-    async def said(self, order: UUID) -> list[tuple[str, int]]:
-        """Give what was said of an order's notification, in order, as one word each, and version."""
+    async def published(self, order: UUID) -> list[tuple[str, int]]:
+        """Return what was published about an order's notification, as one word each and its version."""
         events = [each for each in await self.events() if each["subject"] == str(order)]
         return [(_word(each), each["aggregateversion"]) for each in events]
 
     async def events(self) -> list[dict[str, Any]]:
-        """Give all events in the outbox, in order."""
-        async with self.database.read() as session:
-            rows = select(outbox.c.event).order_by(outbox.c.position)
-            return [json.loads(each) for each in await session.scalars(rows)]
+        """Return all events in the outbox, in order."""
+        rows = select(outbox.c.event).order_by(outbox.c.position)
+        stored = await self.database.read(lambda session: session.scalars(rows).all())
+        return [json.loads(each) for each in stored]
 
-    async def set(self, **values: object) -> None:
-        """Write this into every notification."""
-        async with self.database.write() as session:
-            await session.execute(update(Notification).values(**values))
+    async def set(self, *orders: UUID, **values: object) -> None:
+        """Write this into the notifications of these orders, or into all."""
+        statement = update(Notification).values(**values)
+        if orders:
+            statement = statement.where(Notification.order_id.in_(orders))
+        await self.database.write(lambda session: session.execute(statement) and None)
+
+    async def plans(self, work: Callable[[Session], object]) -> list[str]:
+        """Return how the database finds what each statement of a unit of work is about."""
+        shared = self.database.is_shared
+        explain = "EXPLAIN" if shared else "EXPLAIN QUERY PLAN"
+
+        def planned(session: Session) -> list[str]:
+            connection = session.connection()
+            with recorded(connection) as statements:
+                work(session)
+            if shared:  # an empty table is read as a whole
+                session.execute(text("SET LOCAL enable_seqscan = off"))
+            return [
+                str(connection.exec_driver_sql(f"{explain} {sql}", parameters).all())
+                for sql, parameters in statements
+            ]
+
+        return await self.database.write(planned)
 
     async def time_passes(self) -> None:
-        """Let everything be due."""
-        await self.set(due_at=None)
+        """Make everything due."""
+        await self.set(due_at=clock.now())
 
     @asynccontextmanager
     async def without_events(self) -> AsyncIterator[None]:
-        """Let the database store no event meanwhile."""
-        async with self.database.write() as session:
-            await session.execute(text("ALTER TABLE outbox RENAME TO no_outbox"))
+        """Make the database refuse events meanwhile."""
+        await execute(self.database, "ALTER TABLE outbox RENAME TO no_outbox")
         yield
-        async with self.database.write() as session:
-            await session.execute(text("ALTER TABLE no_outbox RENAME TO outbox"))
+        await execute(self.database, "ALTER TABLE no_outbox RENAME TO outbox")
 
 
-def _word(event: dict[str, Any]) -> str:
-    plain = event["type"].removeprefix("Notification").upper()
-    return str(event["data"].get("outcome", plain))
+@contextmanager
+def recorded(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements that are executed within, and their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def record(*executed: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        statements.append((executed[2], executed[3]))
+
+    event.listen(connection, "before_cursor_execute", record)
+    yield statements
+    event.remove(connection, "before_cursor_execute", record)
 
 
-async def tries(dispatcher: Dispatcher) -> str:
-    """Let a dispatcher take a step; give why its channel pauses, if it does."""
+def _word(published: dict[str, Any]) -> str:
+    plain = published["type"].removeprefix("Notification").upper()
+    return str(published["data"].get("outcome", plain))
+
+
+async def attempt(dispatcher: Dispatcher) -> str:
+    """Take one step of a dispatcher; return why its channel pauses, if it does."""
     try:
         await dispatcher.step()
     except ChannelUnavailable as error:
@@ -145,12 +201,12 @@ async def tries(dispatcher: Dispatcher) -> str:
 async def mail_room(folder: Path, dapr: SimulatedDapr) -> AsyncIterator[MailRoom]:
     """Open a mail room with its database in this folder."""
     database = migrated("notification", folder)
-    async with dapr.sidecar(PATIENCE) as sidecar:
-        yield MailRoom(database, sidecar, dapr)
+    async with dapr.sidecar(SEND_DEADLINE) as sidecar:
+        yield MailRoom(database, sidecar, dapr, folder)
     await database.close()
 
 
 def ahead(moment: datetime | None, now: datetime) -> timedelta:
-    """Tell how far ahead of now a time is."""
+    """Return how far ahead of now a time is."""
     assert moment
     return moment - now

@@ -1,26 +1,28 @@
-"""What a rebuild is about: orders, who was told of them, and a database that has lost what it had."""
+"""What a rebuild is about: orders, who was notified of them, and a database that lost what it had."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import select, update
 
-from chassis.dapr.tokens import shared_secret
-from chassis.inbox.inbox import take_in
+from chassis.inbox import Inbox
 from chassis.outbox.outbox import outbox
+from chassis.parts import Parts
+from chassis.reconciler import FeedClient, Reconciler
 from chassis.reconciler import cursor as feed_cursor
-from chassis.reconciler.reconciler import Reconciler, rebuild_of
-from chassis.service import service
-from chassis.service.service import Parts
-from services.notification.app import Settings
+from contracts.order_created import OrderCreated
+from services.notification.app import Settings, make_parts
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import reaction
-from services.notification.rebuild import RESTORING
+from services.notification.rebuild import END
+from services.order import model as order_model
 from services.order.model import Order
-from services.order.reactions import show_notification_on_notification_failed
-from tests.support.database import migrated
+from services.order.reactions import show_notification
+from tests.support.database import migrated, secrets_in
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -32,66 +34,91 @@ async def place(order: Service, number: int) -> list[UUID]:
     return [UUID(answer.json()["orderId"]) for answer in answers]
 
 
-async def is_told(order: Service, order_id: UUID) -> None:
-    """Let the order service know that a customer was told."""
+async def is_known_as_sent(order: Service, order_id: UUID) -> None:
+    """Make the order service know that a customer was notified."""
     sent = {"notification_state": "SENT", "notification_channel": "console"}
-    async with order.database.write() as session:
-        known = update(Order).where(Order.id == order_id)
-        row = (await session.scalars(select(Order).where(Order.id == order_id))).one()
-        await session.execute(known.values(**sent, notification_at=row.created_at))
+    known = update(Order).where(Order.order_id == order_id)
+    statement = known.values(**sent, notification_at=Order.created_at)
+    await order.database.write(lambda session: session.execute(statement) and None)
+
+
+async def shows(order: Service, order_id: UUID, version: int, state: str) -> None:
+    """Make the order service show this state of a notification, from an event of this version."""
+    notification = order_model.Notification(order_model.NotificationState(state))
+    await order.database.write(
+        lambda session: order_model.show_notification(
+            session, order_id, version, notification
+        )
+    )
 
 
 @asynccontextmanager
 async def wiped(
     folder: Path, dapr: SimulatedDapr, name: str = "new"
 ) -> AsyncIterator[Parts]:
-    """Make a new database of the notification service, and what it stands on."""
+    """Make a new database of the notification service, and the service's parts."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     database = migrated("notification", folder / name)
-    secret = folder / "feed.secret"
-    settings = Settings(database_url=database.url, feed_secret_file=secret)
     await database.close()
-    parts = service.parts("notification", settings, dapr.sidecar())
+    settings = Settings(database_url=database.url, secrets_folder=secrets_in(folder))
+    parts = make_parts(settings, dapr.sidecar())
     async with parts.sidecar:
         yield parts
     await parts.database.close()
 
 
-def reconciler(parts: Parts) -> Reconciler:
-    """Make what the service reads the feed with."""
-    secret = shared_secret(parts.settings.feed_secret_file)
-    return Reconciler(parts.database, parts.sidecar, reaction, secret, settle=0)
+async def handle(parts: Parts, event: bytes) -> None:
+    """Deliver an event to the service, as the broker does."""
+    await Inbox(parts.database, parts.keys).handle(reaction, event)
+
+
+async def pull(parts: Parts) -> None:
+    """Pull what the service lacks from the feed, when pushes have had their time."""
+    hours = count(step=3600)
+    inbox = Inbox(parts.database, parts.keys)
+    reconciler = Reconciler(parts, inbox, reaction, clock=lambda: next(hours))
+    await reconciler.step()  # asks for the newest mark
+    while await reconciler.step():
+        pass
 
 
 async def states(parts: Parts) -> dict[UUID, State]:
-    """Give the state of each order's notification."""
-    async with parts.database.read() as session:
-        rows = await session.execute(select(Notification.order_id, Notification.state))
-        return {row.order_id: row.state for row in rows}
+    """Return the state of each order's notification."""
+    rows = select(Notification.order_id, Notification.state)
+    found = await parts.database.read(lambda session: session.execute(rows).all())
+    return {row.order_id: State(row.state) for row in found}
+
+
+async def the_only(parts: Parts) -> Notification:
+    """Return the one notification that there is."""
+    only = select(Notification)
+    return await parts.database.read(lambda session: session.scalars(only).one())
 
 
 async def is_begun(parts: Parts) -> None:
     """Begin a rebuild that breaks off at once."""
-    end = await reconciler(parts).end()
-    async with parts.database.write() as session:
-        await feed_cursor.move(session, rebuild_of(RESTORING), None, end or "")
+    feed = FeedClient(parts.sidecar, OrderCreated, parts.secret)
+    end = await feed.high_water_mark()
+    assert end
+    await parts.database.write(
+        partial(feed_cursor.move, reaction=END, old=None, new=end)
+    )
 
 
 async def events(owner: Service | Parts) -> list[str]:
-    """Give what a service has said, in order."""
-    async with owner.database.read() as session:
-        rows = select(outbox.c.event).order_by(outbox.c.position)
-        return list(await session.scalars(rows))
+    """Return what a service has published, in order."""
+    rows = select(outbox.c.event).order_by(outbox.c.position)
+    return await owner.database.read(lambda session: list(session.scalars(rows)))
 
 
-async def hears(order: Service, parts: Parts) -> None:
-    """Let the order service hear what was said of notifications that were not sent."""
-    heard = show_notification_on_notification_failed.reaction
+async def handle_events(order: Service, parts: Parts) -> None:
+    """Deliver to the order service what was published about notifications that were not sent."""
+    inbox = Inbox(order.database, parts.keys)
     for each in await events(parts):
-        await take_in(order.database, heard, each.encode())
+        await inbox.handle(show_notification.on_notification_failed, each.encode())
 
 
 async def shown(order: Service, order_id: UUID) -> dict[str, str | None]:
-    """Give what an order shows of its notification."""
+    """Return what an order shows of its notification."""
     answer = await order.http.get(f"/api/order/{order_id}")
     return dict(answer.json()["notification"])

@@ -1,4 +1,4 @@
-"""Mail: what a server says, or does not say, becomes of the notification, and what is told of it."""
+"""Mail: a server's replies, or none, and what becomes of the notification and what is published about it."""
 
 import asyncio
 import inspect
@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from chassis.dapr.sidecar import Sidecar
-from services.notification.model import Channel, State
-from services.notification.outcomes import LEASE, claim, fence, mark_refused
-from tests.notification.mail_room import JANE, MailRoom, ahead, tries
+from services.notification.model import State
+from services.notification.outcomes import LEASE, fence, mark_failed
+from tests.notification.mail_room import JANE, MailRoom, ahead, attempt
 from tests.support.eventually import eventually
 from tests.support.mail_server import DROP, Act
 from tests.support.services import notification_service
@@ -22,17 +22,17 @@ ANN = "ann@example.org"
 
 
 def test_a_claim_outlasts_the_call_and_what_is_asked_before_it() -> None:
-    said = inspect.signature(Sidecar).parameters
-    longest = said["deadline"].default + said["send_deadline"].default
+    defaults = inspect.signature(Sidecar).parameters
+    longest = defaults["deadline"].default + defaults["send_deadline"].default
 
-    assert said["send_deadline"].default == 30
+    assert defaults["send_deadline"].default == 30
     assert longest < LEASE.total_seconds() / 1.4
 
 
 async def test_a_mail_goes_to_its_customer_about_their_order(room: MailRoom) -> None:
-    order = await room.is_asked(JANE, "Jane Doe")
+    order = await room.order(JANE, "Jane Doe")
 
-    await room.mailing().step()
+    await room.dispatcher().step()
 
     (mail,) = room.mailbox.mails
     assert mail.recipients == (JANE,)
@@ -46,10 +46,10 @@ async def test_a_mail_goes_to_its_customer_about_their_order(room: MailRoom) -> 
 async def test_a_mail_that_is_refused_for_good_has_failed(
     room: MailRoom, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.mailbox.acts["RCPT"] = Act("550 no such user")
 
-    assert await tries(room.mailing()) == ""
+    assert await attempt(room.dispatcher()) == ""
 
     notification = await room.of(order)
     assert notification.state == State.FAILED
@@ -59,9 +59,9 @@ async def test_a_mail_that_is_refused_for_good_has_failed(
     (event,) = await room.events()
     assert event["type"] == "NotificationFailed"
     assert event["data"]["reason"] == notification.reason
-    assert await room.said(order) == [("FAILED", 1)]
+    assert await room.published(order) == [("FAILED", 1)]
     await room.time_passes()
-    assert not await room.mailing().step()
+    assert not await room.dispatcher().step()
     assert capfd.readouterr().out == ""
 
 
@@ -69,55 +69,55 @@ async def test_a_mail_that_is_refused_for_good_has_failed(
 async def test_what_went_wrong_and_the_event_are_one_transaction(
     room: MailRoom, act: Act
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.mailbox.acts["DOT"] = act
 
     async with room.without_events():
         with pytest.raises(DBAPIError):
-            await room.mailing().step()
+            await room.dispatcher().step()
         assert (await room.of(order)).state == State.SENDING
 
 
-async def test_a_mail_that_is_refused_for_now_waits_longer_each_time(
+async def test_a_mail_that_meets_a_channel_in_trouble_waits_longer_each_time(
     room: MailRoom,
 ) -> None:
-    order = await room.is_asked()
-    room.mailbox.acts[f"RCPT {JANE}"] = Act("450 busy")
-    mailing, waits = room.mailing(), []
+    order = await room.order()
+    room.mailbox.acts["GREETING"] = Act("421 busy")
+    dispatcher, waits = room.dispatcher(), []
 
     for _ in range(4):
         await room.time_passes()
         now = datetime.now(UTC)
-        assert "450" in await tries(mailing)
+        assert "421" in await attempt(dispatcher)
         notification = await room.of(order)
         assert notification.state == State.READY
         waits.append(ahead(notification.due_at, now) / timedelta(seconds=1))
 
     for longest, wait in zip((1, 2, 4, 8), waits, strict=True):
         assert longest / 2 <= wait <= longest + 1
-    assert await room.said(order) == []
+    assert await room.published(order) == []
 
 
 async def test_the_channel_pauses_and_then_the_others_go_on(room: MailRoom) -> None:
-    busy, other = await room.is_asked(), await room.is_asked(ANN)
-    room.mailbox.acts[f"RCPT {JANE}"] = Act("450 busy")
-    mailing = room.mailing()
+    first, other = await room.order(), await room.order(ANN)
+    room.mailbox.acts[f"RCPT {JANE}"] = Act("421 closing")
+    dispatcher = room.dispatcher()
 
-    assert "450" in await tries(mailing)
+    assert "421" in await attempt(dispatcher)
     assert len(room.mailbox.mails) == 0
-    assert await tries(mailing) == ""
+    assert await attempt(dispatcher) == ""
 
-    assert (await room.of(busy)).state == State.READY
+    assert (await room.of(first)).state == State.READY
     assert (await room.of(other)).state == State.SENT
 
 
-async def test_while_the_server_is_away_all_wait_and_it_is_logged_once(
+async def test_while_the_server_is_down_all_wait_and_it_is_logged_once(
     room: MailRoom, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    orders = [await room.is_asked(f"{number}@example.org") for number in range(3)]
+    orders = [await room.order(f"{number}@example.org") for number in range(3)]
     room.dapr.away.add("email")
-    loop = room.mailing().loop()
+    loop = room.dispatcher().loop()
     loop.first_pause = loop.longest_pause = 0.01
     running = asyncio.create_task(loop.run())
 
@@ -135,18 +135,18 @@ async def test_while_the_server_is_away_all_wait_and_it_is_logged_once(
     await eventually(are_sent, "all are sent")
     await loop.stop(running)
     assert len(room.mailbox.mails) == 3
-    assert [await room.said(each) for each in orders] == [[("SENT", 1)]] * 3
+    assert [await room.published(each) for each in orders] == [[("SENT", 1)]] * 3
     began, ended = (
         each.message for each in caplog.records if "dispatcher" in each.message
     )
     assert "connection refused" in began
-    assert "works again" in ended
+    assert "recovered" in ended
 
 
 async def test_why_a_mail_was_not_sent_is_shown(
     room: MailRoom, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     dapr.away.add("email")
 
     async with notification_service(tmp_path, dapr) as service:
@@ -162,12 +162,11 @@ async def test_why_a_mail_was_not_sent_is_shown(
 
 
 async def test_a_reason_is_kept_short_and_printable(room: MailRoom) -> None:
-    order = await room.is_asked()
-    said = "550 \x00\x1b[31m\u202e" + "no " * 400
+    order = await room.order()
+    reply = "550 \x00\x1b[31m\u202e" + "no " * 400
+    mine = fence("me", await room.claimed("me"))
 
-    async with room.database.write() as session:
-        claimed = await claim(session, "me", Channel.EMAIL, 1)
-        await mark_refused(session, fence("me", claimed), said)
+    await room.database.write(lambda session: mark_failed(session, mine, reply))
 
     reason = (await room.of(order)).reason
     assert reason
@@ -176,25 +175,25 @@ async def test_a_reason_is_kept_short_and_printable(room: MailRoom) -> None:
 
 
 async def test_without_its_sidecar_a_mail_is_not_sent_and_waits(room: MailRoom) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.dapr.running = False
-    mailing = room.mailing()
+    dispatcher = room.dispatcher()
 
-    assert "does not answer" in await tries(mailing)
+    assert "does not answer" in await attempt(dispatcher)
 
     assert (await room.of(order)).state == State.READY
     room.dapr.running = True
     await room.time_passes()
-    await mailing.step()
+    await dispatcher.step()
     assert len(room.mailbox.mails) == 1
-    assert await room.said(order) == [("SENT", 1)]
+    assert await room.published(order) == [("SENT", 1)]
 
 
 async def test_one_mail_is_under_way_at_a_time_and_each_is_its_customers_own(
     room: MailRoom, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     addresses = [f"{number}@example.org" for number in range(8)]
-    orders = {each: await room.is_asked(each) for each in addresses}
+    orders = {each: await room.order(each) for each in addresses}
     room.mailbox.acts["DOT"] = Act(delay=0.02)
 
     async with notification_service(tmp_path, dapr):

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from services.notification import channels
-from services.notification.model import Channel, State
-from services.notification.outcomes import KEY_KEPT, LEASE, Policy, claim
-from tests.notification.mail_room import JANE, MailRoom, ahead, tries
+from services.notification.model import State
+from services.notification.outcomes import KEY_KEPT, LEASE, Policy
+from tests.notification.mail_room import JANE, MailRoom, ahead, attempt
 from tests.support.database import refuses
 from tests.support.eventually import eventually
 from tests.support.mail_api import (
@@ -28,9 +28,9 @@ BOTH = pytest.mark.parametrize("policy", ["resend", "hold"])
 async def test_a_mail_goes_to_its_customer_about_their_order_with_a_key(
     room: MailRoom,
 ) -> None:
-    api, order = room.api(), await room.is_asked(JANE, "Jane Doe")
+    api, order = room.api(), await room.order(JANE, "Jane Doe")
 
-    await room.mailing().step()
+    await room.dispatcher().step()
 
     ((key, mail),) = api.taken.items()
     assert key.startswith(f"order-created/{order}/")
@@ -38,7 +38,7 @@ async def test_a_mail_goes_to_its_customer_about_their_order_with_a_key(
     assert mail.sender == "shop@example.org"
     assert "Jane Doe" in mail.html
     assert room.mailbox.mails == []
-    assert await room.said(order) == [("SENT", 1)]
+    assert await room.published(order) == [("SENT", 1)]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_a_mail_goes_to_its_customer_about_their_order_with_a_key(
     [
         {"customer_name": "Mallory"},
         {"customer_email": "mallory@example.org"},
-        {"order_created_at": datetime(1970, 1, 1, tzinfo=UTC)},
+        {"created_at": datetime(1970, 1, 1, tzinfo=UTC)},
         {"order_id": uuid4()},
     ],
 )
@@ -54,7 +54,7 @@ async def test_a_mail_that_says_something_else_has_another_key(
     room: MailRoom, other: dict[str, object]
 ) -> None:
     """So who was mailed for a forged event is mailed for the true one; and a rebuild changes no key."""
-    notification = await room.of(await room.is_asked(JANE, "Jane Doe"))
+    notification = await room.of(await room.order(JANE, "Jane Doe"))
     again = await room.of(notification.order_id)
     again.id = uuid4()
     assert channels.key(again) == channels.key(notification)
@@ -79,31 +79,31 @@ async def test_a_mail_that_says_something_else_has_another_key(
 async def test_a_mail_of_which_nobody_knows_arrives_once_however_often_it_is_sent(
     room: MailRoom, deed: Deed, policy: Policy
 ) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing(policy)
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher(policy)
     api.deeds[""] = deed
 
     for _ in range(4):
-        assert await tries(mailing)
+        assert await attempt(dispatcher)
         assert (await room.of(order)).state == State.UNKNOWN
         await room.time_passes()
     api.deeds.clear()
-    await mailing.step()
+    await dispatcher.step()
 
     assert len(api.to(JANE)) == 1
     assert api.asked == api.asked[:1] * 5
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("SENT", 2)]
 
 
 async def test_what_is_unknown_waits_longer_each_time_and_never_two_minutes_at_first(
     room: MailRoom,
 ) -> None:
     room.api().deeds[""] = NEVER_ANSWERED
-    order, waits = await room.is_asked(), []
+    order, waits = await room.order(), []
 
     for _ in range(3):
         await room.time_passes()
         now = datetime.now(UTC)
-        await tries(room.mailing())
+        await attempt(room.dispatcher())
         waits.append(ahead((await room.of(order)).due_at, now) / timedelta(seconds=1))
 
     for longest, wait in zip((1, 2, 4), waits, strict=True):
@@ -114,43 +114,42 @@ async def test_what_is_unknown_waits_longer_each_time_and_never_two_minutes_at_f
 async def test_what_a_dead_process_was_sending_is_sent_again_at_once(
     room: MailRoom, policy: Policy
 ) -> None:
-    api, order = room.api(), await room.is_asked()
-    async with room.database.write() as session:
-        await claim(session, room.database.owner, Channel.EMAIL, 1, keyed=True)
-    mailing = room.mailing(policy)
+    api, order = room.api(), await room.order()
+    await room.claimed(keyed=True)
+    dispatcher = room.dispatcher(policy)
 
-    await mailing.reclaim()
-    await mailing.step()
+    await dispatcher.reclaim()
+    await dispatcher.step()
 
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("SENT", 2)]
     assert len(api.to(JANE)) == 1
 
 
 async def test_a_mail_that_is_refused_for_good_has_failed(room: MailRoom) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.api().deeds[""] = Deed(422)
 
-    assert await tries(room.mailing()) == ""
+    assert await attempt(room.dispatcher()) == ""
 
     notification = await room.of(order)
     assert notification.state == State.FAILED
     assert notification.reason == '422 {"message": "said with 422"}'
-    assert await room.said(order) == [("FAILED", 1)]
+    assert await room.published(order) == [("FAILED", 1)]
 
 
 async def test_a_mail_that_may_have_been_taken_before_it_was_refused_is_held(
     room: MailRoom,
 ) -> None:
     """It may be the key that is refused: the mail was worded otherwise the first time."""
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = LOST_ANSWER
-    await tries(mailing)
+    await attempt(dispatcher)
     api.deeds[""] = Deed(422)
     await room.time_passes()
 
-    await mailing.step()
+    await dispatcher.step()
 
-    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("HELD", 2)]
     assert "422" in ((await room.of(order)).reason or "")
 
 
@@ -158,16 +157,16 @@ async def test_a_mail_that_may_have_been_taken_before_it_was_refused_is_held(
 async def test_a_mail_that_is_refused_for_now_waits_and_nothing_is_told(
     room: MailRoom, status: int
 ) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = Deed(status)
 
-    assert str(status) in await tries(mailing)
+    assert str(status) in await attempt(dispatcher)
 
     assert (await room.of(order)).state == State.READY
     api.deeds.clear()
     await room.time_passes()
-    await mailing.step()
-    assert await room.said(order) == [("SENT", 1)]
+    await dispatcher.step()
+    assert await room.published(order) == [("SENT", 1)]
 
 
 @pytest.mark.parametrize(
@@ -180,75 +179,75 @@ async def test_a_mail_that_is_refused_for_now_waits_and_nothing_is_told(
 async def test_what_is_unknown_for_longer_than_its_key_is_known_is_held(
     room: MailRoom, since: timedelta
 ) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = LOST_ANSWER
-    await tries(mailing)
+    await attempt(dispatcher)
     asked = len(api.asked)
-    await room.set(in_doubt_since=datetime.now(UTC) + since, due_at=None)
+    await room.set(in_doubt_since=datetime.now(UTC) + since, due_at=datetime.now(UTC))
 
-    await mailing.step()
+    await dispatcher.step()
 
     assert (await room.of(order)).state == State.HELD
     assert len(api.asked) == asked
-    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("HELD", 2)]
 
 
 async def test_what_is_unknown_for_less_long_is_sent_again(room: MailRoom) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = LOST_ANSWER
-    await tries(mailing)
+    await attempt(dispatcher)
     api.deeds.clear()
     late = datetime.now(UTC) - KEY_KEPT + timedelta(minutes=1)
-    await room.set(in_doubt_since=late, due_at=None)
+    await room.set(in_doubt_since=late, due_at=datetime.now(UTC))
 
-    await mailing.step()
+    await dispatcher.step()
 
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("SENT", 2)]
 
 
 async def test_another_component_is_noticed_before_the_next_mail(
     room: MailRoom,
 ) -> None:
-    orders, mailing = [await room.is_asked() for _ in range(3)], room.mailing()
+    orders, dispatcher = [await room.order() for _ in range(3)], room.dispatcher()
 
-    await mailing.step()
+    await dispatcher.step()
     api = room.api()
-    await mailing.step()
+    await dispatcher.step()
     room.dapr.apis.clear()
-    await mailing.step()
+    await dispatcher.step()
 
-    assert [len(await room.said(each)) for each in orders] == [1, 1, 1]
+    assert [len(await room.published(each)) for each in orders] == [1, 1, 1]
     assert (len(room.mailbox.mails), len(api.taken)) == (2, 1)
 
 
 async def test_what_is_unknown_by_one_way_and_goes_on_by_the_other_is_sent_once_more(
     room: MailRoom,
 ) -> None:
-    order, mailing = await room.is_asked(), room.mailing()
+    order, dispatcher = await room.order(), room.dispatcher()
     room.mailbox.acts["DOT"] = DROP
-    await tries(mailing)
+    await attempt(dispatcher)
     api = room.api()
     await room.time_passes()
 
-    await mailing.step()
+    await dispatcher.step()
 
     assert (len(room.mailbox.mails), len(api.taken)) == (1, 1)
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("SENT", 2)]
 
 
 async def test_while_nobody_says_by_which_way_a_mail_that_is_unknown_keeps_its_key(
     room: MailRoom,
 ) -> None:
     """Wherever the service ends meanwhile: it has claimed nothing."""
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = LOST_ANSWER
-    await tries(mailing)
+    await attempt(dispatcher)
     await room.time_passes()
     before = await room.of(order)
     room.dapr.running = False
     await refuses(room.database, "UPDATE", "notification")
 
-    assert "does not answer" in await tries(mailing)
+    assert "does not answer" in await attempt(dispatcher)
 
     after = await room.of(order)
     assert (after.state, after.keyed) == (State.UNKNOWN, True)
@@ -258,23 +257,23 @@ async def test_while_nobody_says_by_which_way_a_mail_that_is_unknown_keeps_its_k
 async def test_without_a_component_for_mails_they_wait_and_say_why(
     room: MailRoom,
 ) -> None:
-    order, mailing, mailbox = await room.is_asked(), room.mailing(), room.mailbox
+    order, dispatcher, mailbox = await room.order(), room.dispatcher(), room.mailbox
     room.dapr.bindings.clear()
 
-    assert "has no `email`" in await tries(mailing)
+    assert "has no binding `email`" in await attempt(dispatcher)
 
     waiting = await room.of(order)
     assert (waiting.state, waiting.attempt) == (State.READY, 0)
     room.dapr.bindings["email"] = mailbox
     await room.time_passes()
-    await mailing.step()
-    assert await room.said(order) == [("SENT", 1)]
+    await dispatcher.step()
+    assert await room.published(order) == [("SENT", 1)]
 
 
 async def test_the_service_sends_by_an_api_what_its_sidecar_has_one_for(
     room: MailRoom, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    api, order = room.api(), await room.is_asked()
+    api, order = room.api(), await room.order()
 
     async with notification_service(tmp_path, dapr):
 

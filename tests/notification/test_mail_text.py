@@ -53,7 +53,7 @@ def to(name: str) -> Notification:
     return Notification(
         order_id=ORDER,
         customer_name=name,
-        order_created_at=datetime.fromisoformat("2026-01-31T09:05:30.123+01:00"),
+        created_at=datetime.fromisoformat("2026-01-31T09:05:30.123+01:00"),
     )
 
 
@@ -90,9 +90,9 @@ def test_whatever_a_name_contains_is_shown_as_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 async def test_it_arrives_as_it_was_written(room: MailRoom, name: str) -> None:
-    await room.is_asked(name=name)
+    await room.order(name=name)
 
-    await room.mailing().step()
+    await room.dispatcher().step()
 
     (mail,) = room.mailbox.mails
     assert name in Read(mail.text).lines

@@ -1,10 +1,20 @@
 """What can be asked about notifications."""
 
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from services.notification import console
+from services.notification.model import State
+from services.notification.outcomes import claim, is_any_due, is_waiting
+from services.notification.views.notification_overview import (
+    NotificationQuery,
+    list_notification_overviews,
+)
+from tests.notification.mail_room import MailRoom
 from tests.support.eventually import eventually
 from tests.support.services import Service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -13,7 +23,7 @@ from tests.support.simulated_dapr import SimulatedDapr
 async def notify(
     folder: Path, dapr: SimulatedDapr, notification: Service, *names: str
 ) -> list[str]:
-    """Place orders for these names, and bring their events to the notification service."""
+    """Place orders for these names, and deliver their events to the notification service."""
     async with order_service(folder, dapr) as order:
         answers = [
             await order.http.post("/api/order", json={"customerName": name})
@@ -80,3 +90,59 @@ async def test_an_id_that_is_none_is_named(notification: Service, path: str) -> 
         "urn:problem-type:invalid-request",
     )
     assert answer.json()["errors"][0]["field"] in {"orderId", "cursor"}
+
+
+async def test_the_list_can_be_narrowed_to_one_state(room: MailRoom) -> None:
+    for state in (State.HELD, State.FAILED, State.HELD, State.SENT, State.READY):
+        await room.order(state=state)
+
+    async def states_of(**query: object) -> list[State]:
+        asked = NotificationQuery.model_validate(query)
+        page = await room.database.read(
+            lambda session: list_notification_overviews(asked, session)
+        )
+        return [each.state for each in page.items]
+
+    for state, number in ((State.HELD, 2), (State.SENT, 1), (State.UNKNOWN, 0)):
+        assert await states_of(state=state) == [state] * number
+    assert len(await states_of()) == 5
+    assert len(await states_of(state=State.HELD, limit=1)) == 1
+
+
+@pytest.mark.parametrize("query", ["state=LOST", "sate=HELD", "limit=201"])
+async def test_a_query_that_is_not_understood_is_refused(
+    notification: Service, query: str
+) -> None:
+    answer = await notification.http.get(f"/api/notification?{query}")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.UNKNOWN, State.HELD])
+async def test_what_an_operator_looks_for_is_found_by_a_small_index(
+    room: MailRoom, state: State
+) -> None:
+    query = NotificationQuery(state=state)
+
+    plans = await room.plans(
+        lambda session: list_notification_overviews(query, session)
+    )
+
+    assert all("notification_in_trouble" in each for each in plans), plans
+
+
+@pytest.mark.parametrize(
+    "work",
+    [claim, is_any_due, is_waiting, console.send_batch],
+    ids=attrgetter("__name__"),
+)
+async def test_what_is_still_to_be_sent_is_found_by_a_small_index(
+    room: MailRoom, work: Callable[..., object]
+) -> None:
+    await room.order()
+    arguments = ("me",) if work is claim else ()
+
+    plans = await room.plans(lambda session: work(session, *arguments))
+
+    assert all("notification_open" in each for each in plans), plans

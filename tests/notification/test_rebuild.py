@@ -1,34 +1,34 @@
-"""A rebuild restores records and not effects: whatever was told to whom, nobody is told again by it."""
+"""A rebuild restores records and not effects: nobody is notified again by it."""
 
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from chassis.dapr.sidecar import SidecarUnavailable
-from chassis.inbox.inbox import take_in
-from chassis.outbox.outbox import outbox
-from chassis.reconciler.reconciler import RebuildNeeded
-from chassis.runtime.lock import exclusive
-from services.notification.channels import Console
-from services.notification.dispatcher import Dispatcher
-from services.notification.model import Channel, Notification, State
-from services.notification.reactions.notify_customer_on_order_created import reaction
-from services.notification.rebuild import StillRunning, rebuild
-from services.order.model import show_notification
-from services.order.reactions import show_notification_on_notification_sent
+from chassis.dapr import SidecarUnavailable
+from chassis.database.exclusive import InUse, in_use
+from chassis.inbox import Inbox
+from chassis.reconciler import RebuildNeeded
+from services.notification.console import Console
+from services.notification.model import Notification, State
+from services.notification.rebuild import rebuild
+from services.order.reactions import show_notification
 from tests.notification.rebuilding import (
+    events,
     is_begun,
-    is_told,
+    is_known_as_sent,
     place,
-    reconciler,
+    pull,
+    shown,
+    shows,
     states,
     wiped,
 )
-from tests.support.database import url_in
+from tests.support.database import secrets_in, url_in
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.sockets import closed_port
@@ -36,17 +36,17 @@ from tests.support.sockets import closed_port
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
-async def test_who_is_known_as_told_is_sent_and_the_others_are_held(
+async def test_what_is_known_as_sent_is_sent_and_the_others_are_held(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    told, *others = await place(order, 3)
-    await is_told(order, told)
+    sent, *others = await place(order, 3)
+    await is_known_as_sent(order, sent)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
 
         assert await states(parts) == {
-            told: State.SENT,
+            sent: State.SENT,
             **dict.fromkeys(others, State.HELD),
         }
 
@@ -59,50 +59,46 @@ async def test_what_is_ordered_after_it_is_sent_as_ever(
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
         (after,) = await place(order, 1)
-        await reconciler(parts).step()
+        await pull(parts)
 
         assert await states(parts) == {before: State.HELD, after: State.READY}
 
 
-async def test_what_is_said_after_it_supersedes_what_was_said_before(
+async def test_what_is_published_after_it_supersedes_what_was_published_before(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     (order_id,) = await place(order, 1)
-    async with order.database.write() as session:
-        await show_notification(session, order_id, 2, notification_state="UNKNOWN")
+    await shows(order, order_id, 2, "UNKNOWN")
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-        async with parts.database.write() as session:  # an operator releases it
-            await session.execute(update(Notification).values(state=State.READY))
-        await Dispatcher(parts.database, Channel.CONSOLE, Console()).step()
-        async with parts.database.read() as session:
-            newest = select(outbox.c.event).order_by(outbox.c.position.desc())
-            said = await session.scalar(newest.limit(1))
+        ready = {"state": State.READY, "due_at": datetime.now(UTC)}
+        released = update(Notification).values(ready)
+        await parts.database.write(lambda session: session.execute(released) and None)
+        await Console(parts.database).step()
+        newest = (await events(parts))[-1].encode()
 
-    heard = show_notification_on_notification_sent.reaction
-    await take_in(order.database, heard, str(said).encode())
-    shown = (await order.http.get(f"/api/order/{order_id}")).json()
-    assert shown["notification"]["state"] == "SENT"
+        inbox = Inbox(order.database, parts.keys)
+        await inbox.handle(show_notification.on_notification_sent, newest)
+    assert (await shown(order, order_id))["state"] == "SENT"
 
 
-async def test_a_database_that_was_wiped_is_noticed_and_nobody_is_told_again(
+async def test_a_database_that_was_wiped_is_noticed_and_nobody_is_notified_again(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     await place(order, 2)
     async with wiped(tmp_path, dapr) as parts:
-        while await reconciler(parts).step():
-            pass
-        await reconciler(parts).step()  # what it has taken in is acknowledged by it
+        await pull(parts)
+        await pull(parts)  # acknowledges what was handled
 
     async with wiped(tmp_path, dapr, "again") as parts:
         with pytest.raises(RebuildNeeded, match="another one, or an older one"):
-            await reconciler(parts).step()
+            await pull(parts)
 
         assert await states(parts) == {}
 
 
-async def test_a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_taken(
+async def test_a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_pulled(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     before = await place(order, 2)
@@ -111,9 +107,9 @@ async def test_a_rebuild_that_breaks_off_goes_on_and_until_then_nothing_is_taken
         meanwhile = await place(order, 1)
 
         with pytest.raises(RebuildNeeded, match="not finished"):
-            await reconciler(parts).step()
+            await pull(parts)
         await rebuild(parts)
-        await reconciler(parts).step()
+        await pull(parts)
 
         assert await states(parts) == {
             **dict.fromkeys(before, State.HELD),
@@ -140,9 +136,9 @@ async def test_while_the_service_runs_nothing_is_rebuilt(
     await place(order, 1)
     async with (
         wiped(tmp_path, dapr) as parts,
-        exclusive(parts.database.lock_file(reaction.name)),
+        in_use(parts.database),
     ):
-        with pytest.raises(StillRunning):
+        with pytest.raises(InUse):
             await rebuild(parts)
 
         assert await states(parts) == {}
@@ -175,7 +171,7 @@ async def test_an_empty_feed_is_rebuilt_to_nothing(
 async def test_as_a_command_it_says_what_is_missing_in_one_line(tmp_path: Path) -> None:
     environment = {
         "DATABASE_URL": url_in(tmp_path, "notification"),
-        "FEED_SECRET_FILE": str(tmp_path / "feed.secret"),
+        "SECRETS_FOLDER": str(secrets_in(tmp_path)),
         "DAPR_HTTP_PORT": str(closed_port()),
     }
 
@@ -184,9 +180,9 @@ async def test_as_a_command_it_says_what_is_missing_in_one_line(tmp_path: Path) 
         env=environment,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await command.communicate()
+    _, error = await command.communicate()
 
     assert command.returncode == os.EX_TEMPFAIL
-    assert said.decode() == (
+    assert error.decode() == (
         "the sidecar does not answer (ConnectError). What is done stays done.\n"
     )

@@ -1,4 +1,4 @@
-"""What a rebuild asks the order service: orders that are older than the retention have no events any more."""
+"""A rebuild asks the order service: orders that are older than the retention have no events any more."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,26 +12,27 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import take_in
 from chassis.outbox.outbox import feed, outbox
 from chassis.runtime import clock
-from chassis.runtime.clock import Ambient
-from services.notification.channels import Console
-from services.notification.dispatcher import Dispatcher
-from services.notification.model import Channel, Notification, State
-from services.notification.reactions.notify_customer_on_order_created import reaction
+from chassis.runtime.clock import Surroundings
+from contracts.order_created import OrderCreated
+from services.notification.console import Console
+from services.notification.model import Channel, State
 from services.notification.rebuild import rebuild
 from services.notification.recovery import REASON, RECENT, version_now
-from services.order.model import Order, show_notification
+from services.order.model import Order
 from tests.notification.rebuilding import (
     events,
-    hears,
+    handle,
+    handle_events,
     is_begun,
-    is_told,
+    is_known_as_sent,
     place,
-    reconciler,
+    pull,
     shown,
+    shows,
     states,
+    the_only,
     wiped,
 )
 from tests.support.database import break_commits, mend_commits
@@ -42,83 +43,83 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 
 async def are_old(order: Service) -> None:
-    """Let all orders be older than events are kept."""
+    """Make all orders older than events are kept."""
     then = clock.now().replace(microsecond=0) - timedelta(days=8)
-    async with order.database.write() as session:
-        await session.execute(update(Order).values(created_at=then))
+    older = update(Order).values(created_at=then)
+    await order.database.write(lambda session: session.execute(older) and None)
 
 
 @contextmanager
 def so_much_later(by: timedelta) -> Iterator[None]:
-    """Let the clock be ahead."""
-    token = clock.current.set(Ambient(lambda: datetime.now(UTC) + by))
+    """Set the clock ahead."""
+    token = clock.current.set(Surroundings(lambda: datetime.now(UTC) + by))
     try:
         yield
     finally:
         clock.current.reset(token)
 
 
-async def event_is_gone(order: Service, order_id: UUID) -> bytes:
-    """Delete the event of an order, as housekeeping does; give it."""
+async def is_gone(order: Service, order_id: UUID) -> bytes:
+    """Delete the event of an order, as retention does; return it."""
     (event,) = [each for each in await events(order) if str(order_id) in each]
-    async with order.database.write() as session:
-        await session.execute(delete(outbox).where(outbox.c.event == event))
+    removed = delete(outbox).where(outbox.c.event == event)
+    await order.database.write(lambda session: session.execute(removed) and None)
     return event.encode()
 
 
 async def test_an_order_whose_event_is_gone_has_its_notification_again(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    told, untold, there = await place(order, 3)
+    sent, unsent, there = await place(order, 3)
     await are_old(order)
-    await is_told(order, told)
-    for each in told, untold:
-        await event_is_gone(order, each)
+    await is_known_as_sent(order, sent)
+    for each in sent, unsent:
+        await is_gone(order, each)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
 
-        held = dict.fromkeys((untold, there), State.HELD)
-        assert await states(parts) == {told: State.SENT, **held}
+        held = dict.fromkeys((unsent, there), State.HELD)
+        assert await states(parts) == {sent: State.SENT, **held}
 
 
-async def test_it_has_all_that_the_order_tells(
+async def test_it_has_everything_that_the_event_would_have_brought(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
+    """Also a field that somebody adds to OrderCreated and to Notification later."""
     body = {"customerName": "Jane", "customerEmail": "jane@example.org"}
-    answer = await order.http.post("/api/order", json=body)
-    await are_old(order)
-    await event_is_gone(order, UUID(answer.json()["orderId"]))
+    await order.http.post("/api/order", json=body)
+    async with wiped(tmp_path, dapr, "before") as parts:
+        await pull(parts)
+        before = await the_only(parts)
+    await is_gone(order, before.order_id)
 
     async with wiped(tmp_path, dapr) as parts:
-        await rebuild(parts)
+        with so_much_later(2 * RECENT):
+            await rebuild(parts)
+        after = await the_only(parts)
 
-        async with order.database.read() as session:
-            (its,) = (await session.scalars(select(Order))).all()
-        async with parts.database.read() as session:
-            (row,) = (await session.scalars(select(Notification))).all()
-        assert row.order_id == its.id
-        assert (row.customer_name, row.customer_email) == ("Jane", "jane@example.org")
-        assert row.order_created_at == its.created_at
-        assert (row.channel, row.reason) == (Channel.EMAIL, REASON)
+    for name in OrderCreated.model_fields:
+        assert getattr(after, name) == getattr(before, name)
+    assert (after.channel, after.reason) == (Channel.EMAIL, REASON)
 
 
-async def test_its_event_that_comes_after_all_is_a_dead_letter_and_tells_nobody(
+async def test_its_event_that_comes_after_all_is_a_dead_letter_and_notifies_nobody(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     (order_id,) = await place(order, 1)
     await are_old(order)
-    event = await event_is_gone(order, order_id)
+    event = await is_gone(order, order_id)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-        await take_in(parts.database, reaction, event)
-        await Dispatcher(parts.database, Channel.CONSOLE, Console()).step()
+        await handle(parts, event)
+        await Console(parts.database).step()
 
         assert await states(parts) == {order_id: State.HELD}
-        async with parts.database.read() as session:
-            (letter,) = await session.scalars(select(dead_letter.c.body))
-        assert letter == event
+        body = select(dead_letter.c.body)
+        stored = await parts.database.read(lambda session: session.scalars(body).all())
+        assert stored == [event]
 
 
 async def test_an_order_whose_event_is_still_to_come_is_left_to_the_service(
@@ -130,7 +131,7 @@ async def test_an_order_whose_event_is_still_to_come_is_left_to_the_service(
         (after,) = await place(order, 1)
         with so_much_later(2 * RECENT):
             await rebuild(parts)
-        await reconciler(parts).step()
+        await pull(parts)
 
         assert await states(parts) == {before: State.HELD, after: State.READY}
 
@@ -139,11 +140,11 @@ async def test_a_recent_order_whose_event_is_not_to_be_seen_yet_is_left_to_the_s
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     before, committing = await place(order, 2)
-    event = await event_is_gone(order, committing)
+    event = await is_gone(order, committing)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-        await take_in(parts.database, reaction, event)
+        await handle(parts, event)
 
         assert await states(parts) == {before: State.HELD, committing: State.READY}
 
@@ -151,17 +152,17 @@ async def test_a_recent_order_whose_event_is_not_to_be_seen_yet_is_left_to_the_s
 async def test_an_order_shows_that_its_notification_is_held(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    held, told = await place(order, 2)
-    await is_told(order, told)
+    held, sent = await place(order, 2)
+    await is_known_as_sent(order, sent)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-        await hears(order, parts)
+        await handle_events(order, parts)
 
         assert len(await events(parts)) == 1
     assert (await shown(order, held))["state"] == "HELD"
     assert (await shown(order, held))["reason"] == REASON
-    assert (await shown(order, told))["state"] == "SENT"
+    assert (await shown(order, sent))["state"] == "SENT"
 
 
 async def test_it_shows_that_too_where_the_rebuild_broke_off_and_went_on(
@@ -175,25 +176,24 @@ async def test_it_shows_that_too_where_the_rebuild_broke_off_and_went_on(
         await mend_commits(parts.database)
 
         await rebuild(parts)
-        await hears(order, parts)
+        await handle_events(order, parts)
 
     assert (await shown(order, held))["state"] == "HELD"
 
 
-async def test_what_a_later_rebuild_says_is_newer_than_all_that_was_said_before(
+async def test_what_a_later_rebuild_publishes_is_newer_than_everything_before(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     (held,) = await place(order, 1)
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-    async with order.database.write() as session:  # released, unknown, held, and so on
-        last = version_now() + 20
-        await show_notification(session, held, last, notification_state="FAILED")
+    last = version_now() + 20  # released, unknown, held, and so on
+    await shows(order, held, last, "FAILED")
 
     async with wiped(tmp_path, dapr, "again") as parts:
         with so_much_later(timedelta(minutes=1)):
             await rebuild(parts)
-        await hears(order, parts)
+        await handle_events(order, parts)
 
     assert (await shown(order, held))["state"] == "HELD"
 
@@ -204,12 +204,12 @@ async def test_a_rebuild_whose_end_is_gone_goes_on_to_the_end_of_now(
     orders = await place(order, 2)
     async with wiped(tmp_path, dapr) as parts:
         await is_begun(parts)
-        async with order.database.write() as session:
-            await session.execute(update(feed).values(id=uuid4()))
+        another = update(feed).values(id=uuid4())
+        await order.database.write(lambda session: session.execute(another) and None)
         orders += await place(order, 1)
 
         async with asyncio.timeout(20):
             await rebuild(parts)
-        await reconciler(parts).step()
+        await pull(parts)
 
         assert await states(parts) == dict.fromkeys(orders, State.HELD)

@@ -14,7 +14,7 @@ from services.notification.commands.release_notification import (
     release_notification,
 )
 from services.notification.model import State
-from tests.notification.mail_room import JANE, MailRoom, tries
+from tests.notification.mail_room import JANE, ORDERED_AT, MailRoom, attempt
 from tests.support.eventually import eventually
 from tests.support.mail_api import LOST_ANSWER
 from tests.support.mail_server import DROP, Act
@@ -50,64 +50,65 @@ async def post(
 
 async def release(room: MailRoom, order: UUID) -> None:
     """Release the notification for an order."""
-    async with room.database.write() as session:
-        await release_notification(order, COMMAND, session)
+    await room.database.write(
+        lambda session: release_notification(order, COMMAND, session)
+    )
 
 
 async def restored(room: MailRoom, email: str | None = JANE) -> UUID:
     """Have a notification as a rebuild leaves it."""
-    return await room.is_asked(email, state=State.HELD, version=VERSION)
+    return await room.order(email, state=State.HELD, version=VERSION)
 
 
 async def test_a_mail_that_is_held_is_sent_once_it_is_released(room: MailRoom) -> None:
-    order, mailing = await room.is_asked(), room.mailing("hold")
+    order, dispatcher = await room.order(), room.dispatcher("hold")
     room.mailbox.acts["DOT"] = DROP
-    await tries(mailing)
+    await attempt(dispatcher)
     room.mailbox.acts.clear()
-    assert not await mailing.step()
+    assert not await dispatcher.step()
 
     await release(room, order)
-    await mailing.step()
+    await dispatcher.step()
 
-    assert await room.said(order) == [("HELD", 1), ("RELEASED", 2), ("SENT", 3)]
+    assert await room.published(order) == [("HELD", 1), ("RELEASED", 2), ("SENT", 3)]
     assert len(room.mailbox.mails) == 2
 
 
 async def test_a_mail_that_has_failed_is_sent_once_it_is_released(
     room: MailRoom,
 ) -> None:
-    order, mailing = await room.is_asked(), room.mailing()
+    order, dispatcher = await room.order(), room.dispatcher()
     room.mailbox.acts["RCPT"] = Act("550 no such user")
-    await tries(mailing)
+    await attempt(dispatcher)
     room.mailbox.acts.clear()
 
     await release(room, order)
-    await mailing.step()
+    await dispatcher.step()
 
-    assert await room.said(order) == [("FAILED", 1), ("RELEASED", 2), ("SENT", 3)]
+    assert await room.published(order) == [("FAILED", 1), ("RELEASED", 2), ("SENT", 3)]
     assert len(room.mailbox.mails) == 1
 
 
 async def test_a_mail_of_which_nobody_knows_again_is_held_again(room: MailRoom) -> None:
-    order, mailing = await room.is_asked(), room.mailing("hold")
+    order, dispatcher = await room.order(), room.dispatcher("hold")
     room.mailbox.acts["DOT"] = DROP
-    await tries(mailing)
+    await attempt(dispatcher)
 
     await release(room, order)
-    await tries(mailing)
+    await attempt(dispatcher)
 
-    assert await room.said(order) == [("HELD", 1), ("RELEASED", 2), ("HELD", 3)]
+    assert await room.published(order) == [("HELD", 1), ("RELEASED", 2), ("HELD", 3)]
 
 
 async def test_a_mail_that_is_released_keeps_its_key(room: MailRoom) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
     api.deeds[""] = LOST_ANSWER
-    await tries(mailing)
+    await attempt(dispatcher)
     api.deeds.clear()
     await room.set(state=State.HELD)
 
     await release(room, order)
-    await mailing.step()
+    await dispatcher.step()
 
     first, second = api.asked
     assert first == second
@@ -119,11 +120,11 @@ async def test_a_mail_that_is_released_keeps_its_key(room: MailRoom) -> None:
 async def test_what_was_in_doubt_for_long_is_so_no_more_when_it_is_released(
     room: MailRoom,
 ) -> None:
-    api, order, mailing = room.api(), await room.is_asked(), room.mailing()
-    await room.set(state=State.HELD, in_doubt_since=room.sent_at)
+    api, order, dispatcher = room.api(), await room.order(), room.dispatcher()
+    await room.set(state=State.HELD, in_doubt_since=ORDERED_AT)
 
     await release(room, order)
-    await mailing.step()
+    await dispatcher.step()
 
     assert len(api.to(JANE)) == 1
     assert (await room.of(order)).in_doubt_since is None
@@ -136,23 +137,26 @@ async def test_what_a_rebuild_has_restored_is_sent_once_it_is_released(
     order = await restored(room, email)
 
     await release(room, order)
-    await (room.mailing() if email else room.printing()).step()
+    await (room.dispatcher() if email else room.console()).step()
 
-    assert await room.said(order) == [("RELEASED", VERSION + 1), ("SENT", VERSION + 2)]
+    assert await room.published(order) == [
+        ("RELEASED", VERSION + 1),
+        ("SENT", VERSION + 2),
+    ]
 
 
 @pytest.mark.parametrize(
     "state", [State.READY, State.SENDING, State.SENT, State.UNKNOWN]
 )
 async def test_nothing_else_can_be_released(room: MailRoom, state: State) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     await room.set(state=state)
 
     with pytest.raises(NotReleasable, match=state):
         await release(room, order)
 
     assert (await room.of(order)).state == state
-    assert await room.said(order) == []
+    assert await room.published(order) == []
 
 
 async def test_of_many_who_release_it_at_once_one_does(room: MailRoom) -> None:
@@ -164,7 +168,7 @@ async def test_of_many_who_release_it_at_once_one_does(room: MailRoom) -> None:
 
     assert sum(each is None for each in done) == 1
     assert sum(isinstance(each, NotReleasable) for each in done) == 7
-    assert await room.said(order) == [("RELEASED", VERSION + 1)]
+    assert await room.published(order) == [("RELEASED", VERSION + 1)]
 
 
 async def test_who_released_it_and_why_is_kept_and_shown(
@@ -184,7 +188,7 @@ async def test_who_released_it_and_why_is_kept_and_shown(
 async def test_what_cannot_be_released_is_named(
     room: MailRoom, service: Service
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
 
     assert (await post(service, uuid4())).status_code == 404
     answer = await post(service, order)
@@ -212,7 +216,7 @@ async def test_a_release_that_is_sent_again_is_carried_out_once(
 
     assert {each.status_code for each in answers} == {200}
     assert len({each.text for each in answers}) == 1
-    assert await room.said(order) == [("RELEASED", VERSION + 1)]
+    assert await room.published(order) == [("RELEASED", VERSION + 1)]
 
 
 async def test_the_order_shows_what_became_of_a_release(
@@ -227,7 +231,7 @@ async def test_the_order_shows_what_became_of_a_release(
         placed = await order.http.post("/api/order", json=body)
         order_id = placed.json()["orderId"]
         await _shows(order, order_id, "FAILED")
-        room.mailbox.acts["RCPT"] = Act("450 busy")
+        room.mailbox.acts["RCPT"] = Act("421 busy")
 
         await post(notification, order_id)
 
@@ -238,7 +242,7 @@ async def test_the_order_shows_what_became_of_a_release(
 
 async def _shows(order: Service, order_id: UUID, state: str) -> None:
     async def shown() -> bool:
-        seen = (await order.http.get(f"/api/order/{order_id}")).json()
-        return bool(seen["notification"]["state"] == state)
+        found = (await order.http.get(f"/api/order/{order_id}")).json()
+        return bool(found["notification"]["state"] == state)
 
     await eventually(shown, f"the order shows {state}")

@@ -10,24 +10,26 @@ import pytest
 
 from services.notification.commands.release_notification import ReleaseNotification
 from services.notification.model import State
-from services.notification.release import each_of, held, release_all
+from services.notification.release import held, named, release_all
 from tests.notification.mail_room import MailRoom
+from tests.support.database import secrets_in
 
 COMMAND = ReleaseNotification(by="Ada Lovelace", reason="After the rebuild.")
 
 
 async def is_held(room: MailRoom) -> UUID:
     """Have a notification that is held."""
-    order = await room.is_asked()
+    order = await room.order()
     await room.set(state=State.HELD)
     return order
 
 
 async def test_all_that_are_held_are_released_page_by_page(room: MailRoom) -> None:
-    orders = [await room.is_asked() for _ in range(101)]
+    orders = [await room.order() for _ in range(101)]
     failed, sent = orders.pop(), orders.pop()
     await room.set(state=State.HELD)
-    await _become(room, {failed: State.FAILED, sent: State.SENT})
+    await room.set(failed, state=State.FAILED)
+    await room.set(sent, state=State.SENT)
 
     every = held(room.database)
     done = await release_all(room.database, every, COMMAND, 1e6, asyncio.Event())
@@ -43,8 +45,8 @@ async def test_what_cannot_be_released_holds_up_no_other(
 ) -> None:
     order, unknown = await is_held(room), uuid4()
 
-    named = each_of([unknown, order])
-    done = await release_all(room.database, named, COMMAND, 1e6, asyncio.Event())
+    orders = named([unknown, order])
+    done = await release_all(room.database, orders, COMMAND, 1e6, asyncio.Event())
 
     assert done == (1, 1)
     assert f"no notification for order {unknown}" in capsys.readouterr().err
@@ -52,7 +54,7 @@ async def test_what_cannot_be_released_holds_up_no_other(
 
 async def test_it_ends_between_two_when_it_is_told_to_stop(room: MailRoom) -> None:
     orders, stop = (
-        [await room.is_asked(state=State.HELD) for _ in range(3)],
+        [await room.order(state=State.HELD) for _ in range(3)],
         asyncio.Event(),
     )
 
@@ -61,8 +63,8 @@ async def test_it_ends_between_two_when_it_is_told_to_stop(room: MailRoom) -> No
             yield each
             stop.set()
 
-    named = stopped_after_the_first()
-    done = await release_all(room.database, named, COMMAND, 1e6, stop)
+    stopping = stopped_after_the_first()
+    done = await release_all(room.database, stopping, COMMAND, 1e6, stop)
 
     assert done == (1, 0)
     states = [(await room.of(each)).state for each in orders]
@@ -72,10 +74,10 @@ async def test_it_ends_between_two_when_it_is_told_to_stop(room: MailRoom) -> No
 async def test_as_a_command_it_says_how_many(room: MailRoom) -> None:
     order = await is_held(room)
 
-    said, status = await _command(room, str(order), "--by=Ada", "--reason=why")
+    output, status = await _command(room, str(order), "--by=Ada", "--reason=why")
     again, _ = await _command(room, "--all-held", "--by=Ada", "--reason=why")
 
-    assert (said, status) == ("1 released, 0 refused.\n", 0)
+    assert (output, status) == ("1 released, 0 refused.\n", 0)
     assert again == "0 released, 0 refused.\n"
     assert (await room.of(order)).released_by == "Ada"
 
@@ -100,20 +102,16 @@ async def test_a_command_that_is_none_releases_nothing(
     assert (await room.of(order)).state == State.HELD
 
 
-async def _become(room: MailRoom, states: dict[UUID, State]) -> None:
-    async with room.database.write() as session:
-        for each in await room.all():
-            if each.order_id in states:
-                each.state = states[each.order_id]
-                await session.merge(each)
-
-
 async def _command(room: MailRoom, *arguments: str) -> tuple[str, int | None]:
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.notification.release", *arguments),
-        env={**os.environ, "DATABASE_URL": room.database.url},  # noqa: TID251 - handed on
+        env={
+            **os.environ,  # noqa: TID251 - handed on
+            "DATABASE_URL": room.database.url,
+            "SECRETS_FOLDER": str(secrets_in(room.folder)),
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    said, _ = await command.communicate()
-    return said.decode(), command.returncode
+    output, _ = await command.communicate()
+    return output.decode(), command.returncode

@@ -7,10 +7,9 @@ import pytest
 
 from chassis.dapr.sidecar import Sidecar
 from services.notification.channels import Mail
-from services.notification.dispatcher import Dispatcher
-from services.notification.model import Channel, State
-from services.notification.outcomes import ABANDONED_WAIT
-from tests.notification.mail_room import MailRoom, ahead, tries
+from services.notification.dispatcher import ABANDONED_WAIT, Dispatcher
+from services.notification.model import State
+from tests.notification.mail_room import MailRoom, ahead, attempt
 from tests.support.mail_server import DROP, HANG, Act
 
 SMTP = {"name": "email", "type": "bindings.smtp"}
@@ -29,69 +28,55 @@ ALL_OF_A_MOMENT = timedelta(seconds=2)
 async def test_a_mail_of_which_nobody_knows_is_sent_once_more_and_not_at_once(
     room: MailRoom, act: Act, shortest: timedelta, longest: timedelta
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.mailbox.acts["DOT"] = act
-    mailing, now = room.mailing(), datetime.now(UTC)
+    dispatcher, now = room.dispatcher(), datetime.now(UTC)
 
-    assert await tries(mailing)
+    assert await attempt(dispatcher)
 
     notification = await room.of(order)
     assert notification.state == State.UNKNOWN
     assert shortest <= ahead(notification.due_at, now) <= longest + ALL_OF_A_MOMENT
-    assert await tries(mailing)
+    assert await attempt(dispatcher)
     assert len(room.mailbox.mails) == 1
     room.mailbox.acts.clear()
     await room.time_passes()
-    await mailing.step()
+    await dispatcher.step()
     assert len(room.mailbox.mails) == 2
-    assert await room.said(order) == [("UNKNOWN", 1), ("SENT", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("SENT", 2)]
 
 
 async def test_a_mail_that_is_unknown_again_is_held(room: MailRoom) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.mailbox.acts["DOT"] = DROP
-    mailing = room.mailing()
+    dispatcher = room.dispatcher()
 
     for _ in range(4):
-        await tries(mailing)
+        await attempt(dispatcher)
         await room.time_passes()
 
     assert (await room.of(order)).state == State.HELD
     assert len(room.mailbox.mails) == 2
-    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
-    assert await tries(mailing) == ""
-
-
-async def test_a_mail_that_is_refused_between_may_still_be_unknown_once(
-    room: MailRoom,
-) -> None:
-    order = await room.is_asked()
-    mailing = room.mailing()
-
-    for act in (Act("450 busy"), DROP, Act("450 busy"), DROP):
-        room.mailbox.acts["DOT"] = act
-        await tries(mailing)
-        await room.time_passes()
-
-    assert await room.said(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert await room.published(order) == [("UNKNOWN", 1), ("HELD", 2)]
+    assert await attempt(dispatcher) == ""
 
 
 @pytest.mark.parametrize("act", [HANG, DROP], ids=["time-out", "lost connection"])
 async def test_where_mails_are_held_one_of_which_nobody_knows_is_never_sent_again(
     room: MailRoom, act: Act
 ) -> None:
-    order = await room.is_asked()
+    order = await room.order()
     room.mailbox.acts["DOT"] = act
-    mailing = room.mailing("hold")
+    dispatcher = room.dispatcher("hold")
 
-    await tries(mailing)
+    await attempt(dispatcher)
 
     room.mailbox.acts.clear()
     await room.time_passes()
-    assert not await mailing.step()
+    assert not await dispatcher.step()
     assert (await room.of(order)).state == State.HELD
     assert len(room.mailbox.mails) == 1
-    assert await room.said(order) == [("HELD", 1)]
+    assert await room.published(order) == [("HELD", 1)]
 
 
 async def test_before_every_mail_the_sidecar_is_asked(room: MailRoom) -> None:
@@ -107,11 +92,11 @@ async def test_before_every_mail_the_sidecar_is_asked(room: MailRoom) -> None:
         return httpx.Response(204)
 
     for _ in range(3):
-        await room.is_asked()
+        await room.order()
     async with Sidecar("http://dapr", transport=httpx.MockTransport(answer)) as sidecar:
         mail = Mail(sidecar, "email", "shop@example.org")
-        mailing = Dispatcher(room.database, Channel.EMAIL, mail)
+        dispatcher = Dispatcher(room.database, mail)
         for _ in range(3):
-            await tries(mailing)
+            await attempt(dispatcher)
 
     assert asked == ["metadata", "bindings/email"] * 3

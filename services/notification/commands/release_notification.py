@@ -1,19 +1,17 @@
-"""Release a notification that is held or has failed: it is sent after all, because somebody decided so."""
+"""Release a notification that is HELD or FAILED: an operator decided that it is sent after all."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import WriteSession, announce
+from chassis.database import notify
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http.idempotency import KEY_REFUSALS, Idempotent, takes_a_key
-from chassis.http.models import Body, Line, View
-from chassis.http.problems import refusals
+from chassis.http import Body, Line, Unit, View, problems
 from services.notification import outcomes
 from services.notification.model import (
     Notification,
@@ -22,7 +20,7 @@ from services.notification.model import (
     signal_of,
 )
 
-router = APIRouter(tags=["Notifications"], route_class=Idempotent)
+router = APIRouter(tags=["Notifications"])
 
 RELEASABLE = (State.HELD, State.FAILED)
 
@@ -57,16 +55,16 @@ class NotReleasable(Rejected):
     status = 409
 
 
-async def release_notification(
-    order_id: UUID, command: ReleaseNotification, session: AsyncSession
-) -> Notification:
-    """Make the notification for an order ready again; raises NotificationNotFound, NotReleasable.
+def release_notification(
+    order_id: UUID, command: ReleaseNotification, session: Session
+) -> Released:
+    """Make an order's notification READY again; raises NotificationNotFound, NotReleasable.
 
-    It is sent as if it never had been, by a mail API with the key that it always had.
+    It is sent as if it had never been tried; to a mail API, with the key that it always had.
     """
-    # Locked: two who release it at the same time take turns, and the second finds it released.
+    # Locked: of two concurrent releases, the second finds it released.
     mine = select(Notification).where(Notification.order_id == order_id)
-    found = await session.scalar(mine.with_for_update())
+    found = session.scalar(mine.with_for_update())
     if found is None:
         raise NotificationNotFound(
             f"There is no notification for order {order_id} yet.", orderId=str(order_id)
@@ -78,27 +76,27 @@ async def release_notification(
             state=found.state,
         )
     which = Notification.id == found.id
-    await outcomes.release(session, which, command.by, command.reason)
-    announce(session, signal_of(found.channel))
-    await session.refresh(found)
-    return found
+    outcomes.release(session, which, command.by, command.reason)
+    notify(session, signal_of(found.channel))
+    session.refresh(found)
+    return Released.model_validate(found)
 
 
 @router.post(
     "/api/notification/{orderId}/release",
-    responses=refusals(NotificationNotFound, NotReleasable, *KEY_REFUSALS),
-    dependencies=[takes_a_key],
+    response_model=Released,
+    responses=problems(NotificationNotFound, NotReleasable),
 )
 async def post_release(
     orderId: UUID,  # noqa: N803 - its name on the wire
     command: ReleaseNotification,
-    session: WriteSession,
-) -> Released:
+    unit: Unit,
+) -> Response:
     """Release a notification that is held or has failed.
 
-    It is sent after all. Where it had arrived without anybody knowing, its customer may get it twice: an API
-    that knows a mail by its key, for as long as it keeps the key, does not send it again.
+    It is sent after all. If it had arrived without anybody knowing, its customer may get it twice, except
+    from a mail API that still knows its key.
     """
-    return Released.model_validate(
-        await release_notification(orderId, command, session)
+    return await unit.run(
+        lambda session: release_notification(orderId, command, session)
     )

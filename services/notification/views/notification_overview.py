@@ -6,13 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.database.unit_of_work import ReadSession
 from chassis.event import Timestamp
-from chassis.http.models import Limit, Page, View
-from chassis.http.problems import refusals
+from chassis.http import Page, PageQuery, Read, View, problems
 from services.notification.model import (
+    IS_IN_TROUBLE,
     Channel,
     Notification,
     NotificationNotFound,
@@ -28,7 +27,7 @@ EXAMPLE = (
 
 
 class NotificationOverview(View):
-    """What became of the notification for an order, and what it says."""
+    """An order's notification: its text, and what became of it."""
 
     order_id: UUID
     state: Annotated[State, Field(examples=[State.SENT])]
@@ -37,23 +36,31 @@ class NotificationOverview(View):
     sent_at: Timestamp | None
     attempt: Annotated[int, Field(description="How often it was tried")]
     due_at: Annotated[
-        Timestamp | None, Field(description="When it is tried again, at the earliest")
+        Timestamp | None, Field(description="When it is tried next, at the earliest")
     ]
     reason: Annotated[
-        str | None, Field(description="Why it was not sent when it was tried last")
+        str | None, Field(description="Why the last attempt did not send it")
     ]
     released_at: Annotated[
-        Timestamp | None, Field(description="When somebody released it last")
+        Timestamp | None, Field(description="When an operator last released it")
     ]
     released_by: str | None
     release_reason: str | None
 
 
-async def find_notification_overview(
-    order_id: UUID, session: AsyncSession
+class NotificationQuery(PageQuery):
+    """Which notifications to list."""
+
+    state: Annotated[
+        State | None, Field(description="Only notifications in this state")
+    ] = None
+
+
+def find_notification_overview(
+    order_id: UUID, session: Session
 ) -> NotificationOverview:
-    """Give the notification for an order; raises NotificationNotFound."""
-    found = await session.scalar(
+    """Return the notification for an order; raises NotificationNotFound."""
+    found = session.scalar(
         select(Notification).where(Notification.order_id == order_id)
     )
     if found is None:
@@ -63,38 +70,37 @@ async def find_notification_overview(
     return NotificationOverview.model_validate(found)
 
 
-async def list_notification_overviews(
-    session: AsyncSession, limit: int = 50, cursor: UUID | None = None
+def list_notification_overviews(
+    query: NotificationQuery, session: Session
 ) -> Page[NotificationOverview]:
-    """Give a page of notifications, newest first, from after the one that `cursor` names."""
-    newest_first = (
-        select(Notification).order_by(Notification.id.desc()).limit(limit + 1)
-    )
-    if cursor is not None:
-        newest_first = newest_first.where(Notification.id < cursor)
-    found = (await session.scalars(newest_first)).all()
-    items = [NotificationOverview.model_validate(each) for each in found[:limit]]
+    """Return a page of notifications, newest first, from after the one that the cursor names."""
+    listed = select(Notification).order_by(Notification.id.desc())
+    if query.cursor is not None:
+        listed = listed.where(Notification.id < query.cursor)
+    if query.state is not None:
+        listed = listed.where(Notification.state == query.state)
+        if query.state in {State.FAILED, State.UNKNOWN, State.HELD}:
+            listed = listed.where(IS_IN_TROUBLE)  # by the small index
+    found = session.scalars(listed.limit(query.limit + 1)).all()
+    page = found[: query.limit]
     return Page(
-        items=items, next=str(found[limit - 1].id) if len(found) > limit else None
+        items=[NotificationOverview.model_validate(each) for each in page],
+        next=str(page[-1].id) if len(found) > query.limit else None,
     )
 
 
-@router.get("/api/notification/{orderId}", responses=refusals(NotificationNotFound))
-async def get_notification(orderId: UUID, session: ReadSession) -> NotificationOverview:  # noqa: N803
+@router.get("/api/notification/{orderId}", responses=problems(NotificationNotFound))
+async def get_notification(orderId: UUID, read: Read) -> NotificationOverview:  # noqa: N803 - its name on the wire
     """Show the notification for one order."""
-    return await find_notification_overview(orderId, session)
+    return await read(lambda session: find_notification_overview(orderId, session))
 
 
 @router.get("/api/notification")
 async def get_notifications(
-    session: ReadSession,
-    limit: Limit = 50,
-    cursor: Annotated[
-        UUID | None, Query(description="`next` of the page before")
-    ] = None,
+    query: Annotated[NotificationQuery, Query()], read: Read
 ) -> Page[NotificationOverview]:
     """List notifications, newest first.
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """
-    return await list_notification_overviews(session, limit, cursor)
+    return await read(lambda session: list_notification_overviews(query, session))

@@ -1,0 +1,146 @@
+"""The lock that a service holds while it runs, on whichever host, so that nothing rebuilds its database meanwhile.
+
+Services hold it together, as replicas do; a rebuild holds it alone. On PostgreSQL it is an advisory lock of a
+connection of its own; on SQLite, whose processes share one machine, a lock on a file beside the database.
+"""
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO, Protocol
+
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from chassis.database.unit_of_work import Database
+
+_log = logging.getLogger(__name__)
+
+ADVISORY_LOCK = 0x72756E73
+"""The number of PostgreSQL's advisory lock: any, as long as it is always the same."""
+CHECK = 5.0
+"""Seconds between two looks whether the connection that holds the lock is still there."""
+# A host that lost its power says no goodbye: its lock ends within half a minute, and not in two hours.
+_KEEPALIVE = (
+    "SET tcp_keepalives_idle = 15",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+)
+
+
+class InUse(Exception):
+    """The service is running on this database: stop it first (its sidecar keeps running), then start again."""
+
+
+@asynccontextmanager
+async def in_use(database: Database) -> AsyncIterator[None]:
+    """Hold the lock together with other services; wait while a rebuild holds it."""
+    lock = _lock(database)
+    await _share(lock)
+    keeping = asyncio.create_task(_keep(lock))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await asyncio.to_thread(lock.release)
+
+
+@asynccontextmanager
+async def alone(database: Database) -> AsyncIterator[None]:
+    """Hold the lock alone; raises InUse where any process holds it."""
+    lock = _lock(database)
+    try:
+        if not await asyncio.to_thread(lock.take, shared=False):
+            raise InUse(InUse.__doc__)
+        yield
+    finally:
+        await asyncio.to_thread(lock.release)
+
+
+class _Lock(Protocol):
+    def take(self, *, shared: bool) -> bool:
+        """Take the lock, if it is free; return whether it was."""
+
+    def is_lost(self) -> bool:
+        """Return whether whatever held the lock is gone."""
+
+    def release(self) -> None:
+        """Release the lock."""
+
+
+class _FileLock:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def take(self, *, shared: bool) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def is_lost(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        self._file.close()
+
+
+class _AdvisoryLock:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def take(self, *, shared: bool) -> bool:
+        self.release()
+        connection = self._engine.connect()
+        # It is no transaction, and none of the pool's connections.
+        self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        for each in _KEEPALIVE:
+            connection.execute(text(each))
+        take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
+        return bool(connection.scalar(select(take(ADVISORY_LOCK))))
+
+    def is_lost(self) -> bool:
+        try:
+            return not self._connection or not self._connection.scalar(text("SELECT 1"))
+        except SQLAlchemyError:
+            return True
+
+    def release(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+
+def _lock(database: Database) -> _Lock:
+    if database.is_shared:
+        return _AdvisoryLock(database.engine)
+    path = database.lock_file("running")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _FileLock(path.open("ab"))
+
+
+async def _share(lock: _Lock) -> None:
+    waiting = False
+    while not await asyncio.to_thread(lock.take, shared=True):
+        if not waiting:
+            _log.warning("this database is being rebuilt; waiting for that to end")
+        waiting = True
+        await asyncio.sleep(1)
+
+
+async def _keep(lock: _Lock) -> None:
+    # A server that restarts, or a connection that breaks, releases the lock while the service goes on.
+    while True:
+        await asyncio.sleep(CHECK)
+        if await asyncio.to_thread(lock.is_lost):
+            try:
+                await _share(lock)
+            except SQLAlchemyError as error:
+                _log.warning("the lock of a running service was lost: %s", error)
