@@ -226,7 +226,7 @@ async def test_a_wiped_database_is_noticed_and_later_orders_show_what_became_of_
     async with order_service(another, dapr) as order:
         await becomes_sent(order, await place(order))
 
-    assert "the feed is read again" in caplog.text
+    assert "The feed is read again from there." in caplog.text
 
 
 async def test_a_restored_database_receives_again_what_it_has_lost(

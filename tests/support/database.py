@@ -11,7 +11,7 @@ from chassis.database import Database, migrate
 from chassis.signature import SigningKeys
 from tests.support.postgresql import Databases
 
-SERVICES = Path(__file__).parents[2] / "services"
+ROOT = Path(__file__).parents[2]
 
 KEYS_TEXT = "tests:only-tests-sign-events-with-this-key"
 KEYS = SigningKeys.parse(KEYS_TEXT)
@@ -50,7 +50,7 @@ def on_postgresql(databases: Databases) -> Iterator[None]:
 
 def migrations(service: str) -> Path:
     """Return the folder of a service's migrations."""
-    return SERVICES / service / "migrations"
+    return ROOT / "services" / service / "migrations"
 
 
 def upgrade(service: str, url: str) -> None:
