@@ -159,7 +159,9 @@ def _owner(connection: Connection) -> str | None:
 def _check_version(connection: Connection, script: ScriptDirectory) -> None:
     if not inspect(connection).has_table("alembic_version"):
         return
-    versions = select(column("version_num")).select_from(table("alembic_version"))
+    versions = select(column("version_num", String)).select_from(
+        table("alembic_version")
+    )
     known = {each.revision for each in script.walk_revisions()}
     if unknown := sorted(set(connection.scalars(versions)) - known):
         raise WrongDatabase(
@@ -193,25 +195,28 @@ def write(package: str, message: str) -> None:
     """Write a service's next migration: from its newest one to its models as they are now."""
     service = package.rpartition(".")[2]
     base = import_module(f"{package}.model").Base
-    versions = Path(import_module(package).__path__[0]) / "migrations" / "versions"
+    folder = Path(import_module(package).__path__[0]) / "migrations"
+    versions = folder / "versions"
+    _make_packages(folder, versions)
     number = len([*versions.glob("[0-9]*.py")]) + 1
-    after = {"head": f"{service}@head"} if number > 1 else _as_the_first(service)
-    _make_packages(versions.parent, versions)
     with TemporaryDirectory() as scratch:
-        config = _scratch(service, f"sqlite:///{scratch}/{service}.db", versions.parent)
+        config = _scratch(service, f"sqlite:///{scratch}/{service}.db", folder)
         config.attributes["tables"] = base.metadata
-        revision = {"rev_id": f"{number:04}_{service}", "version_path": str(versions)}
-        command.revision(config, message, autogenerate=True, **after, **revision)
+        command.revision(
+            config,
+            message,
+            autogenerate=True,
+            head=f"{service}@head" if number > 1 else "base",
+            branch_label=service if number == 1 else None,
+            rev_id=f"{number:04}_{service}",
+            version_path=str(versions),
+        )
 
 
 def _make_packages(*folders: Path) -> None:
     for each in folders:
         each.mkdir(exist_ok=True)
         (each / "__init__.py").touch()
-
-
-def _as_the_first(service: str) -> dict[str, str]:
-    return {"head": "base", "branch_label": service}
 
 
 def _scratch(service: str, url: str, folder: Path) -> Config:

@@ -93,9 +93,11 @@ async def test_what_no_longer_waits_for_the_broker_does_not_count(
         {"event_id": state, "topic": "T", "event": "{}", "size": 2, "state": state}
         for state in states
     ]
-    await small.database.write(
-        lambda session: session.execute(outbox.insert(), rows) and None
-    )
+
+    def store(session: Session) -> None:
+        session.execute(outbox.insert(), rows)
+
+    await small.database.write(store)
 
     await Backlog(small.database, 1).check()
 

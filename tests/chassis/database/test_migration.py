@@ -188,8 +188,9 @@ def test_they_make_the_very_same_tables(service: str, tmp_path: Path) -> None:
 def test_a_change_of_a_model_without_a_migration_is_noticed(tmp_path: Path) -> None:
     changed = upgraded("order", tmp_path)
     models = MetaData()
-    for each in (*notification.Base.metadata.sorted_tables, order.Order.__table__):
-        each.to_metadata(models)
+    for base in (notification.Base, order.Base):
+        for each in base.metadata.sorted_tables:
+            each.to_metadata(models)
     models.tables["orders"].columns["customer_name"].nullable = True
     changed.attributes["tables"] = [models, *CHASSIS_TABLES]
 
