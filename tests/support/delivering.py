@@ -8,15 +8,21 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
-from chassis.signature import UnsignableData
+from chassis.signature import SigningKeys, UnsignableData
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS
 from tests.support.services import Service
 
 CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+DELIVERED, DEAD = "/events/OrderCreated", "/events/notification-dead-letter"
+"""Where Dapr delivers an event, and what it could not read."""
 
 
-def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def order_created(
+    *,
+    keys: SigningKeys = KEYS,
+    **changes: Any,  # noqa: ANN401 - any JSON
+) -> dict[str, Any]:
     """Return an OrderCreated as it arrives, with these attributes changed, and signed where it can be."""
     order_id = uuid4()
     data = {
@@ -29,22 +35,22 @@ def order_created(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
         event, service="order", subject=order_id, cause=Cause(CAUSE)
     ).model_dump(mode="json")
     changed = {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
-    return changed if "signature" in changes else signed(changed)
+    return changed if "signature" in changes else signed(changed, keys)
 
 
-def signed(event: dict[str, Any]) -> dict[str, Any]:
+def signed(event: dict[str, Any], keys: SigningKeys = KEYS) -> dict[str, Any]:
     """Return an event with the order service's signature; what cannot be signed stays as it is."""
     try:
-        signature = KEYS.sign(CloudEvent.model_validate(event))
+        envelope = CloudEvent.model_validate_json(json.dumps(event))
+        return {**event, "signature": keys.sign(envelope)}
     except (ValidationError, UnsignableData):
         return event
-    return {**event, "signature": signature}
 
 
 async def deliver(
     service: Service,
     body: dict[str, Any] | bytes,
-    route: str = "/events/OrderCreated",
+    route: str = DELIVERED,
 ) -> str:
     """Deliver as Dapr does; return the status that the app answers."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
