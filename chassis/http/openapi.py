@@ -111,9 +111,9 @@ def describe(app: FastAPI) -> Json:
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
     of_dependencies = {
-        route.unique_id: tuple(_declared(route.dependant))
-        for route in (each.original_route for each in routes)
-        if isinstance(route, APIRoute)
+        each.unique_id: tuple(_declared(each.dependant))
+        for each in routes
+        if isinstance(each.original_route, APIRoute)
     }
     for operation in operations(document):
         _summarise(operation)

@@ -24,7 +24,7 @@ SENT = "order.send.OrderCreated.create_order"
 
 @cache
 def document() -> dict[str, Any]:
-    """Read the document as it is committed."""
+    """Return the document as it is committed."""
     text = (publisher.ROOT / publisher.API / "asyncapi.yaml").read_text(
         encoding="utf-8"
     )
@@ -34,7 +34,7 @@ def document() -> dict[str, Any]:
 
 @cache
 def official() -> Draft7Validator:
-    """Make the validator of AsyncAPI documents."""
+    """Return the validator of AsyncAPI documents."""
     return Draft7Validator(
         json.loads(OFFICIAL.read_text(encoding="utf-8")), registry=ALONE
     )
@@ -48,7 +48,7 @@ def at(found: Any, *path: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def references(node: object) -> Iterator[str]:
-    """Give every `$ref`."""
+    """Yield every `$ref`."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"]
@@ -107,24 +107,24 @@ def test_every_example_fits_its_message(name: str) -> None:
         assert not validator.is_valid(example["payload"] | {"data": {}})
 
 
-def test_every_event_has_its_channel_and_says_how_it_travels() -> None:
+def test_every_event_has_its_channel_and_says_how_it_is_delivered() -> None:
     channels = document()["channels"]
 
     assert set(channels) == {event.topic() for event in schemas.events()}
     for event in schemas.events():
-        assert channels[event.topic()]["x-way"] == event.way.name
-        assert event.way in channels[event.topic()]["description"]
+        assert channels[event.topic()]["x-delivery"] == event.delivery.name
+        assert event.delivery in channels[event.topic()]["description"]
 
 
-def test_senders_and_hearers_are_those_of_the_code() -> None:
-    told = {
+def test_publishers_and_reactions_are_those_of_the_code() -> None:
+    found = {
         (each["tags"][0]["name"], each["action"], name)
         for name, each in document()["operations"].items()
     }
 
-    assert ("order", "send", SENT) in told
-    heard = "notification.receive.OrderCreated.notify_customer_on_order_created"
-    assert ("notification", "receive", heard) in told
+    assert ("order", "send", SENT) in found
+    reacts = "notification.receive.OrderCreated.notify_customer_on_order_created"
+    assert ("notification", "receive", reacts) in found
     assert set(services.names()) >= {"order", "notification"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -27,7 +27,10 @@ def test_every_verb_that_a_document_names_is_one_of_the_makefile(
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_path_that_a_document_names_is_there(document: Path) -> None:
-    folders = "chassis|components|configuration|contracts|docs|services|tests|toolchain"
+    folders = (
+        "chassis|components|configuration|contracts|docs|services|tests|toolchain"
+        "|verification"
+    )
     named = re.findall(rf"`((?:{folders})/[\w./-]*\w)[/`]", document.read_text())
     named += re.findall(r"\]\(((?!http)[^)#]+)\)", document.read_text())
 

@@ -10,7 +10,7 @@ ROWS = re.findall(r"^\| (?!promise)(.+?) \| (.+) \|$", GUARANTEES, re.MULTILINE)
 
 
 def names_in(file: Path) -> set[str]:
-    """Give the names of the tests in a file."""
+    """Return the names of the tests in a file."""
     tree = ast.parse(file.read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in tree.body if isinstance(node, functions)}

@@ -224,10 +224,9 @@ def _shown(answer: Json) -> set[str]:
 
 
 def test_describing_an_app_twice_says_the_same() -> None:
-    responses = {"responses": problems(OutOfStock)}
     app = FastAPI()
 
-    @app.get("/api/thing", tags=["Things"], **responses)
+    @app.get("/api/thing", tags=["Things"], responses=problems(OutOfStock))
     async def get_thing() -> None:
         """Show a thing."""
 

@@ -8,14 +8,14 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, CloudEvent, envelop
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.event import Event
+from chassis.inbox import Inbox, Reaction, Status
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import Reaction, take_in
 from contracts.order_created import OrderCreated
-from tests.support.database import migrated
+from tests.support.database import KEYS, migrated
 from toolchain.documents import publisher, schemas
 from toolchain.failure import Failure
 
@@ -37,14 +37,16 @@ class OrderCreatedV2(Event):
 
 
 def upgraded(event: OrderCreated) -> OrderCreatedV2:
-    """Read an event of version 1 as one of version 2."""
+    """Return an event of version 1 as one of version 2."""
     first, _, last = event.customer_name.partition(" ")
     return OrderCreatedV2(order_id=event.order_id, first_name=first, last_name=last)
 
 
 def delivered(event: Event) -> bytes:
-    """Make what Dapr delivers."""
-    envelope = envelop(event, service="order", subject=ORDER, cause=Cause(CAUSE))
+    """Return what Dapr delivers."""
+    envelope = create_cloud_event(
+        event, service="order", subject=ORDER, cause=Cause(CAUSE), keys=KEYS
+    )
     return envelope.model_dump_json().encode()
 
 
@@ -127,28 +129,27 @@ def test_a_second_version_has_a_name_a_schema_and_a_topic_of_its_own() -> None:
     assert schemas.of_event(OrderCreatedV2)["$id"] == "urn:contract:OrderCreated:2"
 
 
-async def test_a_service_takes_both_versions_in(tmp_path: Path) -> None:
+async def test_a_service_handles_both_versions(tmp_path: Path) -> None:
     database = migrated("notification", tmp_path)
     names: list[str] = []
 
-    async def greet(
-        event: OrderCreatedV2, _envelope: CloudEvent, _session: AsyncSession
-    ) -> None:
+    def greet(event: OrderCreatedV2, _envelope: CloudEvent, _session: Session) -> None:
         names.append(event.first_name)
 
-    async def greet_v1(
-        event: OrderCreated, envelope: CloudEvent, session: AsyncSession
-    ) -> None:
-        await greet(upgraded(event), envelope, session)
+    def greet_v1(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
+        greet(upgraded(event), envelope, session)
 
     one = OrderCreated(order_id=ORDER, customer_name="Jane Doe", created_at=NOW)
     two = OrderCreatedV2(order_id=ORDER, first_name="Ada", last_name="Lovelace")
-    await take_in(database, Reaction(OrderCreated, greet_v1), delivered(one))
-    await take_in(database, Reaction(OrderCreatedV2, greet), delivered(two))
+    inbox = Inbox(database, KEYS)
 
-    async with database.read() as session:
-        assert (await session.scalars(select(dead_letter.c.reason))).all() == []
+    first = await inbox.handle(Reaction(OrderCreated, greet_v1), delivered(one))
+    second = await inbox.handle(Reaction(OrderCreatedV2, greet), delivered(two))
+
+    reasons = select(dead_letter.c.reason)
+    assert await database.read(lambda session: [*session.scalars(reasons)]) == []
     await database.close()
+    assert (first, second) == (Status.SUCCESS, Status.SUCCESS)
     assert names == ["Jane", "Ada"]
 
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: every event, who sends it, who hears it, and how it travels."""
+"""The AsyncAPI 3.0 document: every event, who publishes it, who reacts to it, and how it is delivered."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.cloud_event import CloudEvent
-from chassis.event import Event, Way
+from chassis.event import Delivery, Event
 from toolchain.documents import schemas, services
 from toolchain.documents.services import Use
 from toolchain.failure import Failure
@@ -16,15 +16,16 @@ Json = dict[str, Any]
 SAMPLES = Path(__file__).parent.parent.parent / "contracts" / "samples"
 REFS = "#/components/schemas/{model}"
 ABOUT = """\
-What the services tell each other. Every event is a CloudEvent 1.0 in JSON, structured mode: the message is
-the whole envelope, its `data` is the event's own schema, and `dataschema` says which version that is. An
-event may come more than once; its `id` stays the same, and a reader takes it in once. Readers tolerate
-attributes and fields that they do not know: Dapr adds `topic`, `pubsubname` and `tracestate` on the way.
+The events that the services publish. Each is a CloudEvent 1.0 in JSON, structured mode: the message is the
+whole envelope, its `data` has the event's own schema, and `dataschema` names its version. An event may arrive
+more than once with the same `id`, and a consumer handles it once. Its `signature` proves that a service of this
+system made it. Consumers ignore attributes and fields that they do not know: Dapr adds `topic`, `pubsubname`
+and `tracestate` on the way.
 """
 
 
 def document() -> Json:
-    """Make the document; the same code gives the same document."""
+    """Return the document; the same code makes the same document."""
     events = schemas.events()
     return {
         "asyncapi": "3.0.0",
@@ -46,27 +47,31 @@ def document() -> Json:
 def _channel(event: type[Event]) -> Json:
     name = schemas.file_name(event)
     return {
-        "address": event.topic() if event.way is Way.PUSHED else None,
+        "address": event.topic() if _is_pushed(event) else None,
         "title": event.topic(),
         "description": _journey(event),
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-        "x-way": event.way.name,
+        "x-delivery": event.delivery.name,
     }
 
 
+def _is_pushed(event: type[Event]) -> bool:
+    return event.delivery is Delivery.PUSH_AND_PULL
+
+
 def _journey(event: type[Event]) -> str:
-    if event.way is Way.PUSHED:
+    if _is_pushed(event):
         return (
-            f"Way: {event.way}. The address is the topic of the pub/sub component `pubsub`; "
+            f"Delivery: {event.delivery}. The address is the topic of the pub/sub component `pubsub`; "
             f"Dapr delivers it to `POST /events/{event.topic()}`."
         )
-    return f"Way: {event.way}. It is not published to the broker: readers ask its sender for it."
+    return f"Delivery: {event.delivery}. It is not published to the broker."
 
 
 def _operations(event: type[Event]) -> Iterator[tuple[str, Json]]:
     for action, verb, uses in (
-        ("send", "sends", services.senders(event)),
-        ("receive", "hears", services.hearers(event)),
+        ("send", "publishes", services.publishers(event)),
+        ("receive", "reacts to", services.reactions_to(event)),
     ):
         for use in uses:
             name = f"{use.service}.{action}.{event.topic()}.{use.name}"

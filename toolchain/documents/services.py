@@ -1,4 +1,4 @@
-"""What the services are made of, found in their code: their apps, and who sends and who hears an event."""
+"""What the services consist of, found in their code: their apps, and who publishes and reacts to an event."""
 
 import ast
 import importlib
@@ -11,12 +11,12 @@ from fastapi import FastAPI
 
 import services
 from chassis.event import Event
-from chassis.inbox.inbox import Reaction
+from chassis.inbox import Reaction
 
 
 @dataclass(frozen=True)
 class Use:
-    """A service that sends an event, or a reaction of a service to it, with what its code says about it."""
+    """A module that publishes an event, or a reaction to it, with the summary of its docstring."""
 
     service: str
     name: str
@@ -25,27 +25,27 @@ class Use:
 
 @cache
 def names() -> tuple[str, ...]:
-    """Name every service: a package in `services/`."""
+    """Return the names of all services: the packages in `services/`."""
     return tuple(
         each.name for each in pkgutil.iter_modules(services.__path__) if each.ispkg
     )
 
 
 def app(service: str) -> FastAPI:
-    """Make a service's app with the settings that it has by default, whatever the environment says."""
+    """Return a service's app with its default settings, whatever the environment says."""
     module = importlib.import_module(f"services.{service}.app")
     made: FastAPI = module.create_app(module.Settings.model_construct())
     return made
 
 
-def senders(event: type[Event]) -> list[Use]:
-    """Find the services that make this event: a call of its class."""
+def publishers(event: type[Event]) -> list[Use]:
+    """Return the modules that make this event: those that call its class or its `model_validate`."""
     found = []
     for service in names():
         for file in sorted(_folder(service).rglob("*.py")):
             tree = ast.parse(file.read_text(encoding="utf-8"))
             if any(
-                isinstance(node, ast.Call) and _called(node) == event.__name__
+                isinstance(node, ast.Call) and event.__name__ == _made(node)
                 for node in ast.walk(tree)
             ):
                 found.append(
@@ -58,12 +58,13 @@ def _folder(service: str) -> Path:
     return Path(services.__path__[0]) / service
 
 
-def _called(node: ast.Call) -> str:
-    return ast.unparse(node.func).rpartition(".")[2]
+def _made(node: ast.Call) -> str:
+    # OrderCreated(…), or OrderCreated.model_validate(order)
+    return ast.unparse(node.func).removesuffix(".model_validate").rpartition(".")[2]
 
 
-def hearers(event: type[Event]) -> list[Use]:
-    """Find the reactions to this event: every Reaction in a service's `reactions/`."""
+def reactions_to(event: type[Event]) -> list[Use]:
+    """Return the reactions to this event: every Reaction in a service's `reactions/`."""
     return [
         Use(service, reaction.name, _first_line(reaction.act.__doc__))
         for service in names()
