@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
@@ -21,18 +22,19 @@ REQUEST = re.compile(
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the file, and the status that it is said to be answered with."""
+    """One request of the file, and the status of its answer."""
 
     service: str
     method: str
     path: str
+    headers: dict[str, str]
     body: str | None
     status: int
     name: str | None
 
 
 def requests() -> Iterator[Request]:
-    """Read the file."""
+    """Yield the requests of the file."""
     for part in FILE.read_text().split("###")[1:]:
         found = REQUEST.search(part)
         assert found, f"this is no request as the others are:\n{part}"
@@ -40,6 +42,7 @@ def requests() -> Iterator[Request]:
             found["service"],
             found["method"],
             found["path"],
+            dict(line.split(": ", 1) for line in found["headers"].splitlines()),
             found["body"],
             int(found["status"]),
             found["name"],
@@ -86,7 +89,8 @@ async def test_each_is_answered_as_it_says(
         async def answered(
             each: Request = each, path: str = path
         ) -> httpx.Response | None:
-            headers = {"content-type": "application/json"} if each.body else None
+            key = str(uuid4())
+            headers = {k: v.replace("{{$guid}}", key) for k, v in each.headers.items()}
             answer = await clients[each.service].request(
                 each.method, path, content=each.body, headers=headers
             )
@@ -97,3 +101,11 @@ async def test_each_is_answered_as_it_says(
         )
         if each.name:
             placed[each.name] = answer.json()["orderId"]
+
+
+def test_every_post_carries_a_key() -> None:
+    """The sidecar may repeat a request: without a key, an example could be carried out twice."""
+    posts = [each for each in requests() if each.method == "POST"]
+
+    assert posts
+    assert {each.headers.get("Idempotency-Key") for each in posts} == {"{{$guid}}"}
