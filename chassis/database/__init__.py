@@ -1,6 +1,7 @@
 """A service's own database: its units of work, what follows their commit, and which errors are transient."""
 
-from sqlalchemy.dialects.postgresql import insert  # SQLite takes its ON CONFLICT as it is
+# SQLite takes this one's ON CONFLICT as it is.
+from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database.engine import Utc
 from chassis.database.hooks import after_commit, notify

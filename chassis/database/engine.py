@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 READERS = 4
 """Threads, and connections, of one process that only read."""
-WRITERS = 8
+WRITERS = 4
 """Threads, and connections, of one process that write; SQLite has one writer."""
 
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.

@@ -104,6 +104,7 @@ Index(
     "outbox_open", outbox.c.position, sqlite_where=_indexed, postgresql_where=_indexed
 )
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
+Index("outbox_created_at", outbox.c.created_at)
 
 feed = Table(
     "feed",

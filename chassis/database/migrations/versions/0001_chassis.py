@@ -47,6 +47,7 @@ def _create_outbox() -> None:
     is_open = sa.text("state IN ('PENDING', 'LEASED')")
     _create_partial_index("outbox_open", "outbox", ["position"], is_open)
     op.create_index("outbox_feed", "outbox", ["transaction", "position"])
+    op.create_index("outbox_created_at", "outbox", ["created_at"])
 
 
 def _create_partial_index(
