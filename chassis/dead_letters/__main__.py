@@ -12,9 +12,9 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -35,6 +35,7 @@ FAILS, NOT_TRIED, SKIPPED = "still fails", "not tried", "not authentic"
 
 Options = argparse.Namespace
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 class Settings(BaseSettings):
@@ -252,24 +253,21 @@ def _add_discard(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--by", default=who, required=who is None, help=by)
 
 
-def _app_id(given: str) -> str:
-    if re.fullmatch(r"[\w-]+", given, re.ASCII):
-        return given
-    raise argparse.ArgumentTypeError(f"{given!r} is no app-id")
+def _checked(
+    kind: Callable[[str], T], accepts: Callable[[T], object], what: str
+) -> Callable[[str], T]:
+    def read(given: str) -> T:
+        with suppress(ValueError):
+            if accepts(value := kind(given)):
+                return value
+        raise argparse.ArgumentTypeError(f"{given!r} is no {what}")
+
+    return read
 
 
-def _number(given: str) -> int:
-    if re.fullmatch(r"[0-9]{1,19}", given) and 0 < int(given) <= LARGEST_ID:
-        return int(given)
-    raise argparse.ArgumentTypeError(f"{given!r} is no number from 1 on")
-
-
-def _rate(given: str) -> float:
-    with suppress(ValueError):
-        if 0 < float(given) <= MAX_RATE:
-            return float(given)
-    raise argparse.ArgumentTypeError(f"{given!r} is no rate up to {MAX_RATE:.0f}")
-
+_app_id = _checked(str, re.compile(r"[\w-]+", re.ASCII).fullmatch, "app-id")
+_number = _checked(int, lambda number: 0 < number <= LARGEST_ID, "number from 1 on")
+_rate = _checked(float, lambda rate: 0 < rate <= MAX_RATE, f"rate up to {MAX_RATE:.0f}")
 
 VERBS = {"list": list_letters, "show": show, "replay": replay, "discard": discard}
 
