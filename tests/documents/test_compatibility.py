@@ -42,7 +42,7 @@ def after(published: Schema, edit: Edit) -> list[str]:
 
 
 def field(name: str, **change: object) -> Edit:
-    """Make an edit of a field's keywords; None takes one away."""
+    """Return an edit of a field's keywords; None removes one."""
 
     def edit(schema: Schema) -> None:
         kept = schema["properties"][name] | change
@@ -52,7 +52,7 @@ def field(name: str, **change: object) -> Edit:
 
 
 def line(schema: Schema) -> Schema:
-    """Give the nested schema of a line."""
+    """Return the nested schema of a line."""
     found: Schema = schema["$defs"]["Line"]["properties"]
     return found
 
