@@ -39,6 +39,7 @@ class Pull:
         self.database = database
         self.dapr = dapr
         self.now = 1000.0
+        self.reaction = reaction
         self.asked: list[dict[str, str]] = []
         self.answer: ASGIApp | None = None
         # By the form that is asked for, or "by ids": what is answered instead.
@@ -53,7 +54,7 @@ class Pull:
         self._databases = [*getattr(self, "_databases", []), database]
         parts = parts_of(name, database, self.dapr.sidecar())
         own = Inbox(database, KEYS)
-        return Reconciler(parts, own, reaction, clock=lambda: self.now)
+        return Reconciler(parts, own, self.reaction, clock=lambda: self.now)
 
     async def step(self) -> bool:
         """Take one step."""
@@ -75,21 +76,24 @@ class Pull:
             assert await Inbox(self.database, KEYS).handle(reaction, body) == "SUCCESS"
 
     async def taken(self) -> list[str]:
-        """Return the ids of the events that made notifications, in the order in which they were handled."""
-        its_key = inbox.c.event_id == Notification.caused_by
-        made = select(Notification.caused_by).outerjoin(inbox, its_key)
-        rows = await self._select(made.order_by(inbox.c.handled_at, Notification.id))
-        return [row.caused_by for row in rows]
+        """Return the ids of the events that made notifications, in the order of the feed."""
+        rows = await self._select(select(Notification.caused_by))
+        return await self._in_order({row.caused_by: row.caused_by for row in rows})
 
     async def inbox(self) -> list[str]:
-        """Return the ids of the events that the inbox has."""
-        rows = select(inbox.c.event_id).order_by(inbox.c.handled_at)
-        return [row.event_id for row in await self._select(rows)]
+        """Return the ids of the events that the inbox has, in the order of the feed."""
+        rows = await self._select(select(inbox.c.event_id))
+        return await self._in_order({row.event_id: row.event_id for row in rows})
 
     async def arrivals(self) -> list[str]:
-        """Return how each event arrived."""
-        rows = select(inbox.c.arrival).order_by(inbox.c.handled_at)
-        return [row.arrival for row in await self._select(rows)]
+        """Return how each event arrived, in the order of the feed."""
+        rows = await self._select(select(inbox.c.event_id, inbox.c.arrival))
+        return await self._in_order({row.event_id: row.arrival for row in rows})
+
+    async def _in_order(self, found: dict[str, str]) -> list[str]:
+        places = {row.event_id: row.position for row in await self.feed.stored()}
+        ids = sorted(found, key=lambda each: places.get(each, 0))
+        return [found[each] for each in ids]
 
     async def dead(self) -> list[Any]:
         """Return the dead letters."""

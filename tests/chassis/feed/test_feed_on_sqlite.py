@@ -1,6 +1,7 @@
 """The feed on SQLite, where one writer commits in the order of the positions."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,15 @@ async def test_a_page_is_found_by_its_positions_and_not_by_a_scan(feed: Feed) ->
     event.remove(feed.database.engine, "before_cursor_execute", note)
 
     pages = [each for each in asked if "topic" in each[0]]
-    for statement, values in pages:
-        (step,) = await feed.database.read(
-            lambda s, q=statement, v=values: plan(s, q, v)
-        )
-        assert step == "SEARCH outbox USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
-    assert len(pages) == 2
+    steps = [
+        await feed.database.read(partial(plan, statement, values))
+        for statement, values in pages
+    ]
+    searched = "SEARCH outbox USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    assert steps == [[searched], [searched]]
 
 
-def plan(session: Session, statement: str, values: object) -> list[str]:
+def plan(statement: str, values: tuple[Any, ...], session: Session) -> list[str]:
     """Return how SQLite carries a statement out."""
     connection = session.connection()
     explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
