@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.database import Database
-from chassis.runtime import Loop
+from chassis.runtime import Loop, clock
 from chassis.runtime.loop import nothing
 from services.notification import outcomes
 from services.notification.model import (
@@ -46,6 +46,7 @@ class Console:
 
 
 def send_batch(session: Session) -> list[str]:
+    """Mark the next batch as SENT, and return its lines."""
     ready = (
         select(Notification.id)
         .where(Notification.channel == Channel.CONSOLE, IS_OPEN)
@@ -56,7 +57,10 @@ def send_batch(session: Session) -> list[str]:
         .cte("ready")
     )
     batch = Notification.id.in_(select(ready.c.id))
-    sent = outcomes.mark_sent(session, batch, attempt=Notification.attempt + 1)
+    once_more = Notification.attempt + 1
+    sent = outcomes.mark(
+        session, batch, State.SENT, sent_at=clock.now(), attempt=once_more
+    )
     return [each.text for each in sorted(sent, key=lambda each: each.id)]
 
 

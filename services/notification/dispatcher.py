@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from sqlalchemy import ColumnElement, case, literal
 from sqlalchemy.orm import Session
@@ -18,8 +18,9 @@ from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
 from chassis.runtime import Loop, clock
 from services.notification import console, outcomes
-from services.notification.model import Channel, Notification, signal_of
-from services.notification.outcomes import LONGEST_WAIT, Policy
+from services.notification.channels import Mail
+from services.notification.model import Channel, Notification, State, signal_of
+from services.notification.outcomes import LONGEST_WAIT, Policy, mark
 
 TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
 REFUSED_AGAIN = "its outcome was unknown, and sent again it was refused"
@@ -37,20 +38,7 @@ CHECK_EXPIRED = 10.0
 """Seconds between two looks for claims that have run out."""
 
 Outcome: TypeAlias = Callable[[Session], Sequence[Notification] | None]
-"""The unit of work that stores what became of a mail; it returns what was sent."""
-
-
-class Delivery(Protocol):
-    """How a mail leaves: channels.Mail."""
-
-    async def is_keyed(self) -> bool:
-        """Return whether a mail carries a key by which its receiver deduplicates.
-
-        Raises SidecarUnavailable, BindingRefused.
-        """
-
-    async def deliver(self, notification: Notification) -> None:
-        """Send it; raises BindingRefused, SidecarUnavailable (it did not leave), OutcomeUnknown."""
+"""The unit of work that stores what became of a mail; it returns what was marked."""
 
 
 class ChannelUnavailable(Exception):
@@ -62,7 +50,7 @@ class Dispatcher:
     """Takes mails from READY over SENDING to SENT."""
 
     database: Database
-    delivery: Delivery
+    mail: Mail
     unknown: Policy = "resend"
     key_kept: timedelta = outcomes.KEY_KEPT
     owner: str = ""
@@ -99,12 +87,12 @@ class Dispatcher:
             await self._check_trouble()
             return False
         keyed = await self._is_keyed()
-        mail = await self.database.write(
+        claimed = await self.database.write(
             lambda session: outcomes.claim(session, self.owner, keyed=keyed)
         )
-        if mail:
-            await self._send(mail)
-        return mail is not None
+        if claimed:
+            await self._send(claimed)
+        return claimed is not None
 
     async def _check_trouble(self) -> None:
         # Nothing was tried now: that is no sign that the channel works again.
@@ -116,73 +104,61 @@ class Dispatcher:
         # Asked before the claim: if the process ended in between, a mail that is UNKNOWN with a key would
         # count as one without.
         try:
-            return await self.delivery.is_keyed()
+            return await self.mail.is_keyed()
         except (SidecarUnavailable, BindingRefused) as error:
             self._trouble = str(error)
             raise ChannelUnavailable(self._trouble) from error
 
     async def _send(self, mail: Notification) -> None:
-        trouble = ""
-        mine = outcomes.fence(self.owner, mail)
+        mine, trouble = outcomes.fence(self.owner, mail), ""
         if mail.keyed and outcomes.is_too_late(mail, self.key_kept):
-            self._outcome = partial(outcomes.hold, which=mine, reason=TOO_LATE)
+            self._outcome = partial(mark, which=mine, state=State.HELD, reason=TOO_LATE)
             await self._store()
             return
         try:
-            await self.delivery.deliver(mail)
-            self._outcome = partial(outcomes.mark_sent, which=mine)
+            await self.mail.deliver(mail)
+            self._outcome = partial(
+                mark, which=mine, state=State.SENT, sent_at=clock.now()
+            )
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
-            self._outcome = self._after(error, mail)
-            is_about_it = isinstance(error, BindingRefused) and error.concerns_message
-            trouble = "" if is_about_it else str(error)
+            self._outcome = self._outcome_of(error, mail)
+            trouble = "" if _concerns_message(error) else str(error)
         await self._store()
         self._trouble = trouble
         if trouble:
             # A server that is down would otherwise be asked for each mail, a slow one ever more often.
             raise ChannelUnavailable(trouble)
 
-    def _after(self, error: Exception, mail: Notification) -> Outcome:
-        give_back = partial(
-            outcomes.give_back,
-            which=outcomes.fence(self.owner, mail),
-            reason=str(error),
-            due_at=_due(mail),
-        )
+    def _outcome_of(self, error: Exception, mail: Notification) -> Outcome:
+        mine, reason, due = outcomes.fence(self.owner, mail), str(error), _due(mail)
         if isinstance(error, OutcomeUnknown):
-            return self._unknown(error, mail)
-        if not isinstance(error, BindingRefused) or not error.concerns_message:
-            return give_back
-        since = min(mail.refused_since or clock.now(), clock.now())
-        refused_for = clock.now() - since
-        if error.permanent or refused_for >= GIVEN_UP_AFTER:
-            return self._refused(error, mail)
-        wait = min(LONGEST_WAIT, max(REFUSED_WAIT, refused_for)) * clock.jitter(0.5, 1)
-        return partial(give_back, due_at=clock.now() + wait, refused_since=since)
-
-    def _refused(self, error: BindingRefused, mail: Notification) -> Outcome:
-        mine = outcomes.fence(self.owner, mail)
+            # Without a key, a second mail must not meet the first while daprd may still be sending it.
+            at = _abandoned() if error.pending and not mail.keyed else due
+            return lambda session: outcomes.mark_unknown(
+                session, mine, self.unknown, reason, at
+            )
+        if not _concerns_message(error):
+            return lambda session: outcomes.give_back(session, mine, reason, due)
+        now = clock.now()
+        since = min(mail.refused_since or now, now)
+        if not error.permanent and now - since < GIVEN_UP_AFTER:
+            wait = min(LONGEST_WAIT, max(REFUSED_WAIT, now - since))
+            later = now + wait * clock.jitter(0.5, 1)
+            return lambda session: outcomes.give_back(
+                session, mine, reason, later, refused_since=since
+            )
         if mail.keyed and mail.in_doubt_since:
             # Perhaps it is the key that is refused, for a mail that was accepted with another text.
-            reason = f"{REFUSED_AGAIN}: {error}"
-            return partial(outcomes.hold, which=mine, reason=reason)
-        return partial(outcomes.mark_failed, which=mine, reason=str(error))
-
-    def _unknown(self, error: OutcomeUnknown, mail: Notification) -> Outcome:
-        # Without a key, a second mail must not meet the first while daprd may still be sending it.
-        is_sending = error.pending and not mail.keyed
-        return partial(
-            outcomes.mark_unknown,
-            which=outcomes.fence(self.owner, mail),
-            policy=self.unknown,
-            reason=str(error),
-            due_at=_abandoned() if is_sending else _due(mail),
-        )
+            reason = f"{REFUSED_AGAIN}: {reason}"
+            return partial(mark, which=mine, state=State.HELD, reason=reason)
+        return partial(mark, which=mine, state=State.FAILED, reason=reason)
 
     async def _store(self) -> None:
         if self._outcome:
-            sent = await self.database.write(self._outcome)
+            marked = await self.database.write(self._outcome)
             self._outcome = None
-            await console.show([each.text for each in sent or ()])
+            sent = [each for each in marked or () if each.state == State.SENT]
+            await console.show([each.text for each in sent])
 
     async def _settle_expired(self) -> None:
         # Claims of replicas that are gone, and of this one where its outcome could not be stored.
@@ -196,6 +172,10 @@ class Dispatcher:
                 session, which, self.unknown, INTERRUPTED, _due_after_interruption()
             )
         )
+
+
+def _concerns_message(error: Exception) -> TypeGuard[BindingRefused]:
+    return isinstance(error, BindingRefused) and error.concerns_message
 
 
 def _due(mail: Notification) -> datetime:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.event import Event
+from chassis.inbox.dead_letter import one_line
 from chassis.outbox import append_all
 from chassis.runtime import clock
 from contracts.notification_failed import NotificationFailed
@@ -108,21 +109,31 @@ def give_back(
     session: Session, which: Which, reason: str, due_at: datetime, **values: object
 ) -> None:
     """Make a claimed mail READY again that was certainly not sent."""
-    ready = {"state": State.READY, "owner": None, "reason": _printable(reason)}
+    ready = {"state": State.READY, "owner": None, "reason": _stored(reason)}
     statement = update(Notification).where(which)
     session.execute(statement.values(**ready, due_at=due_at, **values))
 
 
-def mark_sent(
-    session: Session, which: Which, **values: object
+def mark(
+    session: Session,
+    which: Which,
+    state: State,
+    *,
+    reason: str = "",
+    due_at: object = None,
+    **values: Any,  # noqa: ANN401 - columns
 ) -> Sequence[Notification]:
-    """Mark as SENT, publish that, and return what was marked."""
-    return _mark(session, which, State.SENT, sent_at=clock.now(), **values)
-
-
-def mark_failed(session: Session, which: Which, reason: str) -> None:
-    """Mark as FAILED and publish that: it is not tried again unless an operator releases it."""
-    _mark(session, which, State.FAILED, reason=reason)
+    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, as READY; publish that, and return what was marked."""
+    marked = {"state": state, "reason": _stored(reason), "due_at": due_at, **values}
+    statement = (
+        update(Notification)
+        .where(which)
+        .values(**marked, version=Notification.version + 1)
+        .returning(Notification)
+    )
+    found = session.scalars(statement).all()
+    append_all(session, [_envelope(session, each) for each in found])
+    return found
 
 
 def mark_unknown(
@@ -139,16 +150,15 @@ def mark_unknown(
     """
     sending = and_(which, Notification.state == State.SENDING)
     in_doubt = Notification.in_doubt_since
-    since: Values = {
-        "in_doubt_since": func.coalesce(in_doubt, Notification.sending_until)
-    }
+    since = func.coalesce(in_doubt, Notification.sending_until)
     is_held = true() if policy == "hold" else in_doubt.is_not(None)
     to_hold = and_(sending, Notification.keyed.is_(False), is_held)
-    _mark(session, to_hold, State.HELD, reason=reason, **since)
-    again = {"state": State.UNKNOWN, "reason": _printable(reason), "due_at": due_at}
+    mark(session, to_hold, State.HELD, reason=reason, in_doubt_since=since)
+    again: Values = {"reason": _stored(reason), "due_at": due_at}
     known = update(Notification).where(sending, in_doubt.is_not(None))
-    session.execute(known.values(**again))
-    _mark(session, sending, State.UNKNOWN, reason=reason, due_at=due_at, **since)
+    session.execute(known.values(**again, state=State.UNKNOWN))
+    unknown: Values = {"reason": reason, "due_at": due_at, "in_doubt_since": since}
+    mark(session, sending, State.UNKNOWN, **unknown)
 
 
 def is_too_late(notification: Notification, kept: timedelta) -> bool:
@@ -161,38 +171,12 @@ def is_too_late(notification: Notification, kept: timedelta) -> bool:
     return since is not None and not now - kept < since <= latest
 
 
-def hold(session: Session, which: Which, reason: str) -> None:
-    """Mark as HELD and publish that: it waits for an operator."""
-    _mark(session, which, State.HELD, reason=reason)
-
-
 def release(session: Session, which: Which, by: str, reason: str) -> None:
     """Make READY again what was HELD or FAILED, as if it had never been tried, and publish that."""
     now = clock.now()
     released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
     fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))
-    _mark(session, which, State.READY, due_at=now, **released, **fresh)
-
-
-def _mark(
-    session: Session,
-    which: Which,
-    state: State,
-    *,
-    reason: str = "",
-    due_at: object = None,
-    **values: object,
-) -> Sequence[Notification]:
-    marked = {"state": state, "reason": _printable(reason), "due_at": due_at, **values}
-    statement = (
-        update(Notification)
-        .where(which)
-        .values(**marked, version=Notification.version + 1)
-        .returning(Notification)
-    )
-    found = session.scalars(statement).all()
-    append_all(session, [_envelope(session, each) for each in found])
-    return found
+    mark(session, which, State.READY, due_at=now, **released, **fresh)
 
 
 def _envelope(session: Session, notification: Notification) -> tuple[Event, CloudEvent]:
@@ -223,7 +207,6 @@ def _event(notification: Notification) -> Event:
     return NotificationFailed.model_validate(failed)
 
 
-def _printable(reason: str) -> str | None:
-    # A mail server's own text: PostgreSQL might not store what cannot be printed.
-    printable = (each if each.isprintable() else " " for each in reason)
-    return "".join(printable)[:LONGEST_REASON] or None
+def _stored(reason: str) -> str | None:
+    # It is a mail server's own text.
+    return one_line(reason)[:LONGEST_REASON] or None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy import Connection, UpdateBase, event, select, text, update
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, create_cloud_event
@@ -22,7 +22,7 @@ from services.notification import outcomes
 from services.notification.channels import Mail
 from services.notification.console import Console
 from services.notification.dispatcher import ChannelUnavailable, Dispatcher
-from services.notification.model import Notification
+from services.notification.model import Notification, State
 from services.notification.outcomes import Policy
 from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
@@ -108,7 +108,10 @@ class MailRoom:
         mine = outcomes.fence(owner, claimed)
         return await self.database.write(
             lambda session: [
-                each.order_id for each in outcomes.mark_sent(session, mine)
+                each.order_id
+                for each in outcomes.mark(
+                    session, mine, State.SENT, sent_at=clock.now()
+                )
             ]
         )
 
@@ -138,7 +141,7 @@ class MailRoom:
         statement = update(Notification).values(**values)
         if orders:
             statement = statement.where(Notification.order_id.in_(orders))
-        await self.database.write(lambda session: session.execute(statement) and None)
+        await change(self.database, statement)
 
     async def plans(self, work: Callable[[Session], object]) -> list[str]:
         """Return how the database finds what each statement of a unit of work is about."""
@@ -168,6 +171,15 @@ class MailRoom:
         await execute(self.database, "ALTER TABLE outbox RENAME TO no_outbox")
         yield
         await execute(self.database, "ALTER TABLE no_outbox RENAME TO outbox")
+
+
+async def change(database: Database, statement: UpdateBase) -> None:
+    """Change rows of a database."""
+
+    def work(session: Session) -> None:
+        session.execute(statement)
+
+    await database.write(work)
 
 
 @contextmanager

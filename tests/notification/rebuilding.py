@@ -22,6 +22,7 @@ from services.notification.rebuild import END
 from services.order import model as order_model
 from services.order.model import Order
 from services.order.reactions import show_notification
+from tests.notification.mail_room import change
 from tests.support.database import migrated, secrets_in
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -39,7 +40,7 @@ async def is_known_as_sent(order: Service, order_id: UUID) -> None:
     sent = {"notification_state": "SENT", "notification_channel": "console"}
     known = update(Order).where(Order.order_id == order_id)
     statement = known.values(**sent, notification_at=Order.created_at)
-    await order.database.write(lambda session: session.execute(statement) and None)
+    await change(order.database, statement)
 
 
 async def shows(order: Service, order_id: UUID, version: int, state: str) -> None:

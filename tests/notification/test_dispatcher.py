@@ -1,7 +1,6 @@
 """The dispatcher: a mail is claimed before it leaves, marked by who sent it, and printed after that commits."""
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +8,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from chassis.runtime.clock import CLOCKS_APART
-from services.notification.dispatcher import Delivery, Dispatcher
+from services.notification.channels import Mail
+from services.notification.dispatcher import Dispatcher
 from services.notification.model import Notification, State
 from services.notification.outcomes import LEASE, LONGEST_WAIT, Policy
 from tests.notification.mail_room import MailRoom, attempt
@@ -20,12 +20,11 @@ ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at 2026-01-31T08:15:30.123Z.\n"
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A delivery that lets nothing pass until it is opened."""
+class Gate(Mail):
+    """A way out that lets no mail pass until it is opened."""
 
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
 
     def dispatcher(self, room: MailRoom) -> Dispatcher:
         """Return a dispatcher that sends through it."""
@@ -41,21 +40,17 @@ class Gate:
         await self.opened.wait()
 
 
-@dataclass(frozen=True)
-class Breaking:
-    """A delivery during which the database stops storing what becomes of mails."""
+class Breaking(Mail):
+    """A way out; while a mail is on it, the database stops storing what becomes of mails."""
 
-    room: MailRoom
-    delivery: Delivery
-
-    async def is_keyed(self) -> bool:
-        """Ask as ever."""
-        return await self.delivery.is_keyed()
+    def __init__(self, room: MailRoom) -> None:
+        super().__init__(room.sidecar, "email", "shop@example.org")
+        self._room = room
 
     async def deliver(self, notification: Notification) -> None:
         """Break the database, then send."""
-        await refuses(self.room.database, "UPDATE", "notification")
-        await self.delivery.deliver(notification)
+        await refuses(self._room.database, "UPDATE", "notification")
+        await super().deliver(notification)
 
 
 async def test_a_mail_is_sent_and_its_line_is_printed_once(
@@ -105,14 +100,11 @@ async def test_a_refusal_that_could_not_be_stored_is_stored_later_and_leaves_no_
 ) -> None:
     order, dispatcher = await room.order(), room.dispatcher()
     room.mailbox.acts["RCPT"] = act
-    working, dispatcher.delivery = (
-        dispatcher.delivery,
-        Breaking(room, dispatcher.delivery),
-    )
+    working, dispatcher.mail = dispatcher.mail, Breaking(room)
     with pytest.raises(DBAPIError, match="there is no room"):
         await dispatcher.step()
 
-    dispatcher.delivery = working
+    dispatcher.mail = working
     on_table = " ON notification" if room.database.is_shared else ""
     await execute(room.database, f"DROP TRIGGER refuse{on_table}")
     await attempt(dispatcher)

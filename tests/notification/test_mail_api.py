@@ -1,4 +1,4 @@
-"""Mails to an API that deduplicates: sent again with the same key until it is known what became of them."""
+"""Mails to an API that deduplicates: sent again with the same key until their outcome is known."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +53,7 @@ async def test_a_mail_goes_to_its_customer_about_their_order_with_a_key(
 async def test_a_mail_that_says_something_else_has_another_key(
     room: MailRoom, other: dict[str, object]
 ) -> None:
-    """So who was mailed for a forged event is mailed for the true one; and a rebuild changes no key."""
+    """And a rebuild, which makes a notification of its own, changes no key."""
     notification = await room.of(await room.order(JANE, "Jane Doe"))
     again = await room.of(notification.order_id)
     again.id = uuid4()

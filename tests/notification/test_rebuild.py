@@ -17,6 +17,7 @@ from services.notification.console import Console
 from services.notification.model import Notification, State
 from services.notification.rebuild import rebuild
 from services.order.reactions import show_notification
+from tests.notification.mail_room import change
 from tests.notification.rebuilding import (
     events,
     is_begun,
@@ -74,7 +75,7 @@ async def test_what_is_published_after_it_supersedes_what_was_published_before(
         await rebuild(parts)
         ready = {"state": State.READY, "due_at": datetime.now(UTC)}
         released = update(Notification).values(ready)
-        await parts.database.write(lambda session: session.execute(released) and None)
+        await change(parts.database, released)
         await Console(parts.database).step()
         newest = (await events(parts))[-1].encode()
 

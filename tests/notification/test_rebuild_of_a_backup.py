@@ -14,6 +14,7 @@ from services.notification.console import Console
 from services.notification.model import Notification, State
 from services.notification.rebuild import END, rebuild
 from services.notification.recovery import REASON
+from tests.notification.mail_room import change
 from tests.notification.rebuilding import (
     events,
     handle,
@@ -42,7 +43,7 @@ async def backed_up(
     await handle(parts, (await events(order))[-1].encode())
     mine = update(Notification).where(Notification.order_id == order_id)
     statement = mine.values(state=state, reason=reason)
-    await parts.database.write(lambda session: session.execute(statement) and None)
+    await change(parts.database, statement)
     return order_id
 
 

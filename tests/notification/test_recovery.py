@@ -21,6 +21,7 @@ from services.notification.model import Channel, State
 from services.notification.rebuild import rebuild
 from services.notification.recovery import REASON, RECENT, version_now
 from services.order.model import Order
+from tests.notification.mail_room import change
 from tests.notification.rebuilding import (
     events,
     handle,
@@ -46,7 +47,7 @@ async def are_old(order: Service) -> None:
     """Make all orders older than events are kept."""
     then = clock.now().replace(microsecond=0) - timedelta(days=8)
     older = update(Order).values(created_at=then)
-    await order.database.write(lambda session: session.execute(older) and None)
+    await change(order.database, older)
 
 
 @contextmanager
@@ -63,7 +64,7 @@ async def is_gone(order: Service, order_id: UUID) -> bytes:
     """Delete the event of an order, as retention does; return it."""
     (event,) = [each for each in await events(order) if str(order_id) in each]
     removed = delete(outbox).where(outbox.c.event == event)
-    await order.database.write(lambda session: session.execute(removed) and None)
+    await change(order.database, removed)
     return event.encode()
 
 
@@ -205,7 +206,7 @@ async def test_a_rebuild_whose_end_is_gone_goes_on_to_the_end_of_now(
     async with wiped(tmp_path, dapr) as parts:
         await is_begun(parts)
         another = update(feed).values(id=uuid4())
-        await order.database.write(lambda session: session.execute(another) and None)
+        await change(order.database, another)
         orders += await place(order, 1)
 
         async with asyncio.timeout(20):

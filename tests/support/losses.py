@@ -1,4 +1,4 @@
-"""Four ways in which the road to a customer loses an order, and what of it arrives nevertheless.
+"""Four ways in which a broker loses events on the way to a customer, and what arrives nevertheless.
 
 As a program it counts what each of them loses without the pull: python -m tests.support.losses 3 [case ...]
 """
@@ -35,7 +35,7 @@ async def open_shop(system: RealSystem) -> AsyncIterator[Shop]:
 
 
 async def the_consumer_comes_late(system: RealSystem, shop: Shop) -> list[Order]:
-    """Let the notification service start for the first time when all has been published."""
+    """Start the notification service for the first time when everything has been published."""
     await asyncio.to_thread(system.start_broker)
     system.sidecars["order"].start()
     system.apps["order"].start()
@@ -47,7 +47,7 @@ async def the_consumer_comes_late(system: RealSystem, shop: Shop) -> list[Order]
 
 
 async def the_broker_is_late(system: RealSystem, shop: Shop) -> list[Order]:
-    """Let the broker start when all has been ordered."""
+    """Start the broker when everything has been ordered."""
     system.start_apps()
     system.start_sidecars()
     orders = await place(shop, 20)
@@ -56,7 +56,7 @@ async def the_broker_is_late(system: RealSystem, shop: Shop) -> list[Order]:
 
 
 async def the_queue_is_purged(system: RealSystem, shop: Shop) -> list[Order]:
-    """Let the broker forget what it keeps for the notification service."""
+    """Purge what the broker keeps for the notification service."""
     sidecar = system.sidecars["notification"]
     await asyncio.to_thread(sidecar.stop)
     orders = await place(shop, 20)
@@ -68,7 +68,7 @@ async def the_queue_is_purged(system: RealSystem, shop: Shop) -> list[Order]:
 
 
 async def the_app_is_dead(system: RealSystem, shop: Shop) -> list[Order]:
-    """Let four customers order for half a minute while the notification service is dead."""
+    """Order for half a minute, as four customers, while the notification service is dead."""
     app = system.apps["notification"]
     app.kill_for_good()
     orders = await place(shop, 200, at_once=4, pause=0.6)
@@ -84,7 +84,7 @@ LATE: dict[str, Case] = {
 RUNNING: dict[str, Case] = {
     case.__name__: case for case in (the_queue_is_purged, the_app_is_dead)
 }
-"""Cases that a running system meets."""
+"""Cases that happen to a running system."""
 
 
 async def place(
@@ -104,11 +104,11 @@ async def place(
 
 
 async def published_raw(shop: Shop, body: bytes) -> None:
-    """Give the broker these bytes and no others, whichever broker it is, as soon as it takes them."""
+    """Publish these bytes and no others, whichever broker it is, as soon as it accepts them."""
     port = shop.system.system.app("order")["daprHTTPPort"]
     url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated"
 
-    async def taken() -> bool:
+    async def accepted() -> bool:
         answer = await shop.http.post(
             url,
             params={"metadata.rawPayload": "true"},
@@ -117,11 +117,11 @@ async def published_raw(shop: Shop, body: bytes) -> None:
         )
         return answer.status_code == 204
 
-    await eventually(taken, "the broker takes it")
+    await eventually(accepted, "the broker accepts it")
 
 
 async def are_published(system: RealSystem, orders: Sequence[Order]) -> None:
-    """Wait until the broker has said of each order that it has it."""
+    """Wait until the broker has confirmed the event of each order."""
     file = system.system.state / "order.db"
     statement = "SELECT count(*) FROM outbox WHERE state <> 'PUBLISHED'"
 
@@ -133,7 +133,7 @@ async def are_published(system: RealSystem, orders: Sequence[Order]) -> None:
 
 
 async def shown(shop: Shop, service: str) -> dict[str, dict[str, Any]]:
-    """Give all that a service lists, by order."""
+    """Return everything that a service lists, by order."""
     url = f"{shop.system.system.invoke_url(service)}/api/{service}"
     found: dict[str, dict[str, Any]] = {}
     cursor: dict[str, str] | None = {}
@@ -146,7 +146,7 @@ async def shown(shop: Shop, service: str) -> dict[str, dict[str, Any]]:
 
 
 async def are_all_notified(shop: Shop, orders: Sequence[Order]) -> None:
-    """Wait until each order shows that its customer was told; see that each was told once."""
+    """Wait until each order shows that its customer was notified; check that each was notified once."""
 
     async def all_sent() -> bool:
         there = await shown(shop, "order")
@@ -161,12 +161,12 @@ async def are_all_notified(shop: Shop, orders: Sequence[Order]) -> None:
 
 def lines(shop: Shop, orders: Sequence[Order]) -> Counter[str]:
     """Count the lines that were printed about each order."""
-    said = shop.system.apps["notification"].said()
-    return Counter({order.id: said.count(order.id) for order in orders})
+    printed = shop.system.apps["notification"].said()
+    return Counter({order.id: printed.count(order.id) for order in orders})
 
 
 async def count_losses(case: str) -> str:
-    """Run a case without the pull; say what was lost."""
+    """Run a case without the pull; return what was lost."""
     with tempfile.TemporaryDirectory() as folder:
         system = build(Path(folder), pulls=False)
         try:
@@ -180,11 +180,11 @@ async def count_losses(case: str) -> str:
                 await system.is_ready()
                 await Customer(shop).is_notified(await shop.orders("Last"))
                 await asyncio.sleep(STRAGGLERS)
-                told = lines(shop, orders)
+                printed = lines(shop, orders)
         finally:
             await asyncio.to_thread(system.stop)
-    lost = sum(not count for count in told.values())
-    return f"{case}: {lost} of {len(orders)} lost, {sum(told.values())} lines"
+    lost = sum(not count for count in printed.values())
+    return f"{case}: {lost} of {len(orders)} lost, {sum(printed.values())} lines"
 
 
 if __name__ == "__main__":

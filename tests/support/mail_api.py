@@ -1,4 +1,4 @@
-"""A mail API for tests: it takes each key once, or does to requests whatever it has been told to do."""
+"""A mail API for tests: it accepts each key once, or does to requests whatever a test wants."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ PATH = "/emails"
 
 @dataclass(frozen=True)
 class Deed:
-    """What is done to a request: whether its mail is taken first, how long the answer waits, what it is."""
+    """What is done to a request: whether its mail is accepted first, how long the answer waits, what it is."""
 
     status: int = 200
     takes: bool = False
@@ -33,7 +33,7 @@ NEVER_ANSWERED = Deed(takes=True, delay=FOR_EVER)
 
 @dataclass(frozen=True)
 class Posted:
-    """One mail that was taken."""
+    """One mail that was accepted."""
 
     sender: str
     to: str
@@ -43,7 +43,7 @@ class Posted:
 
 @dataclass
 class MailApi:
-    """The mails that were taken, by key; the keys of all requests in order; and how many were answered yes.
+    """The mails that were accepted, by key; the keys of all requests, in order; and how many were answered so.
 
     `deeds` are done to the mails of a recipient, or to all where "" has one.
     """
@@ -57,16 +57,16 @@ class MailApi:
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def to(self, recipient: str) -> list[Posted]:
-        """Give the mails that were taken for a recipient."""
+        """Return the mails that were accepted for a recipient."""
         return [each for each in self.taken.values() if each.to == recipient]
 
     def tries(self, recipient: str) -> int:
-        """Tell how often a mail that was taken for a recipient was asked for."""
+        """Return how often a mail that was accepted for a recipient was requested."""
         keys = [key for key, each in self.taken.items() if each.to == recipient]
         return sum(self.asked.count(key) for key in keys)
 
     def take(self, headers: dict[str, str], body: bytes) -> Deed:
-        """Take a request, whose headers are in lower case; tell what is done with it."""
+        """Handle a request, whose headers are in lower case; return what is done with it."""
         key = headers.get("idempotency-key", "")
         posted = _posted(body)
         if not key or posted is None:
@@ -85,17 +85,17 @@ class MailApi:
 
 def _posted(body: bytes) -> Posted | None:
     try:
-        said = json.loads(body)
+        mail = json.loads(body)
     except ValueError:
         return None
     fields = {"from", "to", "subject", "html"}
-    if not isinstance(said, dict) or said.keys() != fields or not all(said.values()):
+    if not isinstance(mail, dict) or mail.keys() != fields or not all(mail.values()):
         return None
-    return Posted(said["from"], said["to"], said["subject"], said["html"])
+    return Posted(mail["from"], mail["to"], mail["subject"], mail["html"])
 
 
 def words(deed: Deed) -> bytes:
-    """Say what was done, as such services do."""
+    """Return the body of an answer, as such services word it."""
     return json.dumps({"message": f"said with {deed.status}"}).encode()
 
 
@@ -106,13 +106,13 @@ class _Answering(BaseHTTPRequestHandler):
     api: ClassVar[MailApi]
 
     def do_POST(self) -> None:
-        """Take a mail."""
+        """Handle a mail."""
         body = self.rfile.read(int(self.headers["content-length"]))
         lowered = {name.lower(): value for name, value in self.headers.items()}
         self._do(self.api.take(lowered, body))
 
     def do_GET(self) -> None:
-        """Show something, as every server does somewhere."""
+        """Answer, as every server does somewhere."""
         self._do(Deed())
 
     def _do(self, deed: Deed) -> None:
@@ -121,29 +121,29 @@ class _Answering(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        said = words(deed)
+        body = words(deed)
         self.send_response(deed.status)
         if deed.location:
             self.send_header("location", deed.location)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(said)))
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(body)
 
     def log_message(self, format: str, *_: Any) -> None:  # noqa: A002, ANN401 - its signature
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     """The server; who hung up before the answer is no error."""
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving_api(api: MailApi, port: int) -> Iterator[None]:
-    """Serve an API on this port from threads of its own: it answers whatever a test waits for."""
+    """Serve an API on this port, from threads of its own: it answers whatever a test waits for."""
     api.ending.clear()
     server = _Server((HOST, port), type("Answering", (_Answering,), {"api": api}))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import column, func, select, table, text
+from sqlalchemy import Integer, Select, column, func, select, table, text
 
 from chassis.database import Database, exclusive
 from chassis.database.exclusive import ADVISORY_LOCK, InUse, alone, in_use
@@ -13,8 +13,8 @@ from tests.support.database import on_postgresql, url_in
 from tests.support.eventually import eventually
 from tests.support.postgresql import Databases
 
-HOLDERS = (
-    select(column("pid"))
+HOLDERS: Select[int] = (
+    select(column("pid", Integer))
     .select_from(table("pg_locks"))
     .where(column("objid") == ADVISORY_LOCK, column("granted"))
     .where(
@@ -102,7 +102,7 @@ async def test_a_service_whose_connection_breaks_takes_the_lock_again(
         async with in_use(database):
             (broken,) = await holders()
             end = select(func.pg_terminate_backend(broken))
-            await database.write(lambda session: session.execute(end) and None)
+            assert await database.write(lambda session: session.scalar(end))
 
             async def is_taken_again() -> bool:
                 return [each != broken for each in await holders()] == [True]
