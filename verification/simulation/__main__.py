@@ -1,4 +1,4 @@
-"""Run as many schedules as are asked for, on all cores, and say what they found.
+"""Run as many schedules as are asked for, on all cores, and print what they found.
 
 python -m verification.simulation SEEDS [--from N] [--profile redis] [--processes N];
 python -m verification.simulation --seed N [--only 0,3] replays one.
@@ -17,38 +17,40 @@ from verification.simulation.shrink import shrink
 
 
 def main() -> int:
-    """Do what the command line says; give the exit status."""
+    """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m verification.simulation")
     parser.add_argument("seeds", nargs="?", type=int, default=100)
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--digests", action="store_true", help="tell runs apart")
+    parser.add_argument(
+        "--digests", action="store_true", help="print what tells runs apart"
+    )
     parser.add_argument("--processes", type=int, help="as many as there are cores")
     parser.add_argument("--profile", choices=PROFILES)
-    parser.add_argument("--only", help="the places of the faults that are to happen")
-    said = parser.parse_args()
-    if said.seed is not None:
-        return replay(schedule(said.seed, said.profile), said.only)
-    seeds = range(said.first, said.first + said.seeds)
-    planned = [schedule(each, said.profile) for each in seeds]
-    if said.digests:
-        _say(*(run(each).digest for each in planned))
+    parser.add_argument("--only", help="the numbers of the faults that are to happen")
+    options = parser.parse_args()
+    if options.seed is not None:
+        return replay(schedule(options.seed, options.profile), options.only)
+    seeds = range(options.first, options.first + options.seeds)
+    planned = [schedule(each, options.profile) for each in seeds]
+    if options.digests:
+        _print(*(run(each).digest for each in planned))
         return 0
-    return explore(planned, said.processes)
+    return explore(planned, options.processes)
 
 
 def replay(planned: Schedule, only: str | None) -> int:
-    """Run one schedule again, and show all that happened."""
+    """Run one schedule again, and print all that happened."""
     if only is not None:
         planned = planned.only(int(each) for each in only.split(",") if each)
     result = run(planned)
-    _say(*result.trace, *_shown(result))
+    _print(*result.trace, *_shown(result))
     return 1 if result.violations else 0
 
 
 def explore(schedules: list[Schedule], processes: int | None) -> int:
-    """Run these schedules, on so many cores; each that fails is made smaller, and shown."""
-    begun, seeds = time.monotonic(), len(schedules)
+    """Run these schedules, on so many cores; shrink and print each that fails."""
+    started, seeds = time.monotonic(), len(schedules)
     per_profile = {each.profile: Counter[str]() for each in schedules}
     failed = 0
     for done, result in enumerate(on_all_cores(schedules, processes), 1):
@@ -58,20 +60,20 @@ def explore(schedules: list[Schedule], processes: int | None) -> int:
         )
         if result.violations:
             failed += 1
-            _say(*_shown(result), *_smaller(result))
+            _print(*_shown(result), *_smaller(result))
         if done % 100 == 0:
-            _say(f"{done} of {seeds} seeds, {failed} failed")
-    seconds = time.monotonic() - begun
+            _print(f"{done} of {seeds} seeds, {failed} failed")
+    seconds = time.monotonic() - started
     for profile, counted in per_profile.items():
-        _say(f"{profile:<9}{_row(counted)}")
+        _print(f"{profile:<9}{_row(counted)}")
     rate = seeds / seconds
-    _say(f"{seeds} seeds, {failed} failed, {seconds:.0f} s, {rate:.1f} a second")
+    _print(f"{seeds} seeds, {failed} failed, {seconds:.0f} s, {rate:.1f} a second")
     return 1 if failed else 0
 
 
 def _smaller(failed: Result) -> list[str]:
     planned, kinds = failed.schedule, _kinds(failed)
-    # What is left is to fail in the same ways, and not in some way.
+    # What is left must fail in the same ways, and not in any way.
     places = shrink(planned, lambda fewer: kinds <= _kinds(run(fewer)))
     only, seed = ",".join(map(str, places)), planned.seed
     return [
@@ -100,7 +102,7 @@ def _row(counted: Counter[str]) -> str:
     return f"{' '.join(columns)} {counted['seconds']:>8} virtual seconds"
 
 
-def _say(*lines: str) -> None:
+def _print(*lines: str) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

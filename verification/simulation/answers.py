@@ -1,4 +1,4 @@
-"""What may become of the answer of another service on its way."""
+"""What may happen to the answer of another service on its way."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ GARBAGE = [
     b"[]",
     b"null",
     b'{"events":{}}',
-    b'{"events":[],"next":"7","end":null}',
+    b'{"events":[],"next":"7","highWaterMark":null,"removed":false}',
 ]
 ANOTHER_VERSION = [
     {"items": [], "cursor": 0},
     {"events": [], "next": None, "end": None, "type": "page"},
-    {"events": [["id", "digest"]], "next": None, "end": None},
+    {"events": [["id", 1]], "next": None, "highWaterMark": None, "removed": False},
 ]
 
 
@@ -31,8 +31,8 @@ class Answers:
     def changed(
         self, act: str, request: httpx.Request, answer: httpx.Response
     ) -> httpx.Response:
-        """Give what arrives of an answer."""
-        what = request.url.params.get("reader", "events by ids")
+        """Return what arrives of an answer."""
+        what = request.url.params.get("consumer", "events by ids")
         first = self._earlier.setdefault(what, answer)
         if act == "an old one":
             return first

@@ -1,4 +1,4 @@
-"""A broker with moods: it drops, doubles, delays and parks, and acknowledges what nobody has taken."""
+"""A broker with moods: it drops, doubles, delays and parks, and acknowledges what nobody has handled."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,23 +10,26 @@ import httpx
 
 from tests.support import simulated_delivery
 from tests.support.simulated_delivery import Message
-from verification.simulation import forgeries
 from verification.simulation.chance import Chance
+from verification.simulation.forgeries import FORGERIES, REPLAY, forged, replayed
 from verification.simulation.profiles import Habits, Span
 
 Take = Callable[[str], str]
-"""Tells what goes wrong the next time that this happens, if anything does."""
-WAITS = {"delay": (2.0, 15.0), "park": (20.0, 60.0), forgeries.CONTENT: (0.5, 2.0)}
+"""Returns what goes wrong the next time that this happens, if anything does."""
+TRANSIT = {"delay": (2.0, 15.0), "park": (20.0, 60.0)}
 """How long a message is under way which something happens to."""
+EARLY = (0.0, 0.001)
+"""How long a forgery is under way: mostly it arrives before the authentic event does."""
+REPLAYED_AFTER = (0.0, 60.0)
 
 
 @dataclass
 class Broker:
-    """Carries what was accepted to the one service that hears it, each message by itself.
+    """Carries what was accepted to the one service that subscribes to it, each message by itself.
 
     `transport` leads to the service; it raises httpx.ConnectError where there is none. `subscriptions` are
-    those that it has said, by topic. `forged` are the bodies of what somebody else has published, and whether
-    the service has taken each.
+    the service's own, by topic. `forged` are the bodies of what somebody else has published, and whether the
+    service has acknowledged each.
     """
 
     transport: httpx.AsyncBaseTransport
@@ -37,12 +40,12 @@ class Broker:
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     forged: dict[bytes, bool] = field(default_factory=dict)
     stands_still_until: float = 0.0
-    sidecar_away_until: float = 0.0
+    sidecar_down_until: float = 0.0
     under_way: int = 0
     _wiped: int = 0
 
     def __post_init__(self) -> None:
-        """Make the sidecar's way to the service, and the order where it is kept."""
+        """Make the sidecar's client of the service, and the lock that keeps messages in order."""
         self._client = httpx.AsyncClient(
             transport=self.transport, base_url="http://app"
         )
@@ -51,25 +54,27 @@ class Broker:
         )
 
     def accept(self, message: Message) -> None:
-        """Take a message, and carry it, once or twice or not at all."""
+        """Carry a message, once or twice or not at all."""
         act = self.fault("message")
-        if act in forgeries.ACTS:
-            forgery = forgeries.forged(act, message, self.chance)
+        if act in FORGERIES:
+            forgery = forged(act, message, self.chance)
             self.forged[forgery.body] = False
-            self._begin(forgery, (0.0, 0.001))
+            self._begin(forgery, EARLY)
+        if act == REPLAY:
+            self._begin(replayed(message, self.chance), REPLAYED_AFTER)
         if act == "drop":
             return
-        wait = WAITS.get(act, self.habits.transit)
+        transit = TRANSIT.get(act, self.habits.transit)
         is_doubled = act == "duplicate" or self._happens(self.habits.doubles)
         for _ in range(2 if is_doubled else 1):
-            self._begin(message, wait)
+            self._begin(message, transit)
 
     def wipe(self) -> None:
         """Lose all that is under way."""
         self._wiped += 1
 
-    def _begin(self, message: Message, wait: Span) -> None:
-        carried = self._carry(message, self.chance.between(*wait))
+    def _begin(self, message: Message, transit: Span) -> None:
+        carried = self._carry(message, self.chance.between(*transit))
         self.under_way += 1
         asyncio.get_running_loop().create_task(carried)
 
@@ -80,11 +85,11 @@ class Broker:
         wiped = self._wiped
         try:
             async with self._turn:
-                await self._until_taken(message, wait, wiped)
+                await self._until_settled(message, wait, wiped)
         finally:
             self.under_way -= 1
 
-    async def _until_taken(self, message: Message, wait: float, wiped: int) -> None:
+    async def _until_settled(self, message: Message, wait: float, wiped: int) -> None:
         while True:
             await asyncio.sleep(wait)
             if wiped != self._wiped:
@@ -113,8 +118,8 @@ class Broker:
         return "RETRY" if act == "again" else verdict
 
     async def _is_refused(self) -> bool:
-        # What a sidecar has when it ends is refused by it for good, or comes again some time after it.
-        if not await _until(self.sidecar_away_until):
+        # What a sidecar has when it ends is permanently refused by it, or comes again some time after it.
+        if not await _until(self.sidecar_down_until):
             return False
         if self._happens(self.habits.nacks):
             return True
@@ -130,7 +135,7 @@ class Broker:
 
 
 async def _until(when: float) -> bool:
-    """Wait until then; tell whether there was anything to wait for."""
+    """Wait until then; return whether there was anything to wait for."""
     left = when - asyncio.get_running_loop().time()
     if left > 0:
         await asyncio.sleep(left)

@@ -16,19 +16,19 @@ class Chance:
     _drawn: int = field(default=0)
 
     def bits(self, number: int) -> int:
-        """Give so many bits, 512 at most."""
+        """Return so many bits, 512 at most."""
         self._drawn += 1
-        said = f"{self.seed}/{self.actor}/{self._drawn}".encode()
-        return int.from_bytes(blake2b(said).digest()) >> (512 - number)
+        text = f"{self.seed}/{self.actor}/{self._drawn}".encode()
+        return int.from_bytes(blake2b(text).digest()) >> (512 - number)
 
     def between(self, least: float, most: float) -> float:
-        """Give a number between the two."""
+        """Return a number between the two."""
         return least + (most - least) * self.bits(32) / 2**32
 
     def number(self, least: int, most: int) -> int:
-        """Give a whole number from the one to the other."""
+        """Return a whole number from the one to the other."""
         return least + self.bits(32) * (most - least + 1) // 2**32
 
     def one_of(self, choices: list[T]) -> T:
-        """Choose one."""
+        """Return one of these."""
         return choices[self.number(0, len(choices) - 1)]

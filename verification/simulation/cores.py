@@ -14,8 +14,8 @@ CHUNK, TASKS = 4, 75
 def on_all_cores(
     schedules: Sequence[Schedule], processes: int | None = None
 ) -> Iterator[Result]:
-    """Run these schedules, in so many processes; give what became of each, in their order."""
-    # Each process is begun anew: nothing of this one is in them. And it ends in time: what libraries keep of
+    """Run these schedules, in so many processes; yield the result of each, in their order."""
+    # Each process starts from nothing: nothing of this one is in it. And it ends in time: what libraries keep of
     # each run grows, to a gigabyte after some thousand, and makes the next ones slower.
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, initializer=_begin, maxtasksperchild=TASKS) as pool:

@@ -17,7 +17,7 @@ class Faults:
     _happened: Counter[str] = field(default_factory=Counter)
 
     def take(self, what: str) -> str:
-        """Count that something happens; give how it goes wrong this time, or nothing."""
+        """Count that something happens; return how it goes wrong this time, or nothing."""
         self._happened[what] += 1
         for each in self.all:
             if each.what == what and each.at == self._happened[what]:
@@ -25,14 +25,14 @@ class Faults:
         return ""
 
     def kills(self, service: str) -> bool:
-        """Count a crash point of a service; tell whether it dies here."""
+        """Count a crash point of a service; return whether it dies here."""
         point = f"crash point of {service}"
         self._happened[point] += 1
         due = Fault("crash", service, self._happened[point])
         return due in self.all and bool(self._injected(due))
 
     def timed(self) -> list[Fault]:
-        """Give those that come at a time of their own, the first one first."""
+        """Return those that come at a time of their own, the first one first."""
         return sorted(
             (each for each in self.all if each.what in TIMED), key=lambda each: each.at
         )

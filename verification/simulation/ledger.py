@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.mail_server import Mail
-from verification.simulation.forgeries import FORGER
 from verification.simulation.world import World
 
 Rows = list[sqlite3.Row]
@@ -28,7 +27,7 @@ ENDS = {"SENT", "FAILED", "HELD"}
 
 
 def read(folder: Path, service: str, *tables: str) -> list[Rows]:
-    """Read whole tables of a service."""
+    """Return whole tables of a service."""
     url = f"file:{folder}/{service}.db?mode=ro"
     with closing(sqlite3.connect(url, uri=True)) as connection:
         connection.row_factory = sqlite3.Row
@@ -46,9 +45,9 @@ class Ledger:
     unprinted: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Read it."""
-        self.said: dict[str, Rows] = {}
-        self.heard: dict[str, Rows] = {}
+        """Read all tables."""
+        self.outbox: dict[str, Rows] = {}
+        self.inbox: dict[str, Rows] = {}
         self.cursors: dict[str, str] = {}
         self.dead: list[str] = []
         self.forged: set[bytes] = set()
@@ -57,25 +56,26 @@ class Ledger:
 
     def _read(self, service: str, its_own: str) -> Rows:
         tables = ("outbox", "inbox", "feed_cursor", "dead_letter")
-        said, heard, cursors, dead, own = read(
+        sent, handled, cursors, dead, own = read(
             self.world.folder, service, *tables, its_own
         )
-        self.said[service], self.heard[service] = said, heard
+        self.outbox[service], self.inbox[service] = sent, handled
         self.cursors |= {row["reaction"]: row["cursor"] for row in cursors}
-        forged = {row["body"] for row in dead} & {*self.world.broker.forged}
-        self.forged |= forged
-        letters = [row for row in dead if row["body"] not in forged]
+        forged = {*self.world.broker.forged}
+        kept = {row["body"] for row in dead if not row["authentic"]}
+        self.forged |= forged & kept
+        letters = [row for row in dead if row["body"] not in forged & kept]
         self.dead += [f"{service}: {row['reason']}" for row in letters]
         return own
 
     def is_settled(self) -> bool:
-        """Tell whether nothing is under way any more."""
+        """Return whether nothing is under way any more."""
         return not self.world.broker.under_way and not [*self.stuck()]
 
     def stuck(self) -> Iterator[str]:
-        """Find what has not come to its end."""
-        for row in [*self.said["order"], *self.said["notification"]]:
-            if row["state"] not in {"PUBLISHED", "PULLED"}:
+        """Yield what has not come to its end."""
+        for row in [*self.outbox["order"], *self.outbox["notification"]]:
+            if row["state"] not in {"PUBLISHED", "PULL_ONLY"}:
                 yield f"stuck: {row['topic']} {row['event_id']} is {row['state']}"
         for row in self.notifications:
             if row["state"] not in ENDS:
@@ -89,15 +89,17 @@ class Ledger:
         places = [("order", "OrderCreated", NOTIFY)]
         places += [("notification", topic, name) for topic, name in SHOW.items()]
         for sender, topic, reaction in places:
-            ids = [row["event_id"] for row in self.said[sender]]
-            of_topic = {r["event_id"] for r in self.said[sender] if r["topic"] == topic}
+            ids = [row["event_id"] for row in self.outbox[sender]]
+            of_topic = {
+                r["event_id"] for r in self.outbox[sender] if r["topic"] == topic
+            }
             cursor = self.cursors.get(reaction, "").rpartition(".")[2]
             read_to = ids.index(cursor) + 1 if cursor in ids else 0
             if of_topic & set(ids[read_to:]):
                 yield f"stuck: {reaction} has not read the feed of {sender} to its end"
 
     def violations(self) -> list[str]:
-        """Find everything that must not be."""
+        """Return everything that must not be."""
         found = [*self.stuck(), *(f"dead letter: {each}" for each in self.dead)]
         known = Counter(_id(row["id"]) for row in self.orders)
         found += [
@@ -113,26 +115,26 @@ class Ledger:
         return [*found, *self._mails_of_nobody(), *self._forged()]
 
     def _forged(self) -> Iterator[str]:
-        for body, taken in self.world.broker.forged.items():
-            if taken and body not in self.forged and b"Mallory" not in body:
-                yield f"lost: {body!r} was taken, and is no dead letter"
+        for body, acknowledged in self.world.broker.forged.items():
+            if acknowledged and body not in self.forged:
+                yield f"lost: {body!r} was acknowledged, and is no dead letter"
 
     def _of_order(self, order: sqlite3.Row) -> Iterator[str]:
         order_id = _id(order["id"])
         created = [
             row["event_id"]
-            for row in self.said["order"]
+            for row in self.outbox["order"]
             if json.loads(row["event"])["subject"] == order_id
         ]
-        taken = [
+        handled = [
             row
-            for row in self.heard["notification"]
+            for row in self.inbox["notification"]
             if row["reaction"] == NOTIFY and row["event_id"] in created
         ]
         notes = [r for r in self.notifications if _id(r["order_id"]) == order_id]
         for what, number in (
             ("OrderCreated", len(created)),
-            ("inbox row", len(taken)),
+            ("inbox row", len(handled)),
             ("notification", len(notes)),
         ):
             if number != 1:
@@ -157,8 +159,7 @@ class Ledger:
         yield from self._mails(order, state)
 
     def _lines(self, order_id: str, name: str, state: str) -> Iterator[str]:
-        # What was printed of a forged event before its sender's feed was heard cannot be taken back.
-        about = [each for each in genuine_lines(self.world) if order_id in each]
+        about = [each for each in self.world.lines if order_id in each]
         yield from (f"mixed up: {each}" for each in about if f" {name}," not in each)
         lines = len(about)
         if lines > 1:
@@ -170,7 +171,7 @@ class Ledger:
 
     def _mails(self, order: sqlite3.Row, state: str) -> Iterator[str]:
         order_id, recipient = _id(order["id"]), order["customer_email"]
-        mails = [each for each in self._genuine_mails() if order_id in each.subject]
+        mails = [each for each in self.world.sidecars.mails if order_id in each.subject]
         unknown = sum(self._outcomes(order_id).count(e) for e in ("UNKNOWN", "HELD"))
         is_resent = self.world.schedule.unknown_mail == "resend"
         by_api = self.world.schedule.mails_by_api
@@ -193,20 +194,15 @@ class Ledger:
         return clocks or self._was_refused(order_id)
 
     def _was_refused(self, order_id: str) -> bool:
-        return any(order_id in each for each in self.world.sidecars.refused_for_good)
+        return any(order_id in each for each in self.world.sidecars.refused_permanently)
 
     def _outcomes(self, order_id: str) -> list[str]:
-        said = [json.loads(row["event"]) for row in self.said["notification"]]
+        events = [json.loads(row["event"]) for row in self.outbox["notification"]]
         return [
             each["data"].get("outcome", "SENT")
-            for each in said
+            for each in events
             if each["subject"] == order_id
         ]
-
-    def _genuine_mails(self) -> list[Mail]:
-        forger = (FORGER["customerEmail"],)
-        mails = self.world.sidecars.mails
-        return [each for each in mails if each.recipients != forger]
 
     def _mails_of_nobody(self) -> Iterator[str]:
         known = [_id(row["id"]) for row in self.orders]
@@ -215,17 +211,11 @@ class Ledger:
                 yield f"invented: a mail `{mail.subject}`"
 
 
-def genuine_lines(world: World) -> list[str]:
-    """Give what was printed, without what was printed of forged events."""
-    return [each for each in world.lines if f" {FORGER['customerName']}," not in each]
-
-
 def sent_and_unprinted(world: World) -> set[str]:
-    """Give the orders whose notification is SENT and has no line: their process died in between."""
+    """Return the orders whose notification is SENT and has no line: their process died in between."""
     (rows,) = read(world.folder, "notification", "notification")
     sent = [_id(row["order_id"]) for row in rows if row["state"] == "SENT"]
-    lines = genuine_lines(world)
-    return {each for each in sent if not any(each in line for line in lines)}
+    return {each for each in sent if not any(each in line for line in world.lines)}
 
 
 def _is(mail: Mail, recipients: tuple[str], name: str) -> bool:

@@ -12,11 +12,13 @@ from typing import IO, Any, TypeVar
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
-from chassis.runtime import clock
+from chassis.runtime import Loop, clock
 from verification.simulation.chance import Chance
-from verification.simulation.virtual_loop import owner
+from verification.simulation.virtual_loop import Crashed, owner
 
 EPOCH = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+INTERVALS = [1.0, 4.0, 16.0]
+"""How often a loop may look for work without a signal, in seconds; a process draws one for each of its loops."""
 T = TypeVar("T")
 
 
@@ -37,7 +39,8 @@ class Answer:
 class Process:
     """One life of a service: `on_point` is asked at each crash point whether it ends here.
 
-    `trouble` is asked at each BEGIN and COMMIT what SQLite says instead of doing it, if anything.
+    `trouble` is asked at each BEGIN and COMMIT which error SQLite raises instead, if any. No loop looks for
+    work more often than once in `calm` seconds, signals apart.
     """
 
     name: str
@@ -45,23 +48,25 @@ class Process:
     skew: Callable[[], float]
     on_point: Callable[["Process", str], bool]
     trouble: Callable[["Process", str], str]
+    calm: float = 1.0
     app: FastAPI | None = None
     dead: bool = False
-    is_held: bool = False
+    is_paused: bool = False
     is_serving: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _loops: list[Loop] = field(default_factory=list)
     _connections: list[sqlite3.Connection] = field(default_factory=list)
     _locks: list[IO[bytes]] = field(default_factory=list)
     _waiting: dict[asyncio.Future[Any], None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make the surroundings in which all of its tasks run."""
+        """Make the context in which all of its tasks run."""
         self.context = copy_context()
         self.context.run(owner.set, self)
-        surroundings = clock.Ambient(self._now, self.chance.bits)
+        surroundings = clock.Surroundings(self._now, self.chance.bits)
         self.context.run(clock.current.set, surroundings)
 
     def _now(self) -> datetime:
@@ -84,8 +89,8 @@ class Process:
             self.is_serving = False
         self.crash()
 
-    async def asked(self, scope: Scope, body: bytes = b"") -> Answer:
-        """Hand a request in from outside; raises Died where the process ends before it has answered."""
+    async def ask(self, scope: Scope, body: bytes = b"") -> Answer:
+        """Return the answer to a request from outside; raises Died where the process ends before it."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = None
         self._begin(self._answer(scope, body, answer))
@@ -94,22 +99,22 @@ class Process:
     async def _answer(
         self, scope: Scope, body: bytes, answer: asyncio.Future[Answer]
     ) -> None:
-        said = await _run(self.app, scope, body)
+        answered = await _run(self.app, scope, body)
         await self.point(f"before an answer to {scope['path']}")
         self._waiting.pop(answer, None)
         if not answer.done():
-            answer.set_result(said)
+            answer.set_result(answered)
         await self.point(f"after an answer to {scope['path']}")
 
     async def outside(self, call: Coroutine[Any, Any, T]) -> T:
-        """Let something happen outside, which goes on when this process dies."""
+        """Return what a call outside returns; it goes on when this process dies."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
 
         async def happen() -> None:
             try:
                 done = await call
-            except Exception as error:  # noqa: BLE001 - it is handed on
+            except Exception as error:  # noqa: BLE001 - the caller gets it
                 if not result.done():
                     result.set_exception(error)
             else:
@@ -121,45 +126,64 @@ class Process:
 
     async def point(self, where: str) -> None:
         """Pass a point at which this process may die; nothing comes after it then."""
-        if not self.dead and self.on_point(self, where):
-            self.crash()
+        try:
+            self.crash_point(where)
+        except Crashed:
             await _never()
 
+    def crash_point(self, where: str) -> None:
+        """Pass such a point in synchronous code; raises Crashed where the process dies."""
+        if not self.dead and self.on_point(self, where):
+            self.crash()
+            raise Crashed
+
     async def pause(self) -> None:
-        """Let others come between, for as long as a disk takes."""
+        """Wait for as long as a disk, or another thread, takes: others may come between."""
         if not self.dead:
             await asyncio.sleep(self.chance.between(0, 0.002))
 
     def crash(self) -> None:
-        """End at once: what was not committed is gone, locks are free, callers hear of it."""
+        """End at once: what was not committed is gone, locks are free, callers get Died."""
         if self.dead:
             return
         self.dead, self.is_serving = True, False
         for connection in self._connections:
             connection.close()
         for file in self._locks:
-            _let_go(file)
+            _release(file)
         for waiting in self._waiting:
             _fail(waiting)
         self.ended.set()
 
+    def begins(self, loop: Loop) -> None:
+        """Note a loop that begins, and draw how often it looks for work."""
+        self._loops.append(loop)
+        drawn = self.chance.one_of(INTERVALS)
+        loop.interval = max(loop.interval, self.calm, drawn)
+
+    def grow_calm(self, seconds: float) -> None:
+        """Raise the least interval of every loop, present and future."""
+        self.calm = seconds
+        for loop in self._loops:
+            loop.interval = max(loop.interval, seconds)
+
     def holds(self, file: IO[bytes]) -> None:
-        """Let go of this lock when the process dies."""
+        """Note a lock that is released when the process dies."""
         self._locks.append(file)
 
     def opened(self, connection: sqlite3.Connection) -> None:
-        """Close this connection when the process dies."""
+        """Note a connection that is closed when the process dies."""
         self._connections.append(connection)
 
 
 def here() -> Process:
-    """Give the process that runs at the moment."""
+    """Return the process that runs at the moment."""
     process = owner.get()
     assert isinstance(process, Process), "this happens outside of all processes"
     return process
 
 
-def _let_go(file: IO[bytes]) -> None:
+def _release(file: IO[bytes]) -> None:
     if not file.closed:
         fcntl.flock(file, fcntl.LOCK_UN)
 
@@ -175,19 +199,21 @@ async def _never() -> None:
 
 async def _run(app: FastAPI | None, scope: Scope, body: bytes) -> Answer:
     assert app
-    said: list[Message] = []
-    heard: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    sent: list[Message] = []
+    request: list[Message] = [
+        {"type": "http.request", "body": body, "more_body": False}
+    ]
 
     async def receive() -> Message:
-        return heard.pop() if heard else {"type": "http.disconnect"}
+        return request.pop() if request else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        said.append(message)
+        sent.append(message)
 
     try:
         await app(scope, receive, send)
-    except Exception:  # noqa: BLE001 - the app has answered 500, and says why
-        if not said:
+    except Exception:  # noqa: BLE001 - the app has answered 500, and logged why
+        if not sent:
             return Answer(500, [], b"")
-    content = b"".join(each.get("body", b"") for each in said[1:])
-    return Answer(said[0]["status"], list(said[0].get("headers", [])), content)
+    content = b"".join(each.get("body", b"") for each in sent[1:])
+    return Answer(sent[0]["status"], list(sent[0].get("headers", [])), content)

@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from verification.simulation.forgeries import FORGERIES, REPLAY
+
 Span = tuple[float, float]
 """From so many seconds to so many."""
 Weights = dict[str, dict[str, int]]
-"""How often each way of each kind of fault is drawn, beside the others."""
+"""How often each act of each kind of fault is drawn, beside the others."""
 
 
 @dataclass(frozen=True)
 class Habits:
     """How a broker and its component are when no fault happens to a message.
 
-    It takes `transit` seconds until a message is there, `again` until what was not taken comes again, and
+    It takes `transit` seconds until a message is there, `again` until what was not acknowledged comes again, and
     `after_sidecar` until what a sidecar held when it ended does. With this chance each, a message comes
     twice (`doubles`), and what is under way while the sidecar ends is gone (`nacks`). Where it keeps the
-    order, a message that is not taken holds up those behind it.
+    order, a message that is not acknowledged holds up those behind it.
     """
 
     transit: Span = (0.001, 0.02)
@@ -48,11 +50,11 @@ COMMON: Weights = {
         "lose the answer": 1,
         "hang": 1,
         "slow": 1,
-        "refuse for now": 1,
-        "refuse for good": 1,
+        "refuse once": 1,
+        "refuse permanently": 1,
     },
     "ask": {
-        "away": 1,
+        "down": 1,
         "hang": 1,
         "empty": 1,
         "cut": 1,
@@ -76,11 +78,11 @@ COMMON: Weights = {
     "begin": {"locked": 2},
 }
 """What may go wrong with every broker."""
-FORGED = {"forge the source": 1, "malformed": 1}
-PUBLISH = {"away": 1, "lose the answer": 2, "hang": 1}
+FORGED = {"forge the source": 1, "unsigned": 1, "malformed": 1, REPLAY: 1}
+PUBLISH = {"down": 1, "lose the answer": 2, "hang": 1}
 
 PROFILES = {
-    # The component answers 204 for what the broker never confirmed, a queue loses what nobody hears, and
+    # The component answers 204 for what the broker never confirmed, a queue loses what nobody subscribes to, and
     # what is under way when the sidecar ends is refused without being queued again.
     "rabbitmq": Profile(
         Habits(nacks=0.3),
@@ -88,7 +90,7 @@ PROFILES = {
             "publish": {**PUBLISH, "false": 3, "refuse one": 1},
             "message": {"delay": 2, "duplicate": 2, **FORGED},
             "delivery": {"acknowledge": 3, "again": 1},
-            "broker": {"away": 1, "wiped": 1},
+            "broker": {"down": 1, "wiped": 1},
         },
     ),
     # What takes long is handed to a second worker, and a killed sidecar's share is taken over late.
@@ -98,18 +100,18 @@ PROFILES = {
             "publish": PUBLISH,
             "message": {"park": 2, "delay": 2, **FORGED},
             "delivery": {"again": 3, "acknowledge": 2},
-            "broker": {"away": 1, "wiped": 1},
+            "broker": {"down": 1, "wiped": 1},
         },
     ),
     # In order. A subscription may stand still until the sidecar's next start, and a rebalance brings
-    # again what was taken.
+    # again what was acknowledged.
     "kafka": Profile(
         Habits(keeps_order=True, after_sidecar=(0.0, 3.0), doubles=0.02),
         {
             "publish": PUBLISH,
             "message": {"park": 2, "duplicate": 3, **FORGED},
             "delivery": {"again": 3},
-            "broker": {"away": 1, "stands still": 3},
+            "broker": {"down": 1, "stands still": 3},
         },
     ),
     # What was not acknowledged comes again half a minute later; a connection that was away for long is
@@ -120,7 +122,7 @@ PROFILES = {
             "publish": {**PUBLISH, "false": 1},
             "message": {"park": 3, "duplicate": 2, **FORGED},
             "delivery": {"again": 3},
-            "broker": {"away": 2, "stands still": 1, "wiped": 1},
+            "broker": {"down": 2, "stands still": 1, "wiped": 1},
         },
     ),
     # What was not acknowledged comes again only on the next connection, and a queue that is full drops.
@@ -130,7 +132,7 @@ PROFILES = {
             "publish": PUBLISH,
             "message": {"drop": 2, "park": 3, "duplicate": 2, **FORGED},
             "delivery": {"again": 2},
-            "broker": {"away": 1, "wiped": 1},
+            "broker": {"down": 1, "wiped": 1},
         },
     ),
     # In any order, and more than once; what was tried too often is deleted.
@@ -140,7 +142,7 @@ PROFILES = {
             "publish": PUBLISH,
             "message": {"drop": 1, "duplicate": 3, "park": 2, **FORGED},
             "delivery": {"again": 3},
-            "broker": {"away": 1},
+            "broker": {"down": 1},
         },
     ),
     "worst": Profile(
@@ -149,10 +151,12 @@ PROFILES = {
             "publish": {**PUBLISH, "false": 4, "refuse one": 1},
             "message": {"drop": 3, "park": 2, "delay": 1, "duplicate": 2, **FORGED},
             "delivery": {"acknowledge": 4, "again": 2},
-            "broker": {"away": 1, "wiped": 2, "stands still": 1},
+            "broker": {"down": 1, "wiped": 2, "stands still": 1},
         },
     ),
-    # Somebody publishes other content under the ids of true events, before those arrive.
-    "forged": Profile(Habits(), {"message": {"forge the content": 12, **FORGED}}),
+    # Somebody knows the broker's password: forgeries come before the authentic events, replays after them.
+    "forged": Profile(
+        Habits(), {"message": dict.fromkeys([*sorted(FORGERIES), REPLAY], 3)}
+    ),
 }
 """Each is named after its broker, or after what is worst about it; a seed picks one."""

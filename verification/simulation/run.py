@@ -15,18 +15,23 @@ from pathlib import Path
 from typing import IO, Any
 from unittest.mock import patch
 
-from chassis.database import migrate as migration
-from chassis.runtime import lock
-from verification.simulation import inline_sqlite
+import services
+from chassis.database import migrate as migrations
+from chassis.runtime import Loop, lock
 from verification.simulation.ledger import Ledger, sent_and_unprinted
-from verification.simulation.process import here
+from verification.simulation.process import Process, here
 from verification.simulation.schedule import SECONDS, SERVICES, Schedule
-from verification.simulation.trouble import bring
+from verification.simulation.sqlite import installed
+from verification.simulation.trouble import inject
 from verification.simulation.virtual_loop import Deadlock, TooLong, VirtualLoop, owner
 from verification.simulation.world import World
 
 DEADLINE = 900.0
 """Virtual seconds that everything has to settle, once nothing goes wrong any more."""
+SECRETS = {
+    "feed.secret": "the-feed-secret-of-the-simulation",
+    "signing.keys": "simulated:known-to-both-services",
+}
 MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, files that no disk keeps
 
 
@@ -50,7 +55,8 @@ def run(schedule: Schedule) -> Result:
     ):
         for service, content in _template().items():
             (Path(folder) / f"{service}.db").write_bytes(content)
-        (Path(folder) / "secret").write_text("of-the-simulation")
+        for name, secret in SECRETS.items():
+            (Path(folder) / name).write_text(secret)
         world = World(schedule, Path(folder))
         return _run(world)
 
@@ -65,7 +71,7 @@ def _run(world: World) -> Result:
             loop.run_until_complete(_live(world, loop))
             found = Ledger(world, unprinted).violations()
         except (Deadlock, TooLong) as error:
-            found = [f"broke off: {type(error).__name__}"]
+            found = [f"broken off: {type(error).__name__}"]
         finally:
             for process in world.alive.values():
                 process.crash()
@@ -80,7 +86,7 @@ async def _live(world: World, loop: VirtualLoop) -> None:
         loop.create_task(world.keep(service))
     orders = range(1, world.schedule.orders + 1)
     customers = [world.customer(each) for each in orders]
-    ordering = asyncio.gather(bring(world), *customers)
+    ordering = asyncio.gather(inject(world), *customers)
     while not ordering.done():
         await asyncio.wait([ordering], timeout=2 * SECONDS)
         world.grow_calm()
@@ -88,7 +94,7 @@ async def _live(world: World, loop: VirtualLoop) -> None:
     over = loop.time()
     while loop.time() < over + DEADLINE:
         at_work = (
-            each.is_serving and not each.is_held for each in world.alive.values()
+            each.is_serving and not each.is_paused for each in world.alive.values()
         )
         if all(at_work) and Ledger(world).is_settled():
             break
@@ -105,11 +111,13 @@ class _Console(StringIO):
         self._world = world
 
     def write(self, text: str) -> int:
-        """Take a line, unless it is one of a dead process."""
+        """Keep a line, unless it is one of a dead process."""
         process = owner.get()
-        if process is not None and not process.dead:
+        if isinstance(process, Process) and not process.dead:
+            process.crash_point("before it prints")
             self._world.lines.append(text)
             self._world.note(f"printed {text.strip()}")
+            process.crash_point("after it printed")
         return len(text)
 
 
@@ -121,9 +129,10 @@ def _template() -> dict[str, bytes]:
 
 
 def _migrated(file: Path, service: str) -> bytes:
-    migration.upgrade(service, f"sqlite+aiosqlite:///{file}")
+    folder = Path(services.__path__[0]) / service / "migrations"
+    migrations.upgrade(service, f"sqlite:///{file}", folder)
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        # The feed's id is made by chance; here each database has the same in every run.
+        # The feed's id is random; here each database has the same in every run.
         connection.execute("UPDATE feed SET id = ?", [f"{len(service):032x}"])
     return file.read_bytes()
 
@@ -137,35 +146,40 @@ async def _in_this_thread(work: Any, *arguments: Any, **_: Any) -> Any:  # noqa:
 
 
 def _try_lock(file: IO[bytes]) -> bool:
-    taken = _TRY_LOCK(file)
-    if taken:
+    is_free = _TRY_LOCK(file)
+    if is_free:
         here().holds(file)
-    return taken
+    return is_free
 
 
-_TRY_LOCK = lock.try_lock
+async def _run_loop(loop: Loop) -> None:
+    here().begins(loop)
+    await _RUN_LOOP(loop)
+
+
+_TRY_LOCK, _RUN_LOOP = lock.try_lock, Loop.run
 
 
 @contextmanager
 def _rigged() -> Iterator[None]:
     """Patch what a simulation cannot have: migrations at each start, threads, and locks that outlive a crash.
 
-    A lock is the kernel's and belongs to the whole of our process, so a crash has to let go of it by hand.
+    A lock is the kernel's and belongs to the whole of our process, so a crash has to release it by hand.
     """
-    inline_sqlite.register()
     _template()
     logging.disable(logging.CRITICAL)
-    gc.disable()  # what it would finalize, and when, is nobody's schedule
+    gc.disable()  # what it would finalize, and when, is in no schedule
     try:
         with (
-            patch("chassis.service.migrate", _nothing),
+            installed(),
+            patch("chassis.service.service.migrate", _nothing),
             patch("anyio.to_thread.run_sync", _in_this_thread),
-            patch("chassis.lock.try_lock", _try_lock),
+            patch("chassis.runtime.lock.try_lock", _try_lock),
+            patch.object(Loop, "run", _run_loop),
         ):
             yield
     finally:
-        gc.collect(
-            0
-        )  # all of the run is there; not later, in the middle of somebody else's work
+        # All of the run is there; later it would be in the middle of another run.
+        gc.collect(0)
         gc.enable()
         logging.disable(logging.NOTSET)

@@ -12,7 +12,7 @@ from verification.simulation.profiles import PROFILES, Weights
 
 SERVICES = ["order", "notification"]
 TIMED = {"clock", "sidecar", "stop", "pause", "disk", "broker"}
-"""What comes at a time of its own."""
+"""What happens at a time of its own."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """What it is, wherever it comes."""
+        """What it is, wherever it happens."""
         return f"{self.what}: {self.act}"
 
     def __str__(self) -> str:
-        """Write it in one line."""
+        """Return it in one line."""
         size = f" ({self.size:.1f} s)" if self.size else ""
         return f"{self.what} {self.at:g}: {self.act}{size}"
 
@@ -50,12 +50,12 @@ class Schedule:
     # To an API that deduplicates, in place of an SMTP server.
     mails_by_api: bool = False
 
-    def only(self, places: Iterable[int]) -> "Schedule":
-        """Leave out all faults but those at these places of the list."""
-        return replace(self, faults=tuple(self.faults[each] for each in places))
+    def only(self, numbers: Iterable[int]) -> "Schedule":
+        """Return this schedule with the faults of these numbers alone."""
+        return replace(self, faults=tuple(self.faults[each] for each in numbers))
 
 
-PLACES = {
+LATEST = {
     "crash": 70,
     "commit": 60,
     "begin": 80,
@@ -67,7 +67,7 @@ PLACES = {
 }
 """How late something may go wrong, counted in how often it happens."""
 ORDERS = 6
-MOST = 9
+MAX_FAULTS = 9
 SECONDS = 6.0
 """How long faults that have a time begin; the orders come in this time too."""
 LASTS = {"pause": (5.0, 130.0), "disk": (0.5, 8.0)}
@@ -76,12 +76,14 @@ USUALLY = (1.0, 15.0)
 
 
 def schedule(seed: int, profile: str | None = None) -> Schedule:
-    """Make what goes wrong in the run of this seed; where no profile is asked for, they take turns."""
+    """Return the schedule of this seed; where no profile is asked for, they take turns."""
     profile = profile or [*PROFILES][seed % len(PROFILES)]
     chance = Chance(seed, f"schedule of {profile}")
     orders = chance.number(2, ORDERS)
     weights = PROFILES[profile].faults
-    faults = {_fault(chance, weights): None for _ in range(chance.number(1, MOST))}
+    faults = {
+        _fault(chance, weights): None for _ in range(chance.number(1, MAX_FAULTS))
+    }
     unknown: Policy = chance.one_of(["resend", "resend", "hold"])
     by_api = chance.one_of([False, True])
     return Schedule(seed, profile, orders, tuple(faults), unknown, by_api)
@@ -90,7 +92,7 @@ def schedule(seed: int, profile: str | None = None) -> Schedule:
 def _fault(chance: Chance, weights: Weights) -> Fault:
     what, act = _drawn(chance, weights)
     if what not in TIMED:
-        return Fault(what, act, chance.number(1, PLACES.get(what, ORDERS)))
+        return Fault(what, act, chance.number(1, LATEST.get(what, ORDERS)))
     at = round(chance.between(0, SECONDS), 2)
     if what != "clock":
         return Fault(what, act, at, chance.between(*LASTS.get(what, USUALLY)))

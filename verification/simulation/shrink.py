@@ -1,4 +1,4 @@
-"""Of a schedule that fails: the few faults without which it would not."""
+"""Shrink a schedule that fails to the few faults without which it would not."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from verification.simulation.schedule import Schedule
 
 
 def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> list[int]:
-    """Give the places of the faults that are left when halves, and then single ones, are taken out.
+    """Return the numbers of the faults that are left when halves, and then single ones, are taken out.
 
     Chance is keyed by actor and decision, so what is left happens mostly as it did before.
     """

@@ -1,4 +1,4 @@
-"""Each fault by itself: it comes, and it harms nobody."""
+"""Each fault by itself: it happens, and it harms nobody."""
 
 import asyncio
 from unittest.mock import patch
@@ -9,12 +9,11 @@ from starlette.types import Scope
 
 from tests.support.in_process import InProcess
 from verification.simulation.chance import Chance
-from verification.simulation.forgeries import CONTENT
 from verification.simulation.process import Answer, Died, Process
 from verification.simulation.profiles import PROFILES
 from verification.simulation.run import Result, run
 from verification.simulation.schedule import TIMED, Fault, Schedule
-from verification.simulation.sidecars import Door
+from verification.simulation.sidecars import Address
 from verification.simulation.virtual_loop import VirtualLoop, owner
 
 KINDS = {
@@ -22,7 +21,6 @@ KINDS = {
     for profile in PROFILES.values()
     for what, acts in profile.faults.items()
     for act in acts
-    if act != CONTENT
 }
 REQUEST = httpx.Request("POST", "http://app/events/OrderCreated")
 FORGED = Fault("message", "forge the source", 1)
@@ -34,59 +32,61 @@ def alone(*faults: Fault) -> Result:
 
 def made(what: str, act: str) -> Fault:
     if what == "clock":
-        service, way = act.split()
-        return Fault(what, service, 2.0, -3600.0 if way == "back" else 3600.0)
+        service, direction = act.split()
+        step = -3600.0 if direction == "back" else 3600.0
+        return Fault(what, service, 2.0, step)
     size = 70.0 if what == "pause" else 20.0
     return Fault(what, act, 2.0, size) if what in TIMED else Fault(what, act, 1)
 
 
 @pytest.mark.parametrize("what", sorted({what for what, _ in KINDS}))
-def test_each_fault_comes_and_harms_nobody(what: str) -> None:
+def test_each_fault_happens_and_harms_nobody(what: str) -> None:
     for act in sorted(act for kind, act in KINDS if kind == what):
         fault = made(what, act)
         result = alone(fault)
 
-        assert result.counted[fault.kind] == 1, f"{fault} did not come"
+        assert result.counted[fault.kind] == 1, f"{fault} did not happen"
         assert result.violations == [], str(fault)
 
 
-def test_a_service_that_stood_still_for_long_answers_all_who_asked_meanwhile() -> None:
+def test_a_service_that_was_paused_for_long_answers_all_who_asked_meanwhile() -> None:
     pause = Fault("pause", "notification", 5.92, 125.0)
 
     assert run(Schedule(519458, "rabbitmq", 4, (pause,))).violations == []
 
 
 def test_a_forgery_that_is_acknowledged_and_not_kept_is_found() -> None:
-    async def nothing_is_kept(*_: object) -> None: ...
+    def nothing_is_kept(*_: object) -> None: ...
 
-    with patch("chassis.inbox.bury", nothing_is_kept):
+    with patch("chassis.inbox.inbox.store", nothing_is_kept):
         found = alone(FORGED).violations
 
     assert [each.endswith("is no dead letter") for each in found] == [True]
 
 
-def test_a_forgery_that_takes_the_place_of_what_is_genuine_is_found() -> None:
-    def nobody_looks(*_: object) -> None: ...
+def test_a_forgery_that_is_handled_in_place_of_the_authentic_event_is_found() -> None:
+    def is_authentic(*_: object) -> bool:
+        return True
 
-    with patch("chassis.delivered._check_origin", nobody_looks):
-        found = alone(FORGED).violations
+    with patch("chassis.signature.SigningKeys.verify", is_authentic):
+        found = alone(Fault("message", "alter", 1)).violations
 
-    assert [each.endswith("is no dead letter") for each in found] == [True]
+    assert {"lost", "mixed up"} <= {each.partition(":")[0] for each in found}
 
 
 class Dying(Process):
-    async def asked(self, scope: Scope, body: bytes = b"") -> Answer:
+    async def ask(self, scope: Scope, body: bytes = b"") -> Answer:
         raise Died
 
 
-async def test_what_a_service_dies_of_is_not_delivered_and_is_a_good_answer_to_others() -> (
+async def test_what_a_service_dies_of_is_not_delivered_and_is_answered_with_200() -> (
     None
 ):
-    door = Door(lambda: Dying("it", Chance(0, "it"), float, never, quiet))
+    address = Address(lambda: Dying("it", Chance(0, "it"), float, never, quiet))
 
     with pytest.raises(httpx.ReadError):
-        await InProcess(door.strict).handle_async_request(REQUEST)
-    answer = await InProcess(door).handle_async_request(REQUEST)
+        await InProcess(address.strict).handle_async_request(REQUEST)
+    answer = await InProcess(address).handle_async_request(REQUEST)
 
     assert (answer.status_code, answer.content) == (200, b"")
 
@@ -99,28 +99,78 @@ def quiet(_process: Process, _what: str) -> str:
     return ""
 
 
-def test_what_is_held_does_nothing_until_it_goes_on_and_then_all_that_is_due() -> None:
-    class Held:
-        dead, is_held = False, True
+def test_what_is_paused_does_nothing_until_it_resumes_and_then_all_that_is_due() -> (
+    None
+):
+    class Paused:
+        dead, is_paused = False, True
+
+        async def pause(self) -> None: ...
 
     done: list[float] = []
-    loop, process = VirtualLoop(), Held()
+    loop, process = VirtualLoop(), Paused()
 
     async def count() -> None:
         owner.set(process)
         await asyncio.sleep(1.0)
         done.append(loop.time())
 
-    def goes_on() -> None:
-        process.is_held = False
-        loop.go_on()
+    def resume() -> None:
+        process.is_paused = False
+        loop.resume()
 
     async def both() -> None:
         counting = asyncio.create_task(count())
-        loop.call_later(60.0, goes_on)
+        loop.call_later(60.0, resume)
         await counting
 
     loop.run_until_complete(both())
     loop.clear()
 
     assert done == [60.0]
+
+
+def test_what_is_handed_to_a_thread_takes_virtual_time_and_outlives_its_caller() -> (
+    None
+):
+    loop, done = VirtualLoop(), list[float]()
+
+    async def work_is_cancelled() -> None:
+        owner.set(Process("it", Chance(0, "it"), float, never, quiet))
+        work = asyncio.create_task(asyncio.to_thread(lambda: done.append(loop.time())))
+        await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.sleep(1.0)
+        assert work.cancelled()
+
+    loop.run_until_complete(work_is_cancelled())
+    loop.clear()
+
+    assert [0 < each < 1 for each in done] == [True]
+
+
+def test_nothing_follows_a_crash_in_the_middle_of_synchronous_code() -> None:
+    loop, followed = VirtualLoop(), list[str]()
+    process = Process("it", Chance(0, "it"), float, lambda *_: True, quiet)
+
+    def work() -> None:
+        try:
+            process.crash_point("in the middle")
+        finally:
+            assert process.dead
+        followed.append("the work")
+
+    async def call() -> None:
+        owner.set(process)
+        await asyncio.to_thread(work)
+        followed.append("its caller")
+
+    async def both() -> None:
+        asyncio.create_task(call())  # noqa: RUF006 - it never ends
+        await process.ended.wait()
+        await asyncio.sleep(1.0)
+
+    loop.run_until_complete(both())
+    loop.clear()
+
+    assert followed == []

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,10 +12,12 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import ColumnElement, false
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
+from chassis.cloud_event import CloudEvent
+from chassis.inbox import Arrival
 from services.notification import outcomes
-from verification.simulation.forgeries import CONTENT
+from verification.simulation.forgeries import FORGERIES, REPLAY
 from verification.simulation.profiles import PROFILES
 from verification.simulation.run import run
 from verification.simulation.schedule import Fault, Schedule, schedule
@@ -42,9 +44,9 @@ def with_faults(*faults: Fault) -> Schedule:
 
 
 @contextmanager
-def without(safeguard: str, instead: object) -> Iterator[None]:
-    """Put something else in a safeguard's place; what is stuck is not waited for as long as usual."""
-    with patch(safeguard, instead), patch("verification.simulation.run.DEADLINE", 15.0):
+def without(guard: str, instead: object) -> Iterator[None]:
+    """Put something else in the place of a guard; what is stuck is not waited for as long as usual."""
+    with patch(guard, instead), patch("verification.simulation.run.DEADLINE", 15.0):
         yield
 
 
@@ -52,18 +54,23 @@ async def nothing_is_pulled(_reconciler: object) -> bool:
     return False
 
 
-async def everything_is_new(*_: object) -> bool:
-    return True
+def everything_is_new(
+    _session: Session,
+    _reaction: str,
+    envelopes: Sequence[CloudEvent],
+    _arrival: Arrival,
+) -> set[str]:
+    return {each.id for each in envelopes}
 
 
-async def ready_again(
-    session: AsyncSession,
+def ready_again(
+    session: Session,
     which: ColumnElement[bool],
-    _policy: object,
-    _reason: object,
-    due: datetime,
+    policy: object,
+    reason: object,
+    due_at: datetime,
 ) -> None:
-    await outcomes.give_back(session, which, "as if it had not been sent", due)
+    outcomes.give_back(session, which, "as if it had not been sent", due_at)
 
 
 def a_key_of_its_own(_notification: object) -> str:
@@ -76,8 +83,9 @@ def test_nothing_is_lost_twice_or_stuck_whatever_goes_wrong(profile: str) -> Non
         assert run(each).violations == [], f"--profile {profile} --seed {each.seed}"
 
 
-def test_who_forges_the_content_of_an_event_deceives_nobody() -> None:
-    forgery = Fault("message", CONTENT, 1)
+@pytest.mark.parametrize("act", sorted({*FORGERIES, REPLAY}))
+def test_whoever_knows_the_brokers_password_alone_deceives_nobody(act: str) -> None:
+    forgery = Fault("message", act, 1)
 
     assert run(Schedule(0, "forged", 2, (forgery,))).violations == []
 
@@ -113,14 +121,14 @@ def test_another_seed_does_something_else() -> None:
 
 
 def test_a_lost_message_is_found_where_nothing_is_pulled() -> None:
-    with without("chassis.reconciler.Reconciler.step", nothing_is_pulled):
+    with without("chassis.reconciler.reconciler.Reconciler.step", nothing_is_pulled):
         found = run(with_faults(DROP)).violations
 
     assert any(each.startswith("lost: ") for each in found)
 
 
-def test_a_duplicate_is_found_where_the_inbox_takes_everything_for_new() -> None:
-    with without("chassis.inbox.claim", everything_is_new):
+def test_a_duplicate_is_found_where_everything_is_new_to_the_inbox() -> None:
+    with without("chassis.inbox.inbox.claim", everything_is_new):
         found = run(with_faults(DUPLICATE)).violations
 
     assert any(each.startswith("dead letter: ") for each in found)
@@ -154,10 +162,10 @@ def test_a_second_mail_is_found_where_it_was_to_be_held_back() -> None:
     assert any(each.startswith("twice: 2 mails") for each in found)
 
 
-def test_of_a_schedule_that_fails_only_the_faults_that_matter_are_left() -> None:
+def test_a_schedule_that_fails_is_shrunk_to_the_faults_that_matter() -> None:
     schedule = with_faults(HARMLESS[0], DROP, HARMLESS[1])
 
-    with without("chassis.reconciler.Reconciler.step", nothing_is_pulled):
+    with without("chassis.reconciler.reconciler.Reconciler.step", nothing_is_pulled):
         kept = shrink(
             schedule,
             lambda fewer: any("lost: " in each for each in run(fewer).violations),
@@ -176,7 +184,7 @@ def test_two_faults_that_fail_together_are_both_left() -> None:
     assert kept == [2, 7]
 
 
-def test_a_loop_in_which_nothing_can_happen_any_more_says_so() -> None:
+def test_a_loop_in_which_nothing_can_happen_any_more_raises_deadlock() -> None:
     loop = VirtualLoop()
 
     with pytest.raises(Deadlock):

@@ -1,4 +1,4 @@
-"""What comes at a time of its own: clocks are set, and parts end, stand still, or have no room."""
+"""What happens at a time of its own: clocks are set, and parts end, are paused, or have no room."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from verification.simulation.virtual_loop import VirtualLoop
 from verification.simulation.world import World
 
 
-async def bring(world: World) -> None:
-    """Bring the faults of the schedule that have a time, each at its time."""
+async def inject(world: World) -> None:
+    """Inject the faults of the schedule that have a time, each at its time."""
     loop = asyncio.get_running_loop()
     for fault in world.faults.timed():
         await asyncio.sleep(max(0.0, fault.at - loop.time()))
@@ -23,9 +23,9 @@ def _clock(world: World, fault: Fault, _until: float) -> None:
 
 
 def _sidecar(world: World, fault: Fault, until: float) -> None:
-    world.sidecars.away_until[fault.act] = until
+    world.sidecars.down_until[fault.act] = until
     if fault.act == "notification":
-        world.broker.sidecar_away_until = until
+        world.broker.sidecar_down_until = until
 
 
 def _stop(world: World, fault: Fault, _until: float) -> None:
@@ -38,15 +38,15 @@ def _disk(world: World, fault: Fault, until: float) -> None:
 
 def _pause(world: World, fault: Fault, _until: float) -> None:
     process = world.alive[fault.act]
-    process.is_held = True
-    asyncio.get_running_loop().call_later(fault.size, _goes_on, process)
+    process.is_paused = True
+    asyncio.get_running_loop().call_later(fault.size, _resume, process)
 
 
-def _goes_on(process: Process) -> None:
+def _resume(process: Process) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    process.is_held = False
-    loop.go_on()
+    process.is_paused = False
+    loop.resume()
 
 
 def _broker(world: World, fault: Fault, until: float) -> None:
@@ -54,8 +54,8 @@ def _broker(world: World, fault: Fault, until: float) -> None:
         world.broker.wipe()
         return
     world.broker.stands_still_until = until
-    if fault.act == "away":
-        world.sidecars.broker_away_until = until
+    if fault.act == "down":
+        world.sidecars.broker_down_until = until
 
 
 _COMES = {

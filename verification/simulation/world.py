@@ -9,33 +9,23 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
 
 from chassis.dapr.sidecar import Sidecar
 from services.notification import app as notification
 from services.order import app as order
 from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
-from verification.simulation import inline_sqlite
 from verification.simulation.broker import Broker
 from verification.simulation.chance import Chance
 from verification.simulation.faults import Faults
 from verification.simulation.process import Answer, Died, Process
 from verification.simulation.profiles import PROFILES
 from verification.simulation.schedule import SECONDS, SERVICES, Schedule
-from verification.simulation.sidecars import Door, Sidecars, Way
+from verification.simulation.sidecars import Address, Sidecars, Transport
+from verification.simulation.sqlite import share_statements
 
-SWEEPS = [1.0, 4.0, 16.0]
-"""How often a loop may look for work that nobody has told it of, in seconds; a process draws one for each."""
 LONGEST_CALM = 16.0
-
-
-SAID = {
-    "full": "database or disk is full",
-    "locked": "database is locked",
-    "": "",
-}
-"""What SQLite says, by the fault's name."""
+"""The longest that a loop waits, in seconds, before it looks for work without a signal."""
 PATIENCE = 10.0
 """Seconds that a customer waits for an answer."""
 
@@ -69,25 +59,25 @@ class World:
     def __post_init__(self) -> None:
         """Put the parts together; nothing runs yet."""
         self.faults = Faults(self.schedule.faults)
-        doors = {each: Door(self._alive(each)) for each in SERVICES}
+        addresses = {each: Address(self._alive(each)) for each in SERVICES}
         parts = (self.faults.take, self.note)
-        way = InProcess(doors["notification"].strict)
+        transport = InProcess(addresses["notification"].strict)
         habits = PROFILES[self.schedule.profile].habits
-        self.broker = Broker(way, habits, self.chance("broker"), *parts)
+        self.broker = Broker(transport, habits, self.chance("broker"), *parts)
         api = MailApi() if self.schedule.mails_by_api else None
         chance = self.chance("sidecars")
-        self.sidecars = Sidecars(self.broker, chance, *parts, doors, api=api)
+        self.sidecars = Sidecars(self.broker, chance, *parts, addresses, api=api)
 
     def chance(self, actor: str) -> Chance:
-        """Give the chance of one actor."""
+        """Return the chance of one actor."""
         return Chance(self.schedule.seed, actor)
 
     def note(self, what: str) -> None:
-        """Write down what happened, and when."""
+        """Add what happened to the trace, and when."""
         self.trace.append(f"{asyncio.get_running_loop().time():.4f} {what}")
 
     def digest(self) -> str:
-        """Give what tells this run from every other."""
+        """Return what tells this run from every other."""
         return blake2b("\n".join(self.trace).encode(), digest_size=16).hexdigest()
 
     def _alive(self, service: str) -> Callable[[], Process | None]:
@@ -98,8 +88,8 @@ class World:
         return found
 
     async def keep(self, service: str) -> None:
-        """Keep a service running as the keeper does: what ends is started again some seconds later."""
-        chance, life = self.chance(f"keeper of {service}"), 0
+        """Keep a service running as the supervisor does: start it again some seconds after it ends."""
+        chance, life = self.chance(f"supervisor of {service}"), 0
         while True:
             life += 1
             of_life = self.chance(f"{service} {life}")
@@ -109,6 +99,7 @@ class World:
                 lambda: self.skew[service],
                 self._on_point,
                 self._trouble,
+                self.calm,
             )
             self.alive[service] = process
             self.note(f"{service} starts")
@@ -128,7 +119,7 @@ class World:
     def _trouble(self, process: Process, what: str) -> str:
         act = self.faults.take(what)
         is_full = self.disk_full_until[process.name] > self._now()
-        return SAID["full" if is_full and what == "commit" else act]
+        return "full" if is_full and what == "commit" else act
 
     @staticmethod
     def _now() -> float:
@@ -136,37 +127,32 @@ class World:
 
     def _make(self, process: Process) -> FastAPI:
         app = self._app_of(process)
-        inline_sqlite.share(app.state.database.engine)
-        _share_routes(process.name, app)
-        for loop in app.state.loops:
-            loop.sweep = max(loop.sweep, self.calm, process.chance.one_of(SWEEPS))
+        share_statements(app.state.parts.database.engine)
         return app
 
     def grow_calm(self) -> float:
-        """Let the loops look for work less often from now on, signals apart; give how often: in seconds.
+        """Double the least interval of all loops; return it, in seconds.
 
         Each look at nothing costs as much as one at something, and most of a run would be looks at nothing.
         """
         self.calm = min(2 * self.calm, LONGEST_CALM)
         for process in self.alive.values():
-            for loop in process.app.state.loops if process.app else []:
-                loop.sweep = max(loop.sweep, self.calm)
+            process.grow_calm(self.calm)
         return self.calm
 
     def _app_of(self, process: Process) -> FastAPI:
-        sidecar = Sidecar("http://sidecar", transport=Way(process, self.sidecars))
-        url = f"sqlite+inline:///{self.folder}/{process.name}.db"
-        secret = self.folder / "secret"
+        sidecar = Sidecar("http://sidecar", transport=Transport(process, self.sidecars))
+        url = f"sqlite:///{self.folder}/{process.name}.db"
         if process.name == "order":
             return order.create_app(
                 order.Settings.model_construct(
-                    database_url=url, feed_secret_file=secret
+                    database_url=url, secrets_folder=self.folder
                 ),
                 sidecar,
             )
         settings = notification.Settings.model_construct(
             database_url=url,
-            feed_secret_file=secret,
+            secrets_folder=self.folder,
             unknown_mail=self.schedule.unknown_mail,
         )
         return notification.create_app(settings, sidecar)
@@ -174,14 +160,14 @@ class World:
     async def _subscribe(self, process: Process) -> None:
         await process.ready.wait()
         try:
-            answer = await process.asked(scope("GET", "/dapr/subscribe"))
+            answer = await process.ask(scope("GET", "/dapr/subscribe"))
         except Died:
             return
         listed = json.loads(answer.body)
         self.broker.subscriptions = {each["topic"]: each for each in listed}
 
     async def customer(self, number: int) -> None:
-        """Order once, and again while that is not answered with 201 and an id."""
+        """Order once, and again until that is answered with 201 and an id."""
         chance = self.chance(f"customer {number}")
         email = f"c{number}@example.org" if chance.number(0, 1) else None
         name = f"Customer {number}"
@@ -197,11 +183,11 @@ class World:
     async def _orders(self, name: str, email: str | None) -> str | None:
         body = json.dumps({"customerName": name, "customerEmail": email}).encode()
         act = self.faults.take("order")
-        if act == "empty" or self.sidecars.is_away("order"):
+        if act == "empty" or self.sidecars.is_down("order"):
             return None
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await self.sidecars.doors["order"].asked(
+                answer = await self.sidecars.addresses["order"].ask(
                     scope("POST", "/api/order"), body
                 )
         except (Died, TimeoutError, httpx.ConnectError):
@@ -209,21 +195,8 @@ class World:
         return None if act else _order_id(answer)
 
 
-_routes: dict[str, list[BaseRoute]] = {}
-
-
-def _share_routes(service: str, app: FastAPI) -> None:
-    # What an included router's routes are, FastAPI works out when it is first asked, for each app anew.
-    # They know nothing of the app: what differs between two lives is in its state.
-    routes = app.router.routes
-    known = _routes.setdefault(service, [*routes])
-    for place, route in enumerate(known):
-        if hasattr(route, "original_router"):
-            routes[place] = route
-
-
 def scope(method: str, path: str) -> dict[str, object]:
-    """Make what ASGI calls a request."""
+    """Return the ASGI scope of a request."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
