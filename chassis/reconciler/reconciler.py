@@ -76,7 +76,8 @@ class Reconciler:
     def loop(self) -> Loop:
         """Return the loop that asks once a second."""
         database = self.parts.database
-        signal, lock = database.signal(self._name), database.lock_file(self._name)
+        signal = database.signal(self._name)
+        lock = database.lock_file(self.reaction.name)
         loop = Loop(self._name, self.step, nothing, signal, lock)
         # The other service may start a little later than this one.
         loop.log_after = 15.0
@@ -90,7 +91,7 @@ class Reconciler:
         try:
             page = await self._client.page(query)
         except (FeedChanged, CursorExpired) as error:
-            if self.rebuilt_until and known is None:
+            if self.rebuilt_until and known in {None, RESET}:
                 raise  # the feed lacks the cursor up to which to rebuild
             await self._reset(known, error)
             return True

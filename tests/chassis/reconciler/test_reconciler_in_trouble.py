@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
+from chassis.feed.feed import FeedChanged
 from chassis.inbox.attempts import MAX_ATTEMPTS
 from chassis.reconciler import RebuildNeeded
 from chassis.reconciler.cursor import feed_cursor
@@ -227,6 +228,18 @@ async def test_an_older_database_of_a_repeatable_reaction_is_read_into_again(
 
     assert await pull.taken() == said
     assert await pull.cursor() == (await pull.feed.page())["highWaterMark"]
+
+
+async def test_a_rebuild_whose_feed_has_changed_ends_and_says_so(pull: Pull) -> None:
+    await pull.feed.says_orders(3)
+    pull.reconciler.rebuilt_until = (await pull.feed.page(limit=2))["next"]
+    pull.reconciler.full_rows = 1
+    assert await pull.step() is True
+    await pull.feed.becomes_another()
+
+    assert await pull.step() is True
+    with pytest.raises(FeedChanged):
+        await pull.step()
 
 
 async def test_whoever_is_overtaken_is_not_taken_for_an_older_database(
