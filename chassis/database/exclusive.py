@@ -39,12 +39,14 @@ async def in_use(database: Database) -> AsyncIterator[None]:
     """Hold the lock together with other services; wait while a rebuild holds it."""
     lock = _lock(database)
     await _share(lock)
-    keeping = asyncio.create_task(_keep(lock))
+    # The kernel keeps a file's lock; a connection may break.
+    keeping = [asyncio.create_task(_keep(lock))] if database.is_shared else []
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        for each in keeping:
+            each.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
         await asyncio.to_thread(lock.release)
 
 

@@ -11,6 +11,7 @@ from chassis import dead_letters, feed, http
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database
+from chassis.database.exclusive import in_use
 from chassis.feed.long_transactions import LongTransactions
 from chassis.http import health
 from chassis.inbox import AnyReaction, Inbox
@@ -108,7 +109,7 @@ def _app(
         await migrate(parts)
         await feed.open_feed(parts.database)
         try:
-            async with parts.sidecar, _running(loops, tasks):
+            async with in_use(parts.database), parts.sidecar, _running(loops, tasks):
                 yield
         finally:
             await parts.database.close()

@@ -130,6 +130,18 @@ async def test_what_was_in_doubt_for_long_is_so_no_more_when_it_is_released(
     assert (await room.of(order)).in_doubt_since is None
 
 
+async def test_a_mail_that_was_refused_for_days_has_days_again_when_it_is_released(
+    room: MailRoom,
+) -> None:
+    order = await room.order(state=State.FAILED, refused_since=ORDERED_AT)
+    room.mailbox.acts["RCPT"] = Act("450 busy")
+
+    await release(room, order)
+    await attempt(room.dispatcher())
+
+    assert (await room.of(order)).state == State.READY
+
+
 @pytest.mark.parametrize("email", [None, JANE])
 async def test_what_a_rebuild_has_restored_is_sent_once_it_is_released(
     room: MailRoom, email: str | None
