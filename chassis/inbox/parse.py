@@ -73,8 +73,9 @@ def _check_kind(expected: type[Event], envelope: CloudEvent) -> None:
 
 def _in_words(error: ValidationError) -> str:
     # Without the values: a log is no place for customers' data.
-    faults = (
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        for fault in error.errors()
-    )
+    faults = []
+    for fault in error.errors():
+        where = ".".join(map(str, fault["loc"]))
+        what = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{where}: {what}" if where else what)
     return f"it is no valid {error.title} ({'; '.join(faults)})"

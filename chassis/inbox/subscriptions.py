@@ -48,12 +48,13 @@ class Subscriptions:
         # Imported here: the SDK reads the environment when it is, and does not say what is wrong with it.
         from dapr.ext.fastapi import DaprApp  # noqa: PLC0415
 
+        # Also without a subscription: it answers the sidecar's question for them.
+        dapr = DaprApp(self.app, router_tags=[FROM_THE_SIDECAR])
         pushed = [
             each for each in reactions if each.event.delivery is Delivery.PUSH_AND_PULL
         ]
         if not pushed:
             return frozenset()
-        dapr = DaprApp(self.app, router_tags=[FROM_THE_SIDECAR])
         dead = f"{service}-dead-letter"
         topics = _by_topic(pushed)
         for topic, of_topic in topics.items():

@@ -8,16 +8,24 @@ from typing import Any
 
 import pytest
 
-from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import inbox
+from chassis.inbox.dead_letter import SAMPLE, dead_letter
+from chassis.inbox.parse import NotAuthentic, authenticate, check_age
+from chassis.inbox.reaction import inbox
 from services.notification.model import Notification
-from tests.support.delivering import deliver, order_created, rows
+from tests.support.database import KEYS
+from tests.support.delivering import (
+    DEAD,
+    DELIVERED,
+    deliver,
+    order_created,
+    rows,
+    signed,
+)
 from tests.support.pulls import Pull, pulling
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
-DELIVERED, DEAD = "/events/OrderCreated", "/events/notification-dead-letter"
-VALUES: dict[str, object] = {
+VALUES: dict[str, Any] = {
     "null": None,
     "7": 7,
     "1.5": 1.5,
@@ -37,49 +45,68 @@ FIELDS = ("orderId", "customerName", "createdAt", "customerEmail", "x")
 
 
 def hostile() -> dict[str, dict[str, Any]]:
-    """Make an event of each kind, each with an id and an order of its own."""
+    """Return an event of each kind, each with an id and an order of its own, and signed where it can be."""
     whole = {
         f"{name}: {value}": order_created(**{name: VALUES[value]})
         for name, value in product(ATTRIBUTES, VALUES)
     }
     for name, value in product(FIELDS, VALUES):
         made = order_created()
-        made["data"] = {**made["data"], name: VALUES[value]}
-        whole[f"data.{name}: {value}"] = made
+        data = {**made["data"], name: VALUES[value]}
+        whole[f"data.{name}: {value}"] = signed({**made, "data": data})
     for name in ATTRIBUTES:
         made = order_created()
         made.pop(name, None)
-        whole[f"no {name}"] = made
+        whole[f"no {name}"] = made if name == "signature" else signed(made)
     return whole
 
 
+def is_authentic(event: dict[str, Any], *, pushed: bool) -> bool:
+    """Return whether an event is signed, and pushed early enough."""
+    try:
+        envelope = authenticate(json.dumps(event).encode(), KEYS)
+        if pushed:
+            check_age(envelope)
+    except NotAuthentic:
+        return False
+    return True
+
+
 async def notified(service: Service) -> dict[str, tuple[Any, ...]]:
-    """Give what each notification says and to whom, by the event that caused it."""
+    """Return what each notification says and to whom, by the event that caused it."""
     of_it = (Notification.order_id, Notification.customer_name, Notification.channel)
     found = await rows(service, Notification.caused_by, Notification.id, *of_it)
     return {row.caused_by: tuple(row) for row in found}
 
 
 @pytest.mark.parametrize("route", [DELIVERED, DEAD])
-async def test_each_is_taken_in_or_kept_and_touches_no_other(
+async def test_each_is_handled_or_a_dead_letter_and_touches_no_other(
     notification: Service, route: str
 ) -> None:
     genuine, cases = order_created(), hostile()
+    # What comes from the dead-letter topic is told apart by its type: of another one, nobody takes it.
+    authentic = sum(
+        is_authentic(each, pushed=True)
+        and (route == DELIVERED or each["type"] == "OrderCreated")
+        for each in cases.values()
+    )
     await deliver(notification, genuine, route)
     before = await notified(notification)
 
-    told = {
+    statuses = {
         name: await deliver(notification, each, route) for name, each in cases.items()
     }
 
-    assert {name for name, status in told.items() if status != "SUCCESS"} == set()
+    assert {name for name, status in statuses.items() if status != "SUCCESS"} == set()
     after = await notified(notification)
     assert after[genuine["id"]] == before[genuine["id"]]
-    letters = await rows(notification, dead_letter.c.body)
-    taken = len(after) - 1
-    assert len(letters) == len(cases) - taken
-    assert len(await rows(notification, inbox.c.event_id)) == taken + 1
-    assert 0 < taken < len(cases)
+    letters = await rows(notification, dead_letter.c.authentic)
+    handled = len(after) - 1
+    assert sum(each.authentic for each in letters) == authentic - handled
+    samples = sum(not each.authentic for each in letters)
+    assert SAMPLE <= samples <= len(cases) - authentic
+    assert len(await rows(notification, inbox.c.event_id)) == authentic + 1
+    assert 0 < handled < authentic < len(cases)
     assert await deliver(notification, order_created(), route) == "SUCCESS"
     assert len(await notified(notification)) == len(after) + 1
 
@@ -88,26 +115,26 @@ async def test_each_is_taken_in_or_kept_and_touches_no_other(
 async def pull(
     each_database: None, tmp_path: Path, dapr: SimulatedDapr
 ) -> AsyncIterator[Pull]:
-    """Make a feed, and who pulls from it."""
+    """Create a feed, and its consumer."""
     async with pulling(tmp_path, dapr) as made:
         yield made
 
 
-async def test_in_a_feed_each_is_taken_in_or_kept_and_holds_nothing_up(
+async def test_in_a_feed_each_authentic_one_is_handled_or_a_dead_letter_and_holds_up_nothing(
     pull: Pull,
 ) -> None:
     (first,) = await pull.feed.says_orders(1)
-    cases = hostile().values()
+    cases = [each for each in hostile().values() if is_authentic(each, pushed=False)]
     for each in cases:
         await pull.feed.says_raw(json.dumps(each))
     (last,) = await pull.feed.says_orders(1)
 
     await pull.catches_up()
 
-    taken, dead = await pull.taken(), await pull.dead()
-    assert (taken[0], taken[-1]) == (first, last)
-    assert len(taken) - 2 + len(dead) == len(cases)
-    assert await pull.cursor() == (await pull.feed.page())["end"]
+    handled, dead = await pull.taken(), await pull.dead()
+    assert {first, last} <= set(handled)
+    assert len(handled) - 2 + len(dead) == len(cases)
+    assert await pull.cursor() == (await pull.feed.page())["highWaterMark"]
 
 
 @pytest.mark.parametrize("route", [DELIVERED, DEAD])
@@ -117,18 +144,18 @@ async def test_another_content_under_the_same_id_overwrites_nothing(
     genuine = order_created()
     await deliver(notification, genuine, route)
     before = await notified(notification)
-    forged = [
+    others = [
         {**genuine, "data": {**genuine["data"], "customerName": "Mallory"}},
         {**genuine, "data": order_created()["data"]},
-        {**genuine, "time": "1970-01-01T00:00:00Z"},
+        {**genuine, "time": "2026-01-01T00:00:00Z"},
         {**genuine, "aggregateversion": 7},
         {**genuine, "source": "/elsewhere"},
         {**genuine, "type": "OrderShipped"},
         {**genuine, "data": {}},
     ]
 
-    told = [await deliver(notification, each, route) for each in forged]
+    for each in (*others, *map(signed, others)):
+        assert await deliver(notification, each, route) == "SUCCESS"
 
-    assert set(told) == {"SUCCESS"}
     assert await notified(notification) == before
     assert await rows(notification, inbox.c.event_id) == [(genuine["id"],)]

@@ -7,43 +7,58 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import StatementError
 
-from chassis.inbox.dead_letter import LARGEST, LONGEST_REASON, Letter, bury, dead_letter
-from chassis.inbox.inbox import Reaction, inbox, take_in
-from contracts.order_created import OrderCreated
+from chassis.inbox import Arrival
+from chassis.inbox.dead_letter import (
+    MAX_BODY,
+    MAX_REASON,
+    DeadLetter,
+    dead_letter,
+    store,
+)
+from chassis.inbox.reaction import inbox
 from services.notification.model import Notification
-from tests.support.delivering import deliver, order_created, rows
+from services.notification.reactions.notify_customer_on_order_created import reaction
+from tests.chassis.inbox.apps import Acting, inbox_of
+from tests.support.delivering import (
+    DEAD,
+    DELIVERED,
+    deliver,
+    order_created,
+    rows,
+    signed,
+)
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.simulated_delivery import Message
 
+OF_ANOTHER_TYPE: list[Any] = [None, True, ["x"], {"x": 1}]
 ATTRIBUTES = sorted(order_created().keys() - {"topic", "pubsubname"})
-DEAD = "/events/notification-dead-letter"
 
 
 def with_data(**changes: object) -> dict[str, Any]:
-    """Make an OrderCreated with these fields of its data changed."""
+    """Return an OrderCreated with these fields of its data changed, signed where it can be."""
     event = order_created()
-    return {**event, "data": {**event["data"], **changes}}
+    return signed({**event, "data": {**event["data"], **changes}})
 
 
 def written(old: str, new: bytes) -> bytes:
-    """Make an OrderCreated as JSON, with this piece of the text replaced."""
+    """Return an OrderCreated as JSON, with this piece of the text replaced."""
     text = json.dumps(order_created()).encode()
     assert old.encode() in text
     return text.replace(old.encode(), new, 1)
 
 
 def after_all(more: bytes) -> bytes:
-    """Make an OrderCreated as JSON, with more at its end."""
+    """Return an OrderCreated as JSON, with more at its end."""
     return json.dumps(order_created()).encode()[:-1] + b"," + more + b"}"
 
 
-def kept(body: dict[str, Any] | bytes) -> bytes:
-    """Give what a dead letter keeps of a body."""
-    return (body if isinstance(body, bytes) else json.dumps(body).encode())[:LARGEST]
+def stored(body: dict[str, Any] | bytes) -> bytes:
+    """Return what a dead letter has of a body."""
+    return (body if isinstance(body, bytes) else json.dumps(body).encode())[:MAX_BODY]
 
 
-# Each is kept as a dead letter.
+# Each is a dead letter.
 REFUSED: dict[str, dict[str, Any] | bytes] = {
     "100,000 brackets": b"[" * 100_000,
     "60,000 brackets": b"[" * 60_000,
@@ -93,17 +108,17 @@ REFUSED: dict[str, dict[str, Any] | bytes] = {
     **{
         f"{name} as {value!r}": order_created(**{name: value})
         for name in ATTRIBUTES
-        for value in (None, True, ["x"], {"x": 1})
+        for value in OF_ANOTHER_TYPE
     },
 }
 # Each is odd, and an event all the same.
-TAKEN_IN: dict[str, dict[str, Any] | bytes] = {
+HANDLED: dict[str, dict[str, Any] | bytes] = {
     "NaN in an attribute that nobody knows": order_created(x=float("nan")),
-    "NaN in the data": with_data(x=float("nan"), y=float("-inf")),
-    "150 brackets in the data": with_data(x=json.loads("[" * 150 + "]" * 150)),
-    "a huge number in the data": with_data(x=10**4000),
-    "a number with a huge exponent": written('"Jane Doe"', b'"Jane", "x": 1e999'),
-    "an attribute twice": after_all(b'"id":"the-second"'),
+    "a number with a huge exponent in one": after_all(b'"x":1e999'),
+    "a huge number in one": order_created(x=10**4000),
+    "100 brackets in the data": with_data(x=json.loads("[" * 100 + "]" * 100)),
+    "the largest number in the data": with_data(x=2**53 - 1),
+    "an attribute twice": after_all(b'"traceparent":"x","traceparent":"y"'),
     "the first moment": with_data(createdAt="0001-01-01T00:00:00Z"),
     "the last moment": with_data(createdAt="9999-12-31T23:59:59.999Z"),
     "an id of 200 characters": order_created(id="x" * 200),
@@ -111,26 +126,31 @@ TAKEN_IN: dict[str, dict[str, Any] | bytes] = {
     "a name beyond the first plane": with_data(customerName="\U0001f642" * 200),
     "backslashes that look like a NUL": with_data(customerName="a\\u0000"),
     "no subject": order_created(subject=""),
-    "a time in seconds": order_created(time=7.5),
+    "a time in the future": order_created(time="9999-12-31T23:59:59.999Z"),
 }
 
 
-@pytest.mark.parametrize("route", ["/events/OrderCreated", DEAD])
-async def test_what_can_never_be_taken_in_is_one_dead_letter_and_stops_nothing(
-    notification: Service, route: str
+@pytest.mark.parametrize("route", [DELIVERED, DEAD])
+async def test_what_can_never_be_handled_is_one_dead_letter_and_stops_nothing(
+    notification: Service, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {
+    monkeypatch.setattr("chassis.inbox.dead_letter.SAMPLE", 1000)
+
+    statuses = {
         case: await deliver(notification, body, route) for case, body in REFUSED.items()
     }
 
-    assert told == dict.fromkeys(REFUSED, "SUCCESS")
+    assert statuses == dict.fromkeys(REFUSED, "SUCCESS")
     assert await rows(notification, Notification.id) == []
-    assert await rows(notification, inbox.c.event_id) == []
-    columns = (dead_letter.c.body, dead_letter.c.reason, dead_letter.c.event_id)
-    letters = await rows(notification, *columns)
-    bodies = sorted(body for body, _, _ in letters)
-    assert bodies == sorted(kept(each) for each in REFUSED.values())
-    assert all(reason.isprintable() and not held for _, reason, held in letters)
+    letters = await rows(notification, *dead_letter.c)
+    bodies = sorted(each.body for each in letters)
+    assert bodies == sorted(stored(each) for each in REFUSED.values())
+    assert all(each.reason.isprintable() for each in letters)
+    # What is authentic holds its key, and nothing else does.
+    assert all(each.authentic is (each.event_id is not None) for each in letters)
+    keys = sorted(row.event_id for row in await rows(notification, inbox.c.event_id))
+    assert keys == sorted(each.event_id for each in letters if each.authentic)
+    assert 0 < len(keys) < len(letters) / 2
     assert await deliver(notification, order_created(), route) == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1
 
@@ -140,59 +160,70 @@ async def test_what_daprd_cannot_read_is_one_dead_letter_as_its_bytes_were(
 ) -> None:
     dapr.queue.append(Message("OrderCreated", b"\xff{"))
 
-    told = [await dapr.deliver_to(notification.app) for _ in range(2)]
+    statuses = [await dapr.deliver_to(notification.app) for _ in range(2)]
 
-    assert told == [["DROP"], ["SUCCESS"]]
+    assert statuses == [["DROP"], ["SUCCESS"]]
     assert await rows(notification, dead_letter.c.body) == [(b"\xff{",)]
 
 
-async def test_what_is_odd_and_an_event_all_the_same_is_taken_in(
+async def test_what_is_odd_and_an_event_all_the_same_is_handled(
     notification: Service,
 ) -> None:
-    told = {case: await deliver(notification, body) for case, body in TAKEN_IN.items()}
+    statuses = {
+        case: await deliver(notification, body) for case, body in HANDLED.items()
+    }
 
-    assert told == dict.fromkeys(TAKEN_IN, "SUCCESS")
+    assert statuses == dict.fromkeys(HANDLED, "SUCCESS")
     assert await rows(notification, dead_letter.c.reason) == []
-    assert len(await rows(notification, Notification.id)) == len(TAKEN_IN)
+    assert len(await rows(notification, Notification.id)) == len(HANDLED)
 
 
 async def test_a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter(
     notification: Service,
 ) -> None:
-    async def react(*_: object) -> None:
-        raise StatementError("an integer", "INSERT", None, OverflowError("too large"))
-
+    error = StatementError("an integer", "INSERT", None, OverflowError("too large"))
     body = json.dumps(order_created()).encode()
-    told = await take_in(notification.database, Reaction(OrderCreated, react), body)
 
-    assert told == "SUCCESS"
+    answer = await inbox_of(notification).handle(Acting(error).reaction(), body)
+
+    assert answer == "SUCCESS"
     assert len(await rows(notification, dead_letter.c.id)) == 1
 
 
-async def test_a_body_that_is_too_large_is_kept_cut_off_with_its_size(
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_body_of_just_the_largest_size_is_handled_and_a_larger_one_cut_off(
+    notification: Service, more: int
+) -> None:
+    empty = with_data(x="")
+    room = MAX_BODY - len(json.dumps(empty))
+    data = {**empty["data"], "x": "x" * (room + more)}
+    body = json.dumps(signed({**empty, "data": data})).encode()
+    assert len(body) == MAX_BODY + more
+
+    assert await deliver(notification, body) == "SUCCESS"
+
+    assert len(await rows(notification, Notification.id)) == 1 - more
+    letters = await rows(notification, dead_letter.c.body, dead_letter.c.reason)
+    reason = f"it has {len(body)} bytes; {MAX_BODY} are the most (cut off: it has {len(body)} bytes)"
+    assert letters == [(body[:MAX_BODY], reason)] * more
+
+
+async def test_15000_chinese_characters_are_handled_whether_pushed_or_pulled(
     notification: Service,
 ) -> None:
-    body = json.dumps(with_data(x="x" * LARGEST)).encode()
+    """An event is measured in bytes of UTF-8, as its sender wrote it and as daprd passes it on."""
+    pushed, pulled = with_data(x="漢" * 15_000), with_data(x="漢" * 15_000)
+    bodies = [
+        json.dumps(each, ensure_ascii=False).encode() for each in (pushed, pulled)
+    ]
 
-    assert await deliver(notification, body) == "SUCCESS"
+    assert await deliver(notification, bodies[0]) == "SUCCESS"
+    handler = inbox_of(notification)
+    assert await handler.handle(reaction, bodies[1], Arrival.PULLED) == "SUCCESS"
 
-    ((kept, reason),) = await rows(
-        notification, dead_letter.c.body, dead_letter.c.reason
-    )
-    assert kept == body[:LARGEST]
-    assert reason == (
-        f"it has {len(body)} bytes, and {LARGEST} are the most "
-        f"(cut off: it has {len(body)} bytes)"
-    )
-
-
-async def test_a_body_of_just_that_size_is_taken_in(notification: Service) -> None:
-    event = with_data(x="")
-    body = with_data(x="x" * (LARGEST - len(json.dumps(event))))
-
-    assert await deliver(notification, body) == "SUCCESS"
-
-    assert len(await rows(notification, Notification.id)) == 1
+    assert await rows(notification, dead_letter.c.reason) == []
+    handled = await rows(notification, Notification.caused_by)
+    assert {each.caused_by for each in handled} == {pushed["id"], pulled["id"]}
 
 
 async def test_a_reason_forges_no_line_of_the_log(
@@ -204,18 +235,19 @@ async def test_a_reason_forges_no_line_of_the_log(
         await deliver(notification, order_created(source=forged))
 
     ((reason,),) = await rows(notification, dead_letter.c.reason)
-    (said,) = [each for each in caplog.messages if "dead letter" in each]
+    (line,) = [each for each in caplog.messages if "dead letter" in each]
     assert reason.isprintable()
-    assert said.isprintable()
-    assert reason in said
+    assert line.isprintable()
+    assert reason in line
     assert "all is lost" in reason
 
 
 async def test_no_reason_breaks_the_table(notification: Service) -> None:
-    async with notification.database.write() as session:
-        reason = "a\0b\ud800c\r\n" + "d" * 70_000
-        await bury(session, Letter("reaction", b"\0\xff", reason))
+    letter = DeadLetter("reaction", b"\0\xff", "a\0b\ud800c\r\n" + "d" * 70_000)
+    await notification.database.write(lambda session: store(session, letter))
 
-    ((kept, body),) = await rows(notification, dead_letter.c.reason, dead_letter.c.body)
-    assert kept == r"a\x00b\xd800c " + "d" * (LONGEST_REASON - 14)
+    ((reason, body),) = await rows(
+        notification, dead_letter.c.reason, dead_letter.c.body
+    )
+    assert reason == r"a\x00b\xd800c " + "d" * (MAX_REASON - 14)
     assert body == b"\0\xff"

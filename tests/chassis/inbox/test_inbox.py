@@ -1,25 +1,41 @@
-"""The inbox: an event is taken in once, and what cannot be taken in is kept and never loops."""
+"""The inbox: an event is handled once, and what can never be handled is kept and never loops."""
 
+import asyncio
 import json
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chassis import errors
-from chassis.cloud_event import CloudEvent
+from chassis.errors import Rejected
+from chassis.inbox import Arrival
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import Reaction, give_up, inbox, take_in
-from chassis.inbox.subscriptions import Subscriptions
-from contracts.order_created import OrderCreated
+from chassis.inbox.inbox import Failed, handle_all, record_failure
+from chassis.inbox.parse import REMEMBERED, NotAuthentic, Unprocessable
+from chassis.inbox.reaction import inbox
+from chassis.runtime import clock
 from services.notification.model import Notification
-from services.order.model import OrderUnknown
-from tests.support.delivering import deliver, order_created, rows
-from tests.support.letters import STRICT, hears_strictly
+from services.notification.reactions.notify_customer_on_order_created import reaction
+from tests.chassis.inbox.apps import Acting, inbox_of
+from tests.support.database import execute
+from tests.support.delivering import DEAD, deliver, order_created, rows
 from tests.support.services import Service
+
+ON_POSTGRESQL = pytest.mark.parametrize("each_database", ["postgresql"], indirect=True)
+
+
+class OrderMissing(Rejected):
+    """There is no such order."""
+
+    status = 404
+
+
+def body_of(event: dict[str, Any]) -> bytes:
+    """Return an event as JSON."""
+    return json.dumps(event).encode()
 
 
 async def test_an_event_makes_a_notification(notification: Service) -> None:
@@ -38,11 +54,9 @@ async def test_an_event_that_is_delivered_twice_makes_one_notification(
 ) -> None:
     event = order_created()
 
-    assert [await deliver(notification, event) for _ in range(2)] == [
-        "SUCCESS",
-        "SUCCESS",
-    ]
+    statuses = [await deliver(notification, event) for _ in range(2)]
 
+    assert statuses == ["SUCCESS", "SUCCESS"]
     assert len(await rows(notification, Notification.id)) == 1
     assert await rows(notification, inbox.c.reaction, inbox.c.event_id) == [
         ("notify_customer_on_order_created", event["id"])
@@ -50,231 +64,249 @@ async def test_an_event_that_is_delivered_twice_makes_one_notification(
     assert await rows(notification, dead_letter.c.id) == []
 
 
-async def test_a_reaction_acts_once_however_often_its_event_comes(
+async def test_a_reaction_acts_once_however_often_its_event_arrives(
     notification: Service,
 ) -> None:
-    acted: list[str] = []
+    acting, handler = Acting(), inbox_of(notification)
+    body = body_of(order_created())
 
-    async def act(_: object, envelope: CloudEvent, __: object) -> None:
-        acted.append(envelope.id)
+    statuses = await asyncio.gather(
+        *(handler.handle(acting.reaction(), body) for _ in range(10))
+    )
+    pulled = await handler.handle(acting.reaction(), body, Arrival.PULLED)
 
-    event = order_created()
-    body, counting = json.dumps(event).encode(), Reaction(OrderCreated, act)
-    for _ in range(3):
-        assert await take_in(notification.database, counting, body) == "SUCCESS"
+    assert {*statuses, pulled} == {"SUCCESS"}
+    assert len(acting.acted) == 1
+    assert await rows(notification, inbox.c.arrival) == [("PUSHED",)]
 
-    assert acted == [event["id"]]
+
+async def test_an_event_that_is_pushed_after_it_was_pulled_is_late(
+    notification: Service,
+) -> None:
+    acting, handler = Acting(), inbox_of(notification)
+    body = body_of(order_created())
+
+    await handler.handle(acting.reaction(), body, Arrival.PULLED)
+    assert await rows(notification, inbox.c.arrival) == [("PULLED",)]
+    for _ in range(2):
+        await handler.handle(acting.reaction(), body)
+
+    assert await rows(notification, inbox.c.arrival) == [("LATE",)]
+    assert len(acting.acted) == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("event", "reason"),
     [
-        pytest.param(b"not JSON", "Invalid JSON", id="not JSON"),
-        pytest.param(b"", "Invalid JSON", id="nothing"),
-        pytest.param(b'"OrderCreated"', "an object", id="not an object"),
-        pytest.param(order_created(id=7), "id", id="an id of another type"),
         pytest.param(
-            order_created(type="OrderShipped", dataschema="urn:x"),
-            "urn:x",
-            id="another event",
+            {"type": "OrderShipped", "dataschema": "urn:x"}, "urn:x", id="another event"
         ),
         pytest.param(
-            order_created(source="/notification"),
-            "'/notification'",
-            id="another sender",
+            {"source": "/notification"}, "'/notification'", id="another sender"
         ),
-        pytest.param(order_created(source="Order"), "'Order'", id="no sender of ours"),
+        pytest.param({"source": "Order"}, "'Order'", id="no sender of ours"),
+        pytest.param({"type": "OrderShipped"}, "OrderShipped", id="another type"),
         pytest.param(
-            order_created(type="OrderShipped"), "OrderShipped", id="another type"
-        ),
-        pytest.param(
-            order_created(dataschema="urn:contract:OrderCreated:2"),
-            ":2",
-            id="another version",
+            {"dataschema": "urn:contract:OrderCreated:2"}, ":2", id="another version"
         ),
         pytest.param(
-            order_created(data={"orderId": "x"}),
-            "orderId",
-            id="data that break the contract",
+            {"data": {"orderId": "x"}}, "orderId", id="data that break the contract"
         ),
-        pytest.param(order_created(data="x"), "data", id="data of another type"),
     ],
 )
-async def test_an_event_that_can_never_be_taken_in_is_kept_with_its_reason(
-    notification: Service, body: dict[str, Any] | bytes, reason: str
+async def test_an_authentic_event_that_can_never_be_handled_is_a_dead_letter_that_holds_its_key(
+    notification: Service, event: dict[str, Any], reason: str
 ) -> None:
-    assert await deliver(notification, body) == "SUCCESS"
+    made = order_created(**event)
 
-    (kept,) = await rows(
-        notification, dead_letter.c.reaction, dead_letter.c.reason, dead_letter.c.body
-    )
-    assert kept.reaction == "notify_customer_on_order_created"
-    assert reason in kept.reason
-    assert kept.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
+    statuses = [await deliver(notification, made) for _ in range(2)]
+
+    assert statuses == ["SUCCESS", "SUCCESS"]
+    (letter,) = await rows(notification, *dead_letter.c)
+    assert letter.reaction == "notify_customer_on_order_created"
+    assert reason in letter.reason
+    assert letter.body == body_of(made)
+    assert (letter.event_id, letter.authentic) == (made["id"], True)
+    assert await rows(notification, inbox.c.event_id) == [(made["id"],)]
     assert await rows(notification, Notification.id) == []
 
 
 async def test_a_second_event_for_an_order_makes_no_second_notification(
-    notification: Service,
-) -> None:
-    event = order_created()
-
-    assert await deliver(notification, event) == "SUCCESS"
-    assert await deliver(notification, {**event, "id": "another"}) == "SUCCESS"
-
-    assert len(await rows(notification, Notification.id)) == 1
-    assert len(await rows(notification, dead_letter.c.id)) == 1
-
-
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-async def test_trouble_with_the_database_brings_the_event_back(
-    notification: Service,
-) -> None:
-    event = order_created()
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE inbox RENAME TO away"))
-
-    assert await deliver(notification, event) == "RETRY"
-
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE away RENAME TO inbox"))
-    assert await deliver(notification, event) == "SUCCESS"
-    assert len(await rows(notification, Notification.id)) == 1
-
-
-async def test_what_is_forged_does_not_take_the_place_of_what_is_genuine(
-    notification: Service,
-) -> None:
-    """Anybody who reaches the broker may send an event with the id of one that is still to come."""
-    genuine = order_created()
-    forged = [
-        {**genuine, "data": {}},
-        {**genuine, "source": "/forger"},
-        {**genuine, "type": "OrderShipped"},
-        {**genuine, "traceparent": "a\0b"},
-    ]
-
-    for each in (*forged, genuine):
-        assert await deliver(notification, each) == "SUCCESS"
-
-    assert await rows(notification, Notification.caused_by) == [(genuine["id"],)]
-    held = await rows(notification, dead_letter.c.event_id)
-    assert held == [(None,)] * len(forged)
-
-
-async def test_a_good_event_that_fails_for_good_is_a_dead_letter_that_holds_its_key(
     notification: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = order_created()
-    second = {**first, "id": "another"}
+    second = order_created(id="another", subject=first["subject"], data=first["data"])
 
-    await hears_strictly(notification, first, second, second)
+    for event in (first, second, second):
+        assert await deliver(notification, event) == "SUCCESS"
 
-    (said,) = [each for each in caplog.messages if "dead letter" in each]
-    assert said.isprintable()
+    assert await rows(notification, Notification.caused_by) == [(first["id"],)]
     assert await rows(notification, dead_letter.c.event_id) == [("another",)]
-    taken = await rows(notification, inbox.c.event_id)
-    assert sorted(taken) == sorted([(first["id"],), ("another",)])
-
-
-async def test_of_two_letters_under_one_id_the_first_holds_it(
-    notification: Service,
-) -> None:
-    """One came twice at once, and failed both times; the other says something else."""
-    event, refused = order_created(), IntegrityError(None, None, ValueError())
-    another = {**order_created(), "id": event["id"]}
-
-    for each in (event, event, another):
-        async with notification.database.write() as session:
-            await give_up(session, STRICT, json.dumps(each).encode(), refused)
-
-    held = await rows(notification, dead_letter.c.event_id)
-    assert held == [(event["id"],), (None,)]
+    handled = await rows(notification, inbox.c.event_id)
+    assert sorted(handled) == sorted([(first["id"],), ("another",)])
+    (line,) = [each for each in caplog.messages if "dead letter" in each]
+    assert line.isprintable()
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-async def test_what_cannot_even_be_kept_comes_back(notification: Service) -> None:
-    route = "/events/notification-dead-letter"
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE dead_letter RENAME TO away"))
-
-    assert await deliver(notification, b"no event", route) == "RETRY"
-
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE away RENAME TO dead_letter"))
-    assert await deliver(notification, b"no event", route) == "SUCCESS"
-    assert len(await rows(notification, dead_letter.c.id)) == 1
-
-
-async def test_what_a_reaction_does_not_find_is_no_reason_to_drop_it(
-    notification: Service,
-) -> None:
-    """Dapr drops what is answered 404."""
-
-    async def look(*_: object) -> None:
-        raise OrderUnknown
-
-    app = FastAPI()
-    errors.install(app)
-    hears = [Reaction(OrderCreated, look)]
-    Subscriptions(app, notification.database, "pubsub", {}).hear("some", hears)
-    transport = ASGITransport(app, raise_app_exceptions=False)
-    async with AsyncClient(transport=transport, base_url="http://app") as http:
-        some = Service(app, notification.database, http)
-
-        assert await deliver(some, order_created()) == "SUCCESS"
-
-    assert len(await rows(notification, dead_letter.c.id)) == 1
-
-
-async def test_a_reaction_that_fails_for_now_is_tried_again(
-    notification: Service,
-) -> None:
-    troubles: list[Exception] = [
-        OSError("no space left on device"),
-        DBAPIError("INSERT", None, Refusing("40001")),
-    ]
-
-    async def act(*_: object) -> None:
-        if troubles:
-            raise troubles.pop()
-
+async def test_a_broken_database_brings_the_event_back(notification: Service) -> None:
     event = order_created()
-    body, tried = json.dumps(event).encode(), Reaction(OrderCreated, act)
-    for _ in range(2):
-        assert await take_in(notification.database, tried, body) == "RETRY"
-        assert await rows(notification, inbox.c.event_id) == []
+    await execute(notification.database, "ALTER TABLE inbox RENAME TO moved")
 
-    assert await take_in(notification.database, tried, body) == "SUCCESS"
-    assert await rows(notification, inbox.c.event_id) == [(event["id"],)]
-    assert await rows(notification, dead_letter.c.id) == []
+    assert await deliver(notification, event) == "RETRY"
+
+    await execute(notification.database, "ALTER TABLE moved RENAME TO inbox")
+    assert await deliver(notification, event) == "SUCCESS"
+    assert len(await rows(notification, Notification.id)) == 1
 
 
-class Refusing(Exception):
-    """What PostgreSQL answers, as its driver says it."""
+async def test_no_second_letter_is_stored_of_an_event_that_was_handled_meanwhile(
+    notification: Service,
+) -> None:
+    """One delivery came twice at once; the first was handled, or became a letter."""
+    event = order_created()
+    body, error = body_of(event), IntegrityError(None, None, ValueError("twice"))
+    failed = Failed(reaction.name, body, event["id"], error)
+    handled = Failed(reaction.name, body, "handled", error)
+    await inbox_of(notification).handle(
+        reaction, body_of(order_created(id="handled")), Arrival.PULLED
+    )
 
-    def __init__(self, sqlstate: str) -> None:
-        super().__init__("refused")
-        self.sqlstate = sqlstate
+    for each in (failed, failed, handled):
+        record = partial(record_failure, failed=each, arrival=Arrival.PUSHED)
+        assert await notification.database.write(record)
+
+    assert await rows(notification, dead_letter.c.event_id) == [(event["id"],)]
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+@pytest.mark.parametrize("event", [b"no event", order_created(source="/another")])
+async def test_what_cannot_even_be_stored_comes_back(
+    notification: Service, event: dict[str, Any] | bytes
+) -> None:
+    await execute(notification.database, "ALTER TABLE dead_letter RENAME TO moved")
+
+    assert await deliver(notification, event, DEAD) == "RETRY"
+
+    await execute(notification.database, "ALTER TABLE moved RENAME TO dead_letter")
+    assert await rows(notification, inbox.c.event_id) == []
+    assert await deliver(notification, event, DEAD) == "SUCCESS"
+    assert len(await rows(notification, dead_letter.c.id)) == 1
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "status", "kept"),
+    ("error", "status", "letters"),
     [
+        pytest.param(Unprocessable("too late"), "SUCCESS", 1, id="never acceptable"),
+        pytest.param(OrderMissing(), "SUCCESS", 1, id="a 404, which Dapr would drop"),
+        pytest.param(
+            IntegrityError("INSERT", None, ValueError()), "SUCCESS", 1, id="integrity"
+        ),
+        pytest.param(ZeroDivisionError(), "RETRY", 0, id="a bug"),
+        pytest.param(TimeoutError(), "RETRY", 0, id="an API that does not answer"),
         pytest.param("22001", "SUCCESS", 1, id="a text that is too long"),
         pytest.param("22021", "SUCCESS", 1, id="a character that is none"),
         pytest.param("40001", "RETRY", 0, id="transactions that collide"),
         pytest.param("57P03", "RETRY", 0, id="a server that is starting"),
     ],
 )
-async def test_postgresqls_answer_tells_whether_an_event_may_be_taken_in_later(
-    notification: Service, sqlstate: str, status: str, kept: int
+async def test_the_kind_of_an_error_decides_whether_its_event_comes_back(
+    notification: Service, error: Exception | str, status: str, letters: int
 ) -> None:
-    async def react(*_: object) -> None:
-        raise DBAPIError("INSERT", None, Refusing(sqlstate))
+    if isinstance(error, str):
+        refusal = psycopg.errors.lookup(error)("refused")
+        error = DBAPIError("INSERT", None, refusal)
+    acting, event = Acting(error), order_created()
 
-    body = json.dumps(order_created()).encode()
-    told = await take_in(notification.database, Reaction(OrderCreated, react), body)
+    answer = await inbox_of(notification).handle(acting.reaction(), body_of(event))
 
-    assert told == status
-    assert len(await rows(notification, dead_letter.c.id)) == kept
+    assert answer == status
+    assert len(await rows(notification, dead_letter.c.id)) == letters
+    assert len(await rows(notification, inbox.c.event_id)) == letters
+
+
+async def test_many_events_are_handled_in_their_order_and_each_once(
+    notification: Service,
+) -> None:
+    acting, handler = Acting(), inbox_of(notification)
+    events = [order_created() for _ in range(5)]
+    await handler.handle(acting.reaction(), body_of(events[2]))
+    parsed = [handler.parse(acting.reaction(), body_of(each)) for each in events]
+    order = [4, 2, 0, 4, 3, 1, 0]
+
+    new = await notification.database.write(
+        lambda session: handle_all(
+            session, acting.reaction(), [parsed[n] for n in order], Arrival.PULLED
+        )
+    )
+
+    assert new == [events[n]["id"] for n in (4, 0, 3, 1)]
+    assert acting.acted == [events[2]["id"], *new]
+    assert len(await rows(notification, inbox.c.event_id)) == 5
+
+
+async def test_no_events_are_handled_without_a_statement(
+    notification: Service,
+) -> None:
+    new = await notification.database.write(
+        lambda session: handle_all(session, reaction, [], Arrival.PULLED)
+    )
+
+    assert new == []
+
+
+@ON_POSTGRESQL
+async def test_units_with_the_same_events_in_another_order_do_not_deadlock(
+    notification: Service,
+) -> None:
+    acting, handler = Acting(), inbox_of(notification)
+    bodies = [body_of(order_created()) for _ in range(50)]
+    parsed = [handler.parse(acting.reaction(), each) for each in bodies]
+
+    units = [
+        partial(
+            handle_all,
+            reaction=acting.reaction(),
+            parsed=order,
+            arrival=Arrival.PULLED,
+        )
+        for order in (parsed, parsed[::-1], parsed[25:] + parsed[:25])
+    ]
+    found = await asyncio.gather(*map(notification.database.write, units))
+
+    assert sorted(map(len, found)) == [0, 0, 50]
+    assert len(acting.acted) == 50
+
+
+@pytest.mark.parametrize(
+    ("age", "is_old"),
+    [(REMEMBERED + timedelta(hours=1), True), (REMEMBERED - timedelta(hours=1), False)],
+)
+async def test_a_push_that_is_older_than_the_inbox_remembers_is_refused_and_a_pull_is_not(
+    notification: Service, age: timedelta, *, is_old: bool
+) -> None:
+    """Its key may be forgotten: who recorded it could have it handled again."""
+    acting, handler = Acting(), inbox_of(notification)
+    time = (clock.now_ms() - age).isoformat().replace("+00:00", "Z")
+    body = body_of(order_created(time=time))
+
+    assert await handler.handle(acting.reaction(), body) == "SUCCESS"
+
+    assert len(acting.acted) == 1 - is_old
+    letters = await rows(notification, dead_letter.c.reason, dead_letter.c.authentic)
+    reason = "it is older than the inbox remembers; the pull brings it"
+    assert letters == [(reason, False)] * is_old
+    assert await handler.handle(acting.reaction(), body, Arrival.PULLED) == "SUCCESS"
+    assert len(acting.acted) == 1
+
+
+async def test_what_is_not_authentic_in_a_feed_is_raised_and_leaves_nothing(
+    notification: Service,
+) -> None:
+    altered = {**order_created(), "subject": "another"}
+
+    with pytest.raises(NotAuthentic, match="altered, or signed with an unknown key"):
+        await inbox_of(notification).handle(reaction, body_of(altered), Arrival.PULLED)
+
+    assert await rows(notification, inbox.c.event_id) == []
+    assert await rows(notification, dead_letter.c.id) == []

@@ -1,41 +1,17 @@
-"""The inbox on PostgreSQL, which cannot keep all that JSON can say: what it refuses blocks nobody."""
+"""The inbox on PostgreSQL, which cannot store all that JSON can say: what it refuses blocks nobody."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from chassis.database import migrate as migration
-from chassis.database.unit_of_work import Database
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import Status, take_in
 from services.notification.model import Notification
-from services.notification.reactions.notify_customer_on_order_created import reaction
-from tests.support.feeds import order_created
-from tests.support.postgresql import Databases
+from tests.support.delivering import deliver, order_created, rows, signed
+from tests.support.services import Service
 
 
-@pytest.fixture
-def url(databases: Databases) -> Iterator[str]:
-    """Make a database on the session's PostgreSQL."""
-    template = databases.template(
-        "notification", partial(migration.upgrade, "notification")
-    )
-    with databases.fresh(template) as fresh:
-        yield fresh
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    """Make the notification service's database."""
-    made = Database(url, "notification")
-    yield made
-    await made.close()
-
-
+@pytest.mark.parametrize("each_database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -51,16 +27,17 @@ async def database(url: str) -> AsyncIterator[Database]:
         ),
     ],
 )
-async def test_what_the_database_cannot_keep_is_a_dead_letter(
-    database: Database, changes: dict[str, Any]
+async def test_what_the_database_cannot_store_is_a_dead_letter(
+    notification: Service, changes: dict[str, Any]
 ) -> None:
-    event = order_created()[1].model_dump(mode="json")
-    bad = {**event, **changes, "data": {**event["data"], **changes.get("data", {})}}
+    event = order_created()
+    data = {**event["data"], **changes.get("data", {})}
+    bad = signed({**event, **changes, "data": data})
 
-    assert await take_in(database, reaction, json.dumps(bad).encode()) == Status.SUCCESS
+    assert await deliver(notification, bad) == "SUCCESS"
 
-    async with database.read() as session:
-        (letter,) = (await session.execute(select(dead_letter))).all()
-        assert json.loads(letter.body) == bad
-        assert (await session.execute(select(Notification))).all() == []
-    assert await take_in(database, reaction, json.dumps(event).encode()) == "SUCCESS"
+    (letter,) = await rows(notification, *dead_letter.c)
+    assert json.loads(letter.body) == bad
+    assert await rows(notification, Notification.id) == []
+    assert await deliver(notification, order_created()) == "SUCCESS"
+    assert len(await rows(notification, Notification.id)) == 1

@@ -1,4 +1,4 @@
-"""Deliveries of any size: what is too large is counted, cut off and kept, and never held as a whole."""
+"""Deliveries of any size: what is too large is counted, cut off and stored, and never held in memory."""
 
 import base64
 import json
@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from chassis.inbox.dead_letter import LARGEST, dead_letter
+from chassis.inbox.dead_letter import MAX_BODY, dead_letter
 from services.notification.model import Notification
-from tests.support.delivering import order_created, rows
+from tests.support.database import execute
+from tests.support.delivering import DEAD, DELIVERED, order_created, rows
 from tests.support.services import Service
 
-DELIVERED, DEAD = "/events/OrderCreated", "/events/notification-dead-letter"
 PIECE = b"x" * 2**16
 PIECES = 2_000
 SIZE = len(PIECE) * PIECES
@@ -23,7 +22,7 @@ MEMORY = 4 * 2**20
 
 
 async def pieces(*first: bytes) -> AsyncIterator[bytes]:
-    """Send a body of 131 MB, after what it begins with."""
+    """Yield a body of 131 MB, after what it begins with."""
     for each in first:
         yield each
     for _ in range(PIECES):
@@ -31,20 +30,20 @@ async def pieces(*first: bytes) -> AsyncIterator[bytes]:
 
 
 async def delivered(service: Service, route: str, body: Any) -> str:  # noqa: ANN401 - httpx's
-    """Deliver; give the status that is answered."""
+    """Deliver; return the status that is answered."""
     answer = await service.http.post(route, content=body)
     assert answer.status_code == 200
     return str(answer.json()["status"])
 
 
 def wrapped(body: bytes) -> bytes:
-    """Wrap bytes as daprd wraps what is raw."""
+    """Return bytes as daprd wraps what is raw."""
     data = base64.b64encode(body).decode()
     return json.dumps({"data_base64": data, "topic": "x", "type": "y"}).encode()
 
 
 @pytest.mark.parametrize("route", [DELIVERED, DEAD])
-async def test_a_huge_delivery_is_kept_cut_off_and_never_held_whole(
+async def test_a_huge_delivery_is_stored_cut_off_and_never_held_in_memory(
     notification: Service, route: str
 ) -> None:
     tracemalloc.start()
@@ -58,14 +57,14 @@ async def test_a_huge_delivery_is_kept_cut_off_and_never_held_whole(
     assert most < MEMORY
     columns = (dead_letter.c.body, dead_letter.c.reason, dead_letter.c.event_id)
     ((body, reason, held),) = await rows(notification, *columns)
-    assert body == b"x" * LARGEST
+    assert body == b"x" * MAX_BODY
     assert reason == (
-        f"it has {SIZE} bytes, and {LARGEST} are the most (cut off: it has {SIZE} bytes)"
+        f"it has {SIZE} bytes; {MAX_BODY} are the most (cut off: it has {SIZE} bytes)"
     )
     assert held is None
 
 
-async def test_a_huge_dead_letter_is_kept_as_it_was_before_the_sidecar_wrapped_it(
+async def test_a_huge_dead_letter_is_stored_as_it_was_before_the_sidecar_wrapped_it(
     notification: Service,
 ) -> None:
     begin = wrapped(b'{"id": "an event"' + b" " * 300_000).removesuffix(
@@ -75,34 +74,32 @@ async def test_a_huge_dead_letter_is_kept_as_it_was_before_the_sidecar_wrapped_i
     assert await delivered(notification, DEAD, pieces(begin)) == "SUCCESS"
 
     ((body,),) = await rows(notification, dead_letter.c.body)
-    assert body == (b'{"id": "an event"' + b" " * 300_000)[:LARGEST]
+    assert body == (b'{"id": "an event"' + b" " * 300_000)[:MAX_BODY]
 
 
 @pytest.mark.parametrize("more", [0, 1])
-async def test_the_largest_event_is_taken_in_from_the_dead_letter_topic_too(
+async def test_the_largest_event_is_handled_from_the_dead_letter_topic_too(
     notification: Service, more: int
 ) -> None:
     event = {**order_created(), "x": ""}
-    event["x"] = "x" * (LARGEST - len(json.dumps(event)) + more)
+    event["x"] = "x" * (MAX_BODY - len(json.dumps(event)) + more)
 
     status = await delivered(notification, DEAD, wrapped(json.dumps(event).encode()))
 
     assert status == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1 - more
     letters = await rows(notification, dead_letter.c.reason, dead_letter.c.body)
-    kept = [(reason[:15], len(body)) for reason, body in letters]
-    assert kept == [("it has 65537 by", LARGEST)] * more
+    stored = [(reason[:15], len(body)) for reason, body in letters]
+    assert stored == [(f"it has {MAX_BODY + 1} by", MAX_BODY)] * more
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-async def test_a_huge_delivery_comes_again_where_it_cannot_be_kept(
+async def test_a_huge_delivery_comes_back_where_it_cannot_be_stored(
     notification: Service,
 ) -> None:
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE dead_letter RENAME TO away"))
+    await execute(notification.database, "ALTER TABLE dead_letter RENAME TO moved")
 
     assert await delivered(notification, DELIVERED, pieces()) == "RETRY"
 
-    async with notification.database.write() as session:
-        await session.execute(text("ALTER TABLE away RENAME TO dead_letter"))
+    await execute(notification.database, "ALTER TABLE moved RENAME TO dead_letter")
     assert await rows(notification, dead_letter.c.id) == []

@@ -1,27 +1,57 @@
-"""The names of the reactions are kept: whoever has another name takes every event in again."""
+"""The names of the reactions never change: under another name, each event would be handled again."""
 
-from chassis.inbox.inbox import inbox
-from contracts.notification_failed import NotificationFailed
-from contracts.notification_released import NotificationReleased
-from contracts.notification_sent import NotificationSent
+from typing import Any
+
+from chassis.inbox import Reaction, Start
+from chassis.inbox.reaction import inbox
+from services.notification.reactions import notify_customer_on_order_created as notify
+from services.order.reactions import show_notification as show
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.services import Service
 
+REACTIONS: list[Reaction[Any]] = [
+    notify.reaction,
+    show.on_notification_sent,
+    show.on_notification_failed,
+    show.on_notification_released,
+]
 
-async def test_the_names_of_the_order_services_reactions_are_kept(
-    order: Service,
-) -> None:
-    """A reaction's name is data here too; what they hear is pulled, and nothing is subscribed to."""
-    assert {name: each.event for name, each in order.app.state.reactions.items()} == {
-        "show_notification_on_notification_sent": NotificationSent,
-        "show_notification_on_notification_failed": NotificationFailed,
-        "show_notification_on_notification_released": NotificationReleased,
-    }
+
+def test_the_names_and_the_starts_of_the_reactions_are_kept() -> None:
+    found = [(each.name, each.event.topic(), each.start) for each in REACTIONS]
+
+    assert found == [
+        ("notify_customer_on_order_created", "OrderCreated", Start.BEGINNING),
+        ("show_notification_on_notification_sent", "NotificationSent", Start.BEGINNING),
+        (
+            "show_notification_on_notification_failed",
+            "NotificationFailed",
+            Start.BEGINNING,
+        ),
+        (
+            "show_notification_on_notification_released",
+            "NotificationReleased",
+            Start.BEGINNING,
+        ),
+    ]
+
+
+def test_a_reaction_that_was_renamed_keeps_its_old_name() -> None:
+    act = notify.reaction.act
+
+    assert Reaction(notify.reaction.event, act, known_as="an_old_name").name == (
+        "an_old_name"
+    )
+
+
+async def test_the_order_service_subscribes_to_nothing(order: Service) -> None:
+    """What it reacts to is only pulled."""
     assert (await order.http.get("/dapr/subscribe")).json() == []
 
 
-async def test_the_names_of_the_reactions_are_kept(notification: Service) -> None:
-    """A reaction's name is data: under another name it would notify every customer again."""
+async def test_the_notification_service_subscribes_to_its_topic_and_its_dead_letters(
+    notification: Service,
+) -> None:
     routes = (await notification.http.get("/dapr/subscribe")).json()
 
     assert [(each["topic"], each["route"]) for each in routes] == [
@@ -29,6 +59,4 @@ async def test_the_names_of_the_reactions_are_kept(notification: Service) -> Non
         ("notification-dead-letter", "/events/notification-dead-letter"),
     ]
     await deliver(notification, order_created())
-    assert {row.reaction for row in await rows(notification, inbox.c.reaction)} == {
-        "notify_customer_on_order_created"
-    }
+    assert await rows(notification, inbox.c.reaction) == [(notify.reaction.name,)]
