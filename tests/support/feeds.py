@@ -1,8 +1,16 @@
 """Feeds and the services around them, in this process: tests take each step themselves."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -181,12 +189,24 @@ def _id_of(raw: str) -> str:
         return str(uuid4())
 
 
-@contextmanager
-def open_transaction(database: Database) -> Iterator[Session]:
-    """Hold a transaction open beside the others; commit it at the end, or roll it back on an error."""
-    info: dict[str, Any] = {"after_commit": [], "notified": set()}
-    with Session(database.engine, info=info) as session, session.begin():
-        yield session
+@asynccontextmanager
+async def open_transaction(database: Database) -> AsyncIterator[Session]:
+    """Hold a unit of work open beside the others; it is committed at the end, or rolled back on an error."""
+    loop, leaves = asyncio.get_running_loop(), Future[None]()
+    opened: asyncio.Future[Session] = loop.create_future()
+
+    def work(session: Session) -> None:
+        loop.call_soon_threadsafe(opened.set_result, session)
+        leaves.result(60)
+
+    unit = asyncio.create_task(database.write(work))
+    try:
+        yield await opened
+    except Exception as error:  # noqa: BLE001 - the unit of work raises it
+        leaves.set_exception(error)
+    else:
+        leaves.set_result(None)
+    await unit
 
 
 @contextmanager

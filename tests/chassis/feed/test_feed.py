@@ -127,9 +127,10 @@ async def test_an_event_is_listed_whatever_became_of_it_at_the_broker(
 
 
 async def test_a_transaction_that_was_rolled_back_left_nothing(feed: Feed) -> None:
-    with suppress(ZeroDivisionError), open_transaction(feed.database) as session:
-        append_all(session, [order_created()])
-        raise ZeroDivisionError
+    with suppress(ZeroDivisionError):
+        async with open_transaction(feed.database) as session:
+            append_all(session, [order_created()])
+            raise ZeroDivisionError
 
     assert await feed.page() == empty(None, None)
 

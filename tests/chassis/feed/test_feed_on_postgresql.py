@@ -43,7 +43,7 @@ async def test_what_took_its_place_first_and_commits_last_is_not_passed(
     late, early = order_created(), order_created()
     before = await feed.says_orders(1)
 
-    with open_transaction(feed.database) as session:
+    async with open_transaction(feed.database) as session:
         append_all(session, [late])
         await feed.says(early)
         meantime = await feed.page()
@@ -56,11 +56,12 @@ async def test_what_took_its_place_first_and_commits_last_is_not_passed(
 
 async def test_what_is_taken_back_is_not_waited_for(feed: Feed) -> None:
     later = "none"
-    with suppress(ZeroDivisionError), open_transaction(feed.database) as session:
-        append_all(session, [order_created()])
-        (later,) = await feed.says_orders(1)
-        assert ids(await feed.page()) == []
-        raise ZeroDivisionError
+    with suppress(ZeroDivisionError):
+        async with open_transaction(feed.database) as session:
+            append_all(session, [order_created()])
+            (later,) = await feed.says_orders(1)
+            assert ids(await feed.page()) == []
+            raise ZeroDivisionError
 
     assert ids(await feed.page()) == [later]
 
@@ -68,7 +69,10 @@ async def test_what_is_taken_back_is_not_waited_for(feed: Feed) -> None:
 async def test_a_later_transaction_may_take_an_earlier_position(feed: Feed) -> None:
     """The order is that of the transactions; the positions in it may go back."""
     database = feed.database
-    with open_transaction(database) as first, open_transaction(database) as second:
+    async with (
+        open_transaction(database) as first,
+        open_transaction(database) as second,
+    ):
         first.execute(text("SELECT pg_current_xact_id()"))
         append_all(second, [order_created("second")])
         append_all(first, [order_created("first")])
@@ -81,7 +85,7 @@ async def test_a_later_transaction_may_take_an_earlier_position(feed: Feed) -> N
 
 
 async def test_a_transaction_that_only_reads_holds_nothing_up(feed: Feed) -> None:
-    with open_transaction(feed.database) as session:
+    async with open_transaction(feed.database) as session:
         session.execute(text("SELECT * FROM outbox"))
         said = await feed.says_orders(1)
 
@@ -146,7 +150,7 @@ async def test_removed_events_of_the_old_cluster_expire_no_cursor_of_the_new_one
 async def set_by(url: str, setting: str, configured: str) -> str:
     """Return what a setting is for us, where the database is configured otherwise."""
     first = Database(url, "order")
-    with open_transaction(first) as session:
+    async with open_transaction(first) as session:
         name = session.scalar(text("SELECT current_database()"))
         statement = f'ALTER DATABASE "{name}" SET {setting} = {configured}'
         session.execute(text(statement))

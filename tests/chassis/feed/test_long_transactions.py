@@ -47,7 +47,7 @@ async def watch(url: str) -> AsyncIterator[Watch]:
 async def test_a_transaction_that_holds_the_feed_back_is_named_once(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with open_transaction(watch.feed.database) as session:
+    async with open_transaction(watch.feed.database) as session:
         pid = session.scalar(text("SELECT pg_backend_pid() FROM pg_current_xact_id()"))
         await watch.feed.says_orders(2)
         await watch.looks_after(0)
@@ -66,7 +66,7 @@ async def test_it_says_when_the_feed_moves_on_and_begins_to_count_anew(
 ) -> None:
     caplog.set_level("INFO", "chassis.feed")
     for _ in range(2):
-        with open_transaction(watch.feed.database) as session:
+        async with open_transaction(watch.feed.database) as session:
             session.execute(text("SELECT pg_current_xact_id()"))
             await watch.feed.says_orders(1)
             await watch.looks_after(0)
@@ -81,7 +81,7 @@ async def test_an_open_transaction_that_holds_no_event_back_is_nobodys_trouble(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await watch.feed.says_orders(1)
-    with open_transaction(watch.feed.database) as session:
+    async with open_transaction(watch.feed.database) as session:
         session.execute(text("SELECT pg_current_xact_id()"))
         for _ in range(3):
             await watch.looks_after(ALERT_AFTER)
@@ -93,7 +93,7 @@ async def test_transactions_that_come_and_go_are_nobodys_trouble(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
-        with open_transaction(watch.feed.database) as session:
+        async with open_transaction(watch.feed.database) as session:
             session.execute(text("SELECT pg_current_xact_id()"))
             await watch.feed.says_orders(1)
             await watch.looks_after(ALERT_AFTER)
@@ -107,7 +107,7 @@ async def test_a_transaction_of_another_database_is_named_too(
     template = databases.template("order template", partial(upgrade, "order"))
     with databases.fresh(template) as elsewhere:
         other = Database(elsewhere, "order")
-        with open_transaction(other) as session:
+        async with open_transaction(other) as session:
             name = session.scalar(
                 text("SELECT current_database() FROM pg_current_xact_id()")
             )
