@@ -190,7 +190,7 @@ def calibrate() -> int:
 
 def table(figures: Measured) -> Iterator[str]:
     """Write medians as a Markdown table, with half the range of the rounds behind the CPU time."""
-    yield "CPU ms (± spread) / wall ms an order / p50 of the answer / orders a transaction, by largest group\n"
+    yield "CPU ms (± spread) / wall ms an order / p50 of the answer / orders a commit, by largest group\n"
     yield f"| driver, way, lanes | {' | '.join(map(str, GROUPS))} |"
     yield "| --- |" + " --- |" * len(GROUPS)
     for case in dict.fromkeys(case for case, _ in figures):
