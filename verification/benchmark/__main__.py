@@ -46,9 +46,7 @@ async def enter(
 ) -> list[Measured]:
     """Start a contestant, put each load on it, and stop it."""
     with TemporaryDirectory(dir=stage.LOCAL) as folder:
-        kept = {"database": contestant.database, "sidecars": contestant.sidecars}
-        system = stage.running(Path(folder), contestant.peer, broker=broker, **kept)  # type: ignore[arg-type]
-        async with system as running:
+        async with stage.running(Path(folder), contestant, broker) as running:
             track = Track(contestant.name, running, vegeta, contestant.peer is None)
             await opens(track)
             await measure(track, WARM_UP)
@@ -78,10 +76,9 @@ def main() -> None:
             began = time.monotonic()
             came = asyncio.run(enter(contestant, chosen.broker, loads, vegeta))
             measured += came
+            took = time.monotonic() - began
             print(
-                f"round {number + 1}, {contestant.name}: {came[0].orders_per_second:.0f} orders/s, "
-                f"{sum(came[0].cpu_ms.values()):.1f} ms of CPU an order ({time.monotonic() - began:.0f} s)",
-                flush=True,
+                f"round {number + 1}, {report.line(came[0])} ({took:.0f} s)", flush=True
             )
     file = stage.LOCAL / f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}-{chosen.broker}.json"
     report.write(file, {**setting, "load_at_end": machine.state()["load"]}, measured)

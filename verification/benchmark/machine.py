@@ -32,7 +32,7 @@ def cpu_ms(pids: Iterable[int]) -> float:
 
 
 def memory_mb(pids: Iterable[int]) -> float:
-    """Return the memory of these processes and their descendants; a page that is shared is divided among them."""
+    """Return the memory of these processes and their descendants; shared pages are divided among them."""
     total = 0
     for pid in tree(pids):
         with suppress(OSError):

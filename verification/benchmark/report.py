@@ -25,6 +25,13 @@ FIGURES: dict[str, Figure] = {
 COMPARED = ("orders/s", "CPU ms an order", "POST p99 ms", "notified p99 ms")
 
 
+def line(measured: Measured) -> str:
+    """Say in one line what came out."""
+    figures = list(FIGURES.items())[:2]
+    said = (f"{_short(figure(measured))} {name}" for name, figure in figures)
+    return f"{measured.contestant}: {', '.join(said)}"
+
+
 def tables(all_measured: Sequence[Measured]) -> Iterator[str]:
     """Write a Markdown table for each load, with the ratios, and where the CPU time goes."""
     for load in dict.fromkeys(each.load for each in all_measured):

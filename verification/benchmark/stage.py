@@ -15,6 +15,7 @@ from tests.support.system import RealSystem, build
 from toolchain import beside, postgresql, postgresql_cluster, runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT
+from verification.benchmark.contestants import Contestant
 
 LOCAL = runfile.LOCAL / "benchmark"
 __all__ = ["LOCAL", "ROOT", "Running", "cache", "postgresql_server", "running"]
@@ -37,17 +38,17 @@ def cache() -> Path:
 
 @asynccontextmanager
 async def running(
-    folder: Path, peer: str | None, *, broker: str, database: str, sidecars: bool
+    folder: Path, contestant: Contestant, broker: str
 ) -> AsyncIterator[Running]:
     """Run ours, or a peer in its place on the same servers and by the same command lines."""
-    real = build(folder, broker=broker, database=database)
-    if peer:
-        _replace_apps(real, peer)
+    real = build(folder, broker=broker, database=contestant.database)
+    if contestant.peer:
+        _replace_apps(real, contestant.peer)
     with beside.database(this_machine(), real.system) as cluster:
         servers = {"database": cluster.pids()} if cluster else {}
         try:
             await asyncio.to_thread(real.start_broker)
-            if sidecars:
+            if contestant.sidecars:
                 real.start_sidecars()
             real.start_apps()
             await _are_ready(real)
