@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from verification.benchmark import stage
+from verification.benchmark import stage, tools
 from verification.benchmark.database_access import ways
 from verification.benchmark.database_access.customers import send_lines
 from verification.benchmark.database_access.stored import Base
@@ -219,6 +220,7 @@ def main() -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(dir=LOCAL)))
         urls = {"sqlite": f"sqlite:///{folder / 'orders.db'}"}
         if chosen.postgresql:
+            sys.path.append(str(tools.packages()))
             urls["postgresql"] = stack.enter_context(stage.postgresql_server(folder))
         figures = asyncio.run(take_turns(urls, chosen.rounds, chosen.orders))
     print("\n".join(table(figures)))
