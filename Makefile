@@ -27,7 +27,7 @@ STILL ?= 60
 NAIVE ?= no
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo test check format docs lock simulate chaos prove
+.PHONY: help setup ready run broker demo test check format docs lock simulate chaos bench prove
 
 help: ## Say what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) \
 		$(if $(filter yes,$(NAIVE)),--naive)
+
+bench: FOR = --for-tests
+bench: ready #proof Measure ours beside the ordinary Dapr program: make bench BROKER=redis BENCH="--rounds 5"
+	@.venv/bin/python -m verification.benchmark --broker $(BROKER) --clients $(CLIENTS) $(BENCH)
 
 lock: ready ## Renew the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml
