@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from toolchain import run, say
-from toolchain.attempt import attempt
-from toolchain.failure import Failure
-from toolchain.machine import this_machine
+from toolchain import run
+from toolchain.machine import say, this_machine
+from toolchain.machine.attempt import attempt
+from toolchain.machine.failure import Failure
 from toolchain.runfile import System
 
 ORDERS = (

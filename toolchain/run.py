@@ -16,13 +16,15 @@ from types import FrameType
 
 import yaml
 
-from toolchain import beside, descendants, kafka, rabbitmq, redis, runfile, say, server
-from toolchain.attempt import attempt
-from toolchain.broker import Broker
-from toolchain.failure import Failure
-from toolchain.machine import Machine, this_machine
+from toolchain import runfile
+from toolchain.machine import Machine, say, this_machine
+from toolchain.machine.attempt import attempt
+from toolchain.machine.failure import Failure
 from toolchain.runfile import System
-from toolchain.server import RunningServer
+from toolchain.servers import companions, kafka, rabbitmq, redis
+from toolchain.servers.broker import Broker
+from toolchain.supervise import descendants, server
+from toolchain.supervise.server import RunningServer
 
 READY_WITHIN = 120.0
 BROKERS: Mapping[str, Callable[[Machine, Path], AbstractContextManager[Broker]]] = {
@@ -83,7 +85,7 @@ def chosen() -> System:
             f"One of these helps: {', '.join(f'BROKER={each}' for each in BROKERS)}",
         )
     offset = int(os.environ.get("OFFSET") or 0)
-    database, mail = beside.chosen_database(), beside.chosen_mail()
+    database, mail = companions.chosen_database(), companions.chosen_mail()
     return runfile.load(offset, broker=broker, database=database, mail=mail)
 
 
@@ -150,7 +152,7 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
     machine = replace(machine, environment=_environment(machine, system))
     with BROKERS[system.broker](machine, system.state / system.broker) as broker:
         say.done(broker.name, broker.how)
-        with beside.running(machine, system) as others:
+        with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             yield Provided(broker, [*ours, *others])
 

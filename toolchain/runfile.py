@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-from toolchain import postgresql_cluster
-
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
 PORTS = {
@@ -144,7 +142,7 @@ def _swap(common: dict[str, Any], old: str, new: str) -> None:
 def _use_postgresql(system: System) -> None:
     port = system.port("postgresql")
     for app in system.document["apps"]:
-        url = postgresql_cluster.url(app["appID"], port)
+        url = postgresql_url(app["appID"], port)
         app["env"] = {**app.get("env", {}), "DATABASE_URL": url}
 
 
@@ -163,6 +161,11 @@ def _configuration(path: str, state: Path) -> Path:
     copied = state / "dapr.yaml"
     copied.write_text(yaml.safe_dump(configuration))
     return copied
+
+
+def postgresql_url(role: str, port: int, database: str | None = None) -> str:
+    """Return the URL of a database of the project's own cluster; by default the one named like the role."""
+    return f"postgresql+asyncpg://{role}@127.0.0.1:{port}/{database or role}"
 
 
 def free_offset() -> int:

@@ -17,7 +17,8 @@ NEEDED = (3, 11)
 def main() -> int:
     """Run set-up; return what the shell gets: 0 ready, 1 failed, 130 stopped."""
     refuse_old_python(tuple(sys.version_info[:2]))
-    from toolchain import attempt, machine, say, steps  # noqa: PLC0415 - an older Python cannot even read these
+    from toolchain import machine, steps  # noqa: PLC0415 - an older Python cannot even read these
+    from toolchain.machine import attempt, say  # noqa: PLC0415
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

@@ -3,19 +3,10 @@
 import os
 from pathlib import Path
 
-from toolchain import (
-    build,
-    faketime,
-    kafka,
-    postgresql,
-    programs,
-    rabbitmq,
-    redis,
-    say,
-    virtual_environment,
-)
-from toolchain.locks import alone
-from toolchain.machine import Machine
+from toolchain.dapr import build, programs
+from toolchain.machine import Machine, faketime, say, virtual_environment
+from toolchain.servers import kafka, postgresql, rabbitmq, redis
+from toolchain.supervise.locks import alone
 
 
 def set_up(machine: Machine, *, for_tests: bool = False) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from tests.chaos import disks, plan, report, tables
 from tests.chaos.plan import Setting
 from tests.chaos.run import run
-from toolchain import faketime
-from toolchain.machine import this_machine
+from toolchain.machine import faketime, this_machine
 
 INTERRUPTED = 130
 

@@ -15,7 +15,7 @@ from tests.chaos.plan import ENDS, Fault
 from tests.chaos.proxy import Mode
 from tests.chaos.reading import FORGED
 from tests.chaos.stage import Stage
-from toolchain import server
+from toolchain.supervise import server
 
 QUEUE = "/api/queues/%2F/notification-OrderCreated/contents"
 GUEST = ("guest", "guest")

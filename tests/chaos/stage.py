@@ -17,10 +17,12 @@ from tests.chaos.reading import Reader
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from tests.support.system import RealSystem, build
-from toolchain import beside, descendants, faketime, mail, server
-from toolchain.machine import this_machine
+from toolchain import mail
+from toolchain.machine import faketime, this_machine
 from toolchain.runfile import VARIABLES
-from toolchain.server import RunningServer
+from toolchain.servers import companions
+from toolchain.supervise import descendants, server
+from toolchain.supervise.server import RunningServer
 
 ENDS_WITHIN = 60.0
 """Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
@@ -155,7 +157,7 @@ async def running(
         if setting.naive:
             _become_naive(stage)
         await _connect(stage, stack)
-        cluster = stack.enter_context(beside.database(this_machine(), real.system))
+        cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
             stage.servers["database"] = cluster
         stack.push_async_callback(_stop, stage)

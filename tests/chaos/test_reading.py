@@ -8,7 +8,7 @@ from services.notification.model import Channel, Notification, State
 from tests.chaos.books import Books, plain
 from tests.chaos.reading import Reader, read_mails, read_output, read_records
 from tests.support.database import migrated
-from toolchain import mailbox
+from toolchain.mail import mailbox
 
 ORDER = str(uuid4())
 LINE = f"Notification for Order {ORDER}: Dear Jane Doe, your order was created at"

@@ -82,7 +82,7 @@ def test_the_keeper_starts_it_again_and_says_so_once(tmp_path: Path) -> None:
     environment = {**settings(tmp_path, "a folder"), "APP_ID": "order"}
     with log.open("wb") as written:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "toolchain.keeper", *SERVER],
+            [sys.executable, "-m", "toolchain.supervise.supervisor", *SERVER],
             cwd=ROOT,
             env={"PATH": os.defpath, **environment},
             stdout=written,

@@ -31,7 +31,7 @@ Fields = dict[str, dict[str, Any]]
 
 def pinned() -> str:
     """The version of components-contrib that the project's daprd is built with."""
-    text = (ROOT / "toolchain" / "runtime" / "go.mod").read_text()
+    text = (ROOT / "toolchain" / "dapr" / "runtime" / "go.mod").read_text()
     (version,) = re.findall(rf"^\s*{re.escape(MODULE)} (v\S+)", text, re.MULTILINE)
     return str(version)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from toolchain import postgresql, postgresql_cluster, runfile
+from toolchain import runfile
 from toolchain.machine import this_machine
-from toolchain.postgresql_cluster import Cluster
+from toolchain.servers import postgresql, postgresql_cluster
+from toolchain.servers.postgresql_cluster import Cluster
 
 ROLE = "tests"
 MEMORY, ROOM = Path("/dev/shm"), 2**30  # noqa: S108 - the folder in it is made by mkdtemp
@@ -72,7 +73,7 @@ class Databases:
 
     def url(self, database: str) -> str:
         """Give the URL of a database, for SQLAlchemy."""
-        return postgresql_cluster.url(ROLE, self.port, database)
+        return runfile.postgresql_url(ROLE, self.port, database)
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -13,13 +13,11 @@ import httpx
 from tests.support.brokers import OwnBroker, own_broker
 from tests.support.eventually import eventually
 from tests.support.part import Part
-from toolchain import (
-    beside,
-    runfile,
-    server,
-)
+from toolchain import runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
+from toolchain.servers import companions
+from toolchain.supervise import server
 
 COMMON = {
     "enableAppHealthCheck": "enable-app-health-check",
@@ -215,7 +213,7 @@ async def running(
     """Run the whole system, ready to be used."""
     real = build(folder, broker=broker, database=database)
     # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
-    with beside.database(this_machine(), real.system):
+    with companions.database(this_machine(), real.system):
         async with _started(real):
             yield real
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.toolchain.small_broker import hello, listening
-from toolchain.amqp import NOTHING, SOMETHING_ELSE, Probe, probe
+from toolchain.servers.amqp import NOTHING, SOMETHING_ELSE, Probe, probe
 
 
 def test_rabbitmq_is_recognised_by_product_and_version() -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine, calls, stand_in
-from toolchain import apt
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, apt
+from toolchain.machine.failure import Failure
 
 EARLIER = "#!/bin/sh\n# The administrator's own.\nexit 0\n"
 APT_GET = 'cat "$POLICY" >>"$RECORD/policy.seen"; [ "$4" != install ] && [ "$3" != install ] || {}'

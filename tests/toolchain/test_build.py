@@ -15,9 +15,9 @@ from tests.toolchain.stand_ins import (
     program,
     until,
 )
-from toolchain import build, golang
-from toolchain.failure import Failure
-from toolchain.programs import CLI, SIDECAR, version_of
+from toolchain.dapr import build, golang
+from toolchain.dapr.programs import CLI, SIDECAR, version_of
+from toolchain.machine.failure import Failure
 
 
 def builds(folder: Path) -> list[str]:
@@ -45,7 +45,7 @@ def test_what_is_built_is_not_built_again_until_a_pin_changes(tmp_path: Path) ->
     assert build.provide(machine, SIDECAR) == first
     assert len(builds(tmp_path)) == 1
 
-    with (machine.root / "toolchain" / "runtime" / "go.sum").open("a") as sums:
+    with (machine.root / "toolchain" / "dapr" / "runtime" / "go.sum").open("a") as sums:
         sums.write("\n")
     assert build.provide(machine, SIDECAR) != first
 

@@ -14,10 +14,12 @@ import pytest
 from tests.support.sockets import listening_at
 from tests.toolchain.small_broker import listening
 from tests.toolchain.stand_ins import until
-from toolchain import mail, mail_intake, mailbox, runfile, server
-from toolchain.failure import Failure
+from toolchain import mail, runfile
 from toolchain.machine import Machine
-from toolchain.server import RunningServer
+from toolchain.machine.failure import Failure
+from toolchain.mail import mail_intake, mailbox, provision
+from toolchain.supervise import server
+from toolchain.supervise.server import RunningServer
 
 
 @dataclass
@@ -140,7 +142,7 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
     address = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port}
 
     with pytest.raises(Failure, match="SMTP_PORT cannot be used"):
-        mail.address_of(Machine(runfile.ROOT, address))
+        provision.address_of(Machine(runfile.ROOT, address))
 
 
 def test_the_page_moves_where_its_port_is_taken(

@@ -8,10 +8,12 @@ import httpx
 import pytest
 
 from tests.support.sockets import closed_port
-from toolchain import mail, mailbox, run, runfile, server
-from toolchain.failure import Failure
+from toolchain import mail, run, runfile
 from toolchain.machine import Machine
-from toolchain.server import RunningServer
+from toolchain.machine.failure import Failure
+from toolchain.mail import mailbox
+from toolchain.supervise import server
+from toolchain.supervise.server import RunningServer
 
 MAIL = {
     "from": "Orders <orders@localhost>",

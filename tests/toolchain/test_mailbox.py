@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from toolchain import mail_page, mailbox
+from toolchain.mail import mail_page, mailbox
 
 SCRIPT = b"<script>alert(1)</script>"
 HOSTILE = {

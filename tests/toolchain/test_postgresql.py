@@ -21,11 +21,13 @@ from tests.toolchain.stand_ins import (
     stand_in,
     until,
 )
-from toolchain import beside, postgresql, postgresql_cluster, run, runfile, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
+from toolchain import run, runfile
 from toolchain.machine import Machine, this_machine
-from toolchain.postgresql_cluster import Cluster, url
+from toolchain.machine.failure import Failure
+from toolchain.servers import companions, postgresql, postgresql_cluster
+from toolchain.servers.broker import Broker
+from toolchain.servers.postgresql_cluster import Cluster
+from toolchain.supervise import server
 
 
 def install(folder: Path, version: str, where: str = "") -> Path:
@@ -133,7 +135,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
     with postgresql_cluster.running(cluster) as started:
         (pid,) = started.pids()
         assert listening_at(pid) == {"127.0.0.1"}
-        own = url("order", cluster.port)
+        own = runfile.postgresql_url("order", cluster.port)
         assert asked(own, "SELECT current_user || '@' || current_database()") == (
             "order@order"
         )
@@ -141,7 +143,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
         assert asked(own, safe) == "onon"
         for role, database in (("order", "notification"), ("postgres", "postgres")):
             with pytest.raises(DBAPIError, match="no pg_hba"):
-                asked(url(role, cluster.port, database), "SELECT 1")
+                asked(runfile.postgresql_url(role, cluster.port, database), "SELECT 1")
         with pytest.raises(DBAPIError, match=r"must be superuser|permission denied"):
             asked(own, "COPY (SELECT 1) TO PROGRAM 'true'")
 
@@ -150,7 +152,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
     cluster = cluster_in(tmp_path / "postgresql")
-    own = url("notification", cluster.port)
+    own = runfile.postgresql_url("notification", cluster.port)
     with postgresql_cluster.running(cluster) as started:
         asked(own, "CREATE TABLE kept (x int)", "INSERT INTO kept VALUES (7)")
 
@@ -170,7 +172,7 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
     work = f"({held}, print('up'), signal.pause())"
 
     async def stay() -> None:
-        engine = create_async_engine(url("order", cluster.port))
+        engine = create_async_engine(runfile.postgresql_url("order", cluster.port))
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
             parent.kill()
@@ -190,7 +192,7 @@ def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None
     half.mkdir(parents=True)
 
     with postgresql_cluster.running(cluster):
-        assert asked(url("order", cluster.port), "SELECT 1") == 1
+        assert asked(runfile.postgresql_url("order", cluster.port), "SELECT 1") == 1
 
     assert not half.parent.exists()
 
@@ -243,7 +245,7 @@ def test_it_runs_beside_the_broker_and_is_kept_running(tmp_path: Path) -> None:
     offset = runfile.free_offset()
     system = runfile.load(offset, tmp_path, database="postgresql")
     machine = Machine(runfile.ROOT, {**os.environ, **system.addresses()})
-    with beside.running(machine, system) as servers:
+    with companions.running(machine, system) as servers:
         own = system.app("order")["env"]["DATABASE_URL"]
         assert asked(own, "SELECT 1") == 1
         (started,) = [each for each in servers if each.server.name == "PostgreSQL"]

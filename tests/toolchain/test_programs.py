@@ -13,9 +13,10 @@ from tests.toolchain.stand_ins import (
     program,
     stand_in,
 )
-from toolchain import programs, steps
-from toolchain.failure import Failure
-from toolchain.programs import CLI, SIDECAR
+from toolchain import steps
+from toolchain.dapr import programs
+from toolchain.dapr.programs import CLI, SIDECAR
+from toolchain.machine.failure import Failure
 
 CLI_ANSWER = 'echo "CLI version: {}"; echo "Runtime version: 1.18.2"'
 

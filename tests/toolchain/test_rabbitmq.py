@@ -8,9 +8,9 @@ import pytest
 
 from tests.toolchain.small_broker import hello, listening
 from tests.toolchain.stand_ins import CLONE, bare_machine, calls, program, stand_in
-from toolchain import amqp, rabbitmq
-from toolchain.failure import Failure
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
+from toolchain.servers import amqp, rabbitmq
 
 
 def machine_with_port(folder: Path, port: int | None = None) -> Machine:

@@ -10,9 +10,10 @@ import pytest
 
 from tests.toolchain.small_broker import free_port, listening
 from tests.toolchain.stand_ins import CLONE, bare_machine, calls, stand_in, until
-from toolchain import redis, resp, server
-from toolchain.failure import Failure
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
+from toolchain.servers import redis, resp
+from toolchain.supervise import server
 
 
 def machine_with_port(folder: Path, port: int | None = None) -> Machine:

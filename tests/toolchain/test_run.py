@@ -17,9 +17,9 @@ import yaml
 from tests.support.eventually import within
 from tests.support.terminal import CTRL_C, Terminal
 from toolchain import run, runfile
-from toolchain.broker import Broker
-from toolchain.rabbitmq_page import keeps
 from toolchain.runfile import ROOT, System
+from toolchain.servers.broker import Broker
+from toolchain.servers.rabbitmq_page import keeps
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine, elsewhere, program, until
-from toolchain import amqp, server
-from toolchain.failure import Failure
-from toolchain.rabbitmq_node import Node, node_in
+from toolchain.machine.failure import Failure
+from toolchain.servers import amqp
+from toolchain.servers.rabbitmq_node import Node, node_in
+from toolchain.supervise import server
 
 pytestmark = pytest.mark.system
 

@@ -15,8 +15,10 @@ from tests.toolchain.stand_ins import (
     program,
     python_that_works,
 )
-from toolchain import attempt, postgresql, say, setup, steps, virtual_environment
-from toolchain.failure import Failure
+from toolchain import setup, steps
+from toolchain.machine import attempt, say, virtual_environment
+from toolchain.machine.failure import Failure
+from toolchain.servers import postgresql
 
 
 def test_a_second_run_does_nothing_and_says_little(

@@ -2,9 +2,9 @@
 
 import sys
 
-from toolchain import say
-from toolchain.attempt import attempt
 from toolchain.documents import publisher
+from toolchain.machine import say
+from toolchain.machine.attempt import attempt
 
 if __name__ == "__main__":
     sys.exit(attempt(lambda: say.done("docs", publisher.publish(publisher.ROOT))))

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from toolchain import mail, postgresql, runfile
-from toolchain.failure import Failure
+from toolchain import mail, runfile
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
 from toolchain.runfile import System
-from toolchain.server import RunningServer
+from toolchain.servers import postgresql
+from toolchain.supervise.server import RunningServer
 
 DATABASES = ("sqlite", "postgresql")
 """What the services can keep their data in."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain import apt, postgresql_cluster, say
-from toolchain.failure import Failure
-from toolchain.machine import Machine, find
-from toolchain.postgresql_cluster import Cluster
-from toolchain.server import RunningServer
+from toolchain.machine import Machine, apt, find, say
+from toolchain.machine.failure import Failure
+from toolchain.servers import postgresql_cluster
+from toolchain.servers.postgresql_cluster import Cluster
+from toolchain.supervise.server import RunningServer
 
 NAME, PACKAGE = "PostgreSQL", "postgresql"
 OLDEST = 14

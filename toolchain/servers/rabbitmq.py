@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from toolchain import amqp, apt, container, rabbitmq_node, rabbitmq_page, say, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, apt, say
+from toolchain.machine.failure import Failure
+from toolchain.servers import amqp, container, rabbitmq_node, rabbitmq_page
+from toolchain.servers.broker import Broker
+from toolchain.supervise import server
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672"
 PAGE_PORT, PAGE_ABOVE = 15672, 10000

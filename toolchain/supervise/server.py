@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import processes, say
-from toolchain.failure import Failure
-from toolchain.locks import try_lock
+from toolchain.machine import processes, say
+from toolchain.machine.failure import Failure
+from toolchain.supervise.locks import try_lock
 
 STARTS_WITHIN = 60.0
 STOPS_WITHIN = 30.0

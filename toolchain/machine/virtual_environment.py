@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toolchain import processes, say
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, processes, say
+from toolchain.machine.failure import Failure
 
 REQUIREMENTS = "requirements-dev.txt"
 STAMP = "requirements.sha256"

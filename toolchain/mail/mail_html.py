@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from toolchain.mailbox import Mail
+from toolchain.mail.mailbox import Mail
 
 STYLE = """
 :root { color-scheme: light dark;

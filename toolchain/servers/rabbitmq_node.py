@@ -7,9 +7,9 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import amqp
-from toolchain.failure import Failure
-from toolchain.server import Server
+from toolchain.machine.failure import Failure
+from toolchain.servers import amqp
+from toolchain.supervise.server import Server
 
 LIBRARY = "usr/lib/rabbitmq/bin/rabbitmq-server"
 ERLANG_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"

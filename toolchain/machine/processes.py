@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from toolchain.server import RunningServer
+from toolchain.supervise.server import RunningServer
 
 
 def _keeps_everything(_topic: str, _app_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Debian packages without their services: `python3 -m toolchain.apt PACKAGE POLICY`, as root."""
+"""Debian packages without their services: `python3 -m toolchain.machine.apt PACKAGE POLICY`, as root."""
 
 import os
 import shutil
@@ -10,9 +10,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import processes, say
-from toolchain.failure import Failure
-from toolchain.machine import Machine, find
+from toolchain.machine import Machine, find, processes, say
+from toolchain.machine.failure import Failure
 
 POLICY = "usr/sbin/policy-rc.d"
 OURS = "#!/bin/sh\n# orders-on-dapr: no service is started while its set-up installs a package.\nexit 101\n"
@@ -138,15 +137,13 @@ def _as_root(machine: Machine, package: str) -> processes.Task:
         sys.executable,
         "-B",
         "-m",
-        "toolchain.apt",
+        "toolchain.machine.apt",
         package,
         str(policy_of(machine)),
     )
     command = (*(_become_root(machine) or ()), *ourselves)
     log = machine.cache / "logs" / f"apt-{package}.log"
-    return processes.Task(
-        command, Path(__file__).parent.parent, machine.environment, log
-    )
+    return processes.Task(command, Path(__file__).parents[2], machine.environment, log)
 
 
 def _say_progress(elapsed: float) -> None:

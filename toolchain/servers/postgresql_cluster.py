@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolchain import locks, processes, server
-from toolchain.failure import Failure
-from toolchain.server import RunningServer, Server
+from toolchain.machine import processes
+from toolchain.machine.failure import Failure
+from toolchain.supervise import locks, server
+from toolchain.supervise.server import RunningServer, Server
 
 HERE = "127.0.0.1"
 OWNER, SUPERUSER = "postgres", "postgres"
@@ -91,11 +92,6 @@ class Cluster:
         """Make the command line for one of the programs, on data in this folder."""
         path = str(self.programs / program)
         return (*ENTER, str(data), *_as_owner(), path, *arguments)
-
-
-def url(role: str, port: int, database: str | None = None) -> str:
-    """Give the address of a database for SQLAlchemy; a role's own, where no other is named."""
-    return f"postgresql+asyncpg://{role}@{HERE}:{port}/{database or role}"
 
 
 @contextmanager

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import say
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, say
+from toolchain.machine.failure import Failure
 
 Version = tuple[int, int, int]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from toolchain import say
-from toolchain.failure import Failure
+from toolchain.machine import say
+from toolchain.machine.failure import Failure
 
 
 def attempt(work: Callable[[], None]) -> int:

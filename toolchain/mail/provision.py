@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from toolchain import runfile, say, server
-from toolchain.failure import Failure
-from toolchain.machine import Machine
-from toolchain.server import RunningServer, Server
+from toolchain import runfile
+from toolchain.machine import Machine, say
+from toolchain.machine.failure import Failure
+from toolchain.supervise import server
+from toolchain.supervise.server import RunningServer, Server
 
 NAME = "mail"
 HERE = ("127.0.0.1", "localhost")
@@ -85,7 +86,7 @@ def server_in(folder: Path, smtp_port: int, page_port: int) -> Server:
     """Say how a mail server with its mails in this folder is started."""
     folder = folder.absolute()
     ports = ("--smtp-port", str(smtp_port), "--page-port", str(page_port))
-    module = (sys.executable, "-m", "toolchain.mail_server")
+    module = (sys.executable, "-m", "toolchain.mail.mail_server")
     return Server(
         "mail server",
         folder,

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import kafka_jars, kafka_wire, processes, say, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
-from toolchain.locks import remove
-from toolchain.machine import Machine
-from toolchain.server import Server
+from toolchain.machine import Machine, processes, say
+from toolchain.machine.failure import Failure
+from toolchain.servers import kafka_jars, kafka_wire
+from toolchain.servers.broker import Broker
+from toolchain.supervise import server
+from toolchain.supervise.locks import remove
+from toolchain.supervise.server import Server
 
 DEFAULT_BROKERS = "127.0.0.1:9092"
 NAME = "Kafka"

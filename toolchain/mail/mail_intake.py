@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from toolchain import mailbox
+from toolchain.mail import mailbox
 
 LARGEST = 2**20
 PARTS = ("from", "to", "subject", "html")

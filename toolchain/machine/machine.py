@@ -42,7 +42,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this program runs on, with the clone that it belongs to."""
-    return Machine(Path(__file__).resolve().parent.parent, os.environ.copy())
+    return Machine(Path(__file__).resolve().parents[2], os.environ.copy())
 
 
 def find(machine: Machine, program: str) -> Path | None:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from toolchain import apt, say
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, apt, say
+from toolchain.machine.failure import Failure
 
 NAME, PACKAGE = "faketime", "libfaketime"
 LIBRARY = "usr/lib/*/faketime/libfaketime.so.1"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolchain.failure import Failure
+    from toolchain.machine.failure import Failure
 
 MARKS = {"done": "✓", "busy": "…", "warning": "!", "failed": "✗"}
 PLAIN = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}

@@ -1,7 +1,7 @@
 """Kafka's programs: fetched once with Maven into the user's cache, checked, and only then put in place.
 
-Another version: change toolchain/kafka/pom.xml, let Maven copy the jars as _fetch does, and write what
-`sha256sum *.jar` says of them, in that folder, to toolchain/kafka/jars.sha256.
+To change the version, edit kafka/pom.xml, let Maven copy the jars as _fetch does, and write the output of
+`sha256sum *.jar` in that folder to kafka/jars.sha256.
 """
 
 import hashlib
@@ -10,10 +10,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from toolchain import processes, say
-from toolchain.failure import Failure
-from toolchain.locks import alone, remove
-from toolchain.machine import Machine, find
+from toolchain.machine import Machine, find, processes, say
+from toolchain.machine.failure import Failure
+from toolchain.supervise.locks import alone, remove
 
 JAVA_AT_LEAST = 17
 INSTEAD = (
@@ -106,7 +105,7 @@ def _check(machine: Machine, half: Path) -> None:
     if wrong:
         raise Failure(
             "Kafka was fetched but is not put in place",
-            f"Not what toolchain/kafka/jars.sha256 names: {', '.join(wrong[:3])}"
+            f"Not what toolchain/servers/kafka/jars.sha256 names: {', '.join(wrong[:3])}"
             + (f" and {len(wrong) - 3} more" if wrong[3:] else ""),
             "Something between here and Maven's repository changes them (a mirror?), or what Maven keeps is\n"
             "damaged: remove org/apache/kafka from its folder (~/.m2/repository), then run it again.\n"
@@ -150,4 +149,4 @@ def _without_java(why: str) -> Failure:
 
 
 def _folder(machine: Machine) -> Path:
-    return machine.root / "toolchain" / "kafka"
+    return machine.root / "toolchain" / "servers" / "kafka"

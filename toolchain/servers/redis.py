@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from toolchain import apt, resp, say, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
-from toolchain.machine import Machine, find
-from toolchain.server import Server
+from toolchain.machine import Machine, apt, find, say
+from toolchain.machine.failure import Failure
+from toolchain.servers import resp
+from toolchain.servers.broker import Broker
+from toolchain.supervise import server
+from toolchain.supervise.server import Server
 
 DEFAULT_HOST = "127.0.0.1:6379"
 NAME = "Redis"

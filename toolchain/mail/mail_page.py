@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toolchain import mailbox
-from toolchain.mail_html import SCRIPT, STYLE, list_page, mail_page
-from toolchain.mailbox import Mail
+from toolchain.mail import mailbox
+from toolchain.mail.mail_html import SCRIPT, STYLE, list_page, mail_page
+from toolchain.mail.mailbox import Mail
 
 SHOWN = 200
 OURS = (

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import within
-from toolchain.keeper import EX_CONFIG
 from toolchain.runfile import ROOT
+from toolchain.supervise.supervisor import EX_CONFIG
 
 KEEP = """
 import sys
-from toolchain.keeper import Keeper
+from toolchain.supervise.supervisor import Keeper
 sys.exit(Keeper("part", sys.argv[1:], first_pause=0.01).run())
 """
 FINISHES = """
