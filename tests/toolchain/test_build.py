@@ -85,7 +85,7 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
     assert "stopped; run it again to go on where it stopped" in said
     assert sorted(path.name for path in build.place(machine, CLI).parent.iterdir()) == [
         "build.log",
-        "lock",
+        "dapr.lock",
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -9,7 +9,7 @@ from toolchain.dapr import golang
 from toolchain.dapr.programs import Program, version_of
 from toolchain.machine import Machine, kind, processes, say
 from toolchain.machine.failure import Failure
-from toolchain.supervise.locks import alone, remove
+from toolchain.supervise.locks import made_once, remove
 
 # readonly makes go.sum binding; the others make the result the same whatever this machine's settings are.
 COMMON_FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
@@ -46,19 +46,18 @@ UNKNOWN = ("Go's last words are these.", "Run it again to go on where it stopped
 
 
 def provide(machine: Machine, program: Program) -> Path:
-    """The project's own build of a program; builds it when the cache lacks it."""
+    """Return the project's own build of a program; build it when the cache lacks it."""
     final = place(machine, program)
-    if final.exists():
-        return final
     waiting = "another set-up is building it right now: waiting for that one"
-    with alone(final.parent / "lock", lambda: say.busy(program.name, waiting)):
-        if not final.exists():
-            _build(machine, program, final)
-    return final
+    return made_once(
+        final,
+        lambda: say.busy(program.name, waiting),
+        lambda: _build(machine, program, final),
+    )
 
 
 def place(machine: Machine, program: Program) -> Path:
-    """Where the cache keeps a program: a folder named by all that decides what the build results in."""
+    """Return where the cache keeps a program: a folder named by all that decides the result."""
     sources = machine.root / "toolchain" / "dapr" / program.sources
     recipe = [(sources / name).read_bytes() for name in ("go.mod", "go.sum")]
     recipe += [
@@ -73,7 +72,7 @@ def place(machine: Machine, program: Program) -> Path:
 
 
 def pinned_version(machine: Machine, program: Program) -> str:
-    """The version that go.mod pins."""
+    """Return the version that go.mod pins."""
     text = (
         machine.root / "toolchain" / "dapr" / program.sources / "go.mod"
     ).read_text()

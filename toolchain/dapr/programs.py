@@ -1,4 +1,4 @@
-"""Dapr's two programs: which versions this project works with, and the choice among those that are there."""
+"""Dapr's two programs: the versions that this project works with, and the choice of one that is there."""
 
 import os
 import re
@@ -47,9 +47,9 @@ SIDECAR = Program(
     name="daprd",
     role="Dapr's sidecar",
     variable="DAPRD",
-    wanted="1.18",
+    wanted="1.18 or newer",
     at_least=(1, 18, 0),
-    below=(1, 19, 0),
+    below=(2, 0, 0),
     sources="runtime",
     module="github.com/dapr/dapr",
     package="github.com/dapr/dapr/cmd/daprd",
@@ -62,11 +62,49 @@ SIDECAR = Program(
     ),
     minutes=8,
 )
-TRACE_FLAW_FIXED: Version = (1, 18, 3)
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A flaw of some versions of daprd, and its effect here."""
+
+    effect: str
+    since: Version = (0, 0, 0)
+    fixed: Version = (9, 0, 0)
+
+    def is_in(self, version: Version) -> bool:
+        """Return whether a version has it."""
+        return self.since <= version < self.fixed
+
+
+TESTED = "1.18.2"
+"""The daprd that all tests run on; what a newer one changes is known from its release notes alone."""
+FLAWS = (
+    Flaw(
+        "crashes on an event whose `traceid` or `traceparent` is not a string (fixed in 1.18.3).\n"
+        "These services publish no such event; one from elsewhere stops its sidecar again and again.",
+        fixed=(1, 18, 3),
+    ),
+    Flaw(
+        "stops updating its metrics after a hot reload of its configuration, until it is restarted\n"
+        "(fixed in 1.18.5).",
+        fixed=(1, 18, 5),
+    ),
+    Flaw(
+        "ends the retry of a Redis delivery after `processingTimeout` (15 s): the event then goes to the\n"
+        "dead-letter topic. Nothing is lost: what the inbox lacks, the pull brings.",
+        since=(1, 18, 5),
+    ),
+    Flaw(
+        "can be got round access control with `%2F` in a path, and passes a caller's own\n"
+        "`dapr-caller-app-id` on (both fixed in 1.19).",
+        fixed=(1, 19, 0),
+    ),
+)
 
 
 def choose(machine: Machine, program: Program) -> Path | None:
-    """The suitable program that is already there, or None; an unsuitable one is refused in a line."""
+    """Return the suitable program that is already there, or None; print a line for an unsuitable one."""
     explicit = machine.environment.get(program.variable)
     if explicit:
         return _insisted_on(program, Path(explicit))
@@ -76,14 +114,14 @@ def choose(machine: Machine, program: Program) -> Path | None:
             return candidate
         say.warning(
             program.name,
-            f"{candidate} is {version or 'of a version that it does not tell'}; needed is {program.wanted}.\n"
+            f"{candidate} is {version or 'of an unknown version'}; needed is {program.wanted}.\n"
             "It is left untouched; the project uses one of its own beside it.",
         )
     return None
 
 
 def candidates(machine: Machine, program: Program) -> Iterator[Path]:
-    """The programs of that name on the PATH and where Dapr's installer puts them, without our own."""
+    """Yield the programs of that name on the PATH and where Dapr's installer puts them, without our own."""
     folders = [
         Path(folder)
         for folder in machine.environment.get("PATH", "").split(os.pathsep)
@@ -104,7 +142,7 @@ def candidates(machine: Machine, program: Program) -> Iterator[Path]:
 
 
 def version_of(path: Path) -> str | None:
-    """The version that a program tells in its first line (the CLI's second line is about the runtime)."""
+    """Return the version in the first line that a program prints (the CLI's second is the runtime's)."""
     try:
         answer = subprocess.run(
             [path, "--version"], capture_output=True, check=False, text=True, timeout=20
@@ -117,12 +155,12 @@ def version_of(path: Path) -> str | None:
 
 
 def suits(program: Program, version: str | None) -> bool:
-    """Whether the project works with that version."""
+    """Return whether the project works with that version."""
     return version is not None and program.at_least <= numbers(version) < program.below
 
 
 def numbers(version: str) -> Version:
-    """The three numbers of a version; what follows them (`-rc.1`) does not matter here."""
+    """Return the three numbers of a version; what follows them (`-rc.1`) does not matter here."""
     found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     if not found:
         raise ValueError(version)
@@ -130,13 +168,15 @@ def numbers(version: str) -> Version:
 
 
 def warn_of_known_flaws(program: Program, version: str) -> None:
-    """Name the known flaw that a version has, and what it means here."""
-    if program == SIDECAR and numbers(version) < TRACE_FLAW_FIXED:
-        say.warning(
-            program.name,
-            f"{version} crashes on an event whose `traceid` is not a string (fixed in 1.18.3).\n"
-            "This system sends no such event; one from elsewhere would stop its sidecar again and again.",
-        )
+    """Print the known flaws of a version, and whether it is the one that was tested."""
+    if program != SIDECAR:
+        return
+    found = numbers(version)
+    if found > numbers(TESTED):
+        say.warning(program.name, f"{version} is newer than the tested {TESTED}")
+    for flaw in FLAWS:
+        if flaw.is_in(found):
+            say.warning(program.name, f"{version} {flaw.effect}")
 
 
 def _insisted_on(program: Program, path: Path) -> Path:
