@@ -1,4 +1,4 @@
-"""The keeper: a part that dies is started again, one that cannot run is given up, and all end together."""
+"""The supervisor: a part that dies is started again, one that cannot run is not, and all end together."""
 
 import re
 import shutil
@@ -15,10 +15,10 @@ from tests.support.eventually import within
 from toolchain.runfile import ROOT
 from toolchain.supervise.supervisor import EX_CONFIG
 
-KEEP = """
+SUPERVISE = """
 import sys
-from toolchain.supervise.supervisor import Keeper
-sys.exit(Keeper("part", sys.argv[1:], first_pause=0.01).run())
+from toolchain.supervise.supervisor import Supervisor
+sys.exit(Supervisor("part", sys.argv[1:], first_pause=0.01).run())
 """
 FINISHES = """
 import os, pathlib, signal, sys
@@ -47,20 +47,22 @@ def finished(tmp_path: Path) -> Path:
 def kept(
     argument: str, command: Sequence[str] = SHELL
 ) -> Iterator[subprocess.Popen[str]]:
-    """Keep a part running, a shell script or another; its output and the keeper's can be read."""
-    keep = [sys.executable, "-c", KEEP, *command, argument]
-    with subprocess.Popen(keep, cwd=ROOT, stdout=subprocess.PIPE, text=True) as keeper:
+    """Keep a part running, a shell script or another; its output and the supervisor's can be read."""
+    keep = [sys.executable, "-c", SUPERVISE, *command, argument]
+    with subprocess.Popen(
+        keep, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
         try:
-            yield keeper
+            yield supervisor
         finally:
-            keeper.kill()
+            supervisor.kill()
 
 
-def until(keeper: subprocess.Popen[str], pattern: str) -> list[str]:
+def until(supervisor: subprocess.Popen[str], pattern: str) -> list[str]:
     """Read lines until one matches; pytest's time-out is the deadline."""
-    assert keeper.stdout
+    assert supervisor.stdout
     lines = []
-    for line in keeper.stdout:
+    for line in supervisor.stdout:
         lines.append(line.rstrip("\n"))
         if re.search(pattern, line):
             return lines
@@ -71,11 +73,11 @@ def test_a_part_that_dies_is_started_again_and_that_is_said_once(
     tmp_path: Path,
 ) -> None:
     script = f"echo life >>{tmp_path}/lives; [ $(wc -l <{tmp_path}/lives) -gt 3 ] || exit 7; echo up; cat"
-    with kept(script) as keeper:
-        lines = until(keeper, "up")
+    with kept(script) as supervisor:
+        lines = until(supervisor, "^up")
 
     assert lines == [
-        "keeper: part ended (exit status 7); it is started again until it runs",
+        "supervisor: part died (exit status 7); it is started again until it runs",
         "up",
     ]
 
@@ -84,8 +86,8 @@ def test_how_a_part_was_killed_is_named(tmp_path: Path) -> None:
     script = (
         f"[ -e {tmp_path}/once ] && echo up && cat; touch {tmp_path}/once; kill -9 $$"
     )
-    with kept(script) as keeper:
-        assert "killed by SIGKILL" in until(keeper, "up")[0]
+    with kept(script) as supervisor:
+        assert "killed by SIGKILL" in until(supervisor, "^up")[0]
 
 
 @pytest.mark.parametrize(
@@ -105,14 +107,15 @@ def test_how_a_part_was_killed_is_named(tmp_path: Path) -> None:
 def test_a_part_whose_configuration_is_wrong_is_given_up_with_a_clear_word(
     says: str, status: int
 ) -> None:
-    with kept(f"echo '{says}'; exit {status}") as keeper:
-        lines = until(keeper, "the command was|it is started again")
+    with kept(f"echo '{says}'; exit {status}") as supervisor:
+        lines = until(supervisor, "the command was|it is started again")
 
         assert any(
-            "keeper: part is not started again, as its configuration is wrong" in line
+            "supervisor: part is not started again, as its configuration is wrong"
+            in line
             for line in lines
         )
-        assert keeper.wait() == EX_CONFIG
+        assert supervisor.wait() == EX_CONFIG
     if "bad" in says:
         assert "error loading configuration: bad" in lines[-2]
 
@@ -120,42 +123,47 @@ def test_a_part_whose_configuration_is_wrong_is_given_up_with_a_clear_word(
 def test_a_broker_that_is_away_is_no_wrong_configuration(tmp_path: Path) -> None:
     fatal = 'level=fatal msg="[INIT_COMPONENT_FAILURE]: dial tcp: connection refused"'
     script = f"[ -e {tmp_path}/broker ] && echo up && cat; touch {tmp_path}/broker; echo '{fatal}'; exit 1"
-    with kept(script) as keeper:
-        assert "connection refused); it is started again" in until(keeper, "up")[1]
+    with kept(script) as supervisor:
+        assert "connection refused); it is started again" in until(supervisor, "^up")[1]
 
 
 def test_an_address_that_stays_in_use_is_given_up_after_some_attempts() -> None:
-    with kept("echo 'bind: address already in use'; exit 1") as keeper:
-        lines = until(keeper, "the command was")
+    with kept("echo 'bind: address already in use'; exit 1") as supervisor:
+        lines = until(supervisor, "the command was")
 
-        assert keeper.wait() == EX_CONFIG
+        assert supervisor.wait() == EX_CONFIG
     assert (
-        sum("address already in use" in line and "keeper" not in line for line in lines)
+        sum(
+            "address already in use" in line and "supervisor" not in line
+            for line in lines
+        )
         == 5
     )
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_keeper_that_is_asked_to_stop_lets_its_part_finish(
+def test_a_supervisor_that_is_asked_to_stop_lets_its_part_finish(
     finished: Path, sign: signal.Signals
 ) -> None:
-    with kept(str(finished), command=PART) as keeper:
-        until(keeper, "up")
-        keeper.send_signal(sign)
+    with kept(str(finished), command=PART) as supervisor:
+        until(supervisor, "^up")
+        supervisor.send_signal(sign)
 
-        assert keeper.wait() == 0
+        assert supervisor.wait() == 0
     assert finished.exists()
 
 
-def test_a_part_ends_in_good_order_when_its_keeper_is_killed(finished: Path) -> None:
-    with kept(str(finished), command=PART) as keeper:
-        until(keeper, "up")
-        keeper.kill()
+def test_a_part_ends_in_good_order_when_its_supervisor_is_killed(
+    finished: Path,
+) -> None:
+    with kept(str(finished), command=PART) as supervisor:
+        until(supervisor, "^up")
+        supervisor.kill()
 
         within(10, finished.exists, "the part has finished")
 
 
-def test_a_keeper_ends_with_the_program_that_started_it(finished: Path) -> None:
+def test_a_supervisor_ends_with_the_program_that_started_it(finished: Path) -> None:
     start = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
     command = [
         sys.executable,
@@ -163,14 +171,14 @@ def test_a_keeper_ends_with_the_program_that_started_it(finished: Path) -> None:
         start,
         sys.executable,
         "-c",
-        KEEP,
+        SUPERVISE,
         *PART,
         str(finished),
     ]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
-        until(parent, "up")
+        until(parent, "^up")
         parent.kill()
 
         within(10, finished.exists, "the part has finished")
@@ -179,18 +187,18 @@ def test_a_keeper_ends_with_the_program_that_started_it(finished: Path) -> None:
 def test_a_part_that_stops_outlives_the_pipe_that_its_words_went_to(
     finished: Path,
 ) -> None:
-    # A shell, like daprd and unlike Python, dies of SIGPIPE unless its keeper lets it ignore that.
+    # A shell, like daprd and unlike Python, dies of SIGPIPE unless its supervisor lets it ignore that.
     last = f"kill $!; echo stopping; echo stopped; touch {finished}; exit"
-    with kept(f"trap '{last}' TERM; echo up; sleep 600 & wait") as keeper:
-        until(keeper, "up")
-        assert keeper.stdout
-        keeper.stdout.close()
-        keeper.kill()
+    with kept(f"trap '{last}' TERM; echo up; sleep 600 & wait") as supervisor:
+        until(supervisor, "^up")
+        assert supervisor.stdout
+        supervisor.stdout.close()
+        supervisor.kill()
 
         within(10, finished.exists, "the part has finished")
 
 
-def test_without_set_up_the_keeper_says_what_to_do(tmp_path: Path) -> None:
+def test_without_set_up_the_supervisor_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "toolchain").mkdir()
     keep = shutil.copy(ROOT / "toolchain" / "keep", tmp_path / "toolchain")
 
@@ -200,3 +208,31 @@ def test_without_set_up_the_keeper_says_what_to_do(tmp_path: Path) -> None:
 
     assert ended.returncode == EX_CONFIG
     assert "run 'make setup' first" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        pytest.param(
+            "panic: interface conversion: interface {} is float64, not string\\n\\ngoroutine 1 [running]:",
+            "panic: interface conversion: interface {} is float64, not string",
+            id="a panic of Go",
+        ),
+        pytest.param(
+            'time=\\"now\\" level=error msg=\\"no such topic\\" scope=dapr',
+            "no such topic",
+            id="an error of daprd",
+        ),
+        pytest.param(
+            "Traceback (most recent call last):\\nValueError: not so",
+            "ValueError: not so",
+            id="an exception of Python",
+        ),
+    ],
+)
+def test_why_a_part_died_is_reported(output: str, reason: str) -> None:
+    with kept(f'printf "{output}\\n"; exit 2') as supervisor:
+        line = until(supervisor, "supervisor: ")[-1]
+
+    died = f"supervisor: part died (exit status 2: {reason}); it is started again"
+    assert line.startswith(died)

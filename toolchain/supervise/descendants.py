@@ -17,7 +17,7 @@ def adopt_orphans() -> None:
 
 
 def children(pid: int) -> set[int]:
-    """Give the process ids of a process's children."""
+    """Return the process ids of a process's children."""
     with suppress(OSError):
         threads = Path(f"/proc/{pid}/task").glob("*/children")
         return {

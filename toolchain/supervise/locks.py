@@ -1,4 +1,4 @@
-"""What keeps two set-ups at once from doing the same work twice, or into each other's files."""
+"""Locks between programs: two set-ups at once neither do the same work twice nor write each other's files."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def alone(lock: Path, say_waiting: Callable[[], None]) -> Iterator[int]:
-    """Hold the lock, after waiting for another holder; the system frees it however its holder ends."""
+    """Hold the lock, after waiting for another holder; the kernel frees it however its holder ends."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -20,6 +20,17 @@ def alone(lock: Path, say_waiting: Callable[[], None]) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def made_once(
+    final: Path, say_waiting: Callable[[], None], make: Callable[[], None]
+) -> Path:
+    """Return a path, made by this call unless it is there; whoever comes second waits for the first."""
+    if not final.exists():
+        with alone(final.with_suffix(".lock"), say_waiting):
+            if not final.exists():
+                make()
+    return final
 
 
 def try_lock(descriptor: int) -> bool:

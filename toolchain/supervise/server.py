@@ -53,7 +53,7 @@ class RunningServer:
         return self.children[-1]
 
     def pids(self) -> set[int]:
-        """Give the ids of all its processes."""
+        """Return the ids of all its processes."""
         return {child.pid for child in self.children}
 
 
