@@ -1,7 +1,6 @@
 """The mail server for the project: the one that answers, else one of its own."""
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolchain import runfile
-from toolchain.machine import Machine, say
+from toolchain.machine import Machine, network, say
 from toolchain.machine.failure import Failure
+from toolchain.runfile import System
 from toolchain.supervise import server
 from toolchain.supervise.server import RunningServer, Server
 
@@ -19,74 +19,27 @@ HERE = ("127.0.0.1", "localhost")
 
 
 @contextmanager
-def provide(
-    machine: Machine, folder: Path, page_port: int
-) -> Iterator[RunningServer | None]:
-    """Let mails be taken at SMTP_HOST and SMTP_PORT; what was started for it is stopped at the end.
-
-    A server of the project's own keeps its mails in `folder`.
-    """
-    host, port = address_of(machine)
-    if greets(host, port):
-        say.done(NAME, f"goes to the server that answers at {host}:{port}")
+def provide(machine: Machine, system: System) -> Iterator[RunningServer | None]:
+    """Provide a server where this system sends its mails; what was started for it is stopped at the end."""
+    usual = system.port("smtp"), system.port("mail page")
+    ports = (
+        _api_ports(machine, usual)
+        if system.mail == "api"
+        else _smtp_ports(machine, usual)
+    )
+    if ports is None:
         yield None
         return
-    _refuse_what_cannot_be_started(host, port)
-    if not runfile.is_free(page_port):
-        page_port = runfile.free_port()
-    with server.running(server_in(folder, port, page_port)) as started:
-        say.done(NAME, f"read it at http://127.0.0.1:{page_port}")
+    with server.running(server_in(system.state / "mail", *ports)) as started:
+        say.done(NAME, f"read it at http://127.0.0.1:{ports[1]}")
         yield started
-
-
-@contextmanager
-def provide_api(
-    machine: Machine, folder: Path, smtp_port: int
-) -> Iterator[RunningServer | None]:
-    """Let mails be taken at MAIL_API_URL; what was started for it is stopped at the end."""
-    url = machine.environment["MAIL_API_URL"]
-    host, port = _api_of(url)
-    if host not in HERE or not runfile.is_free(port):
-        say.done(NAME, f"goes to the mail API at {url}")
-        yield None
-        return
-    if not runfile.is_free(smtp_port):
-        smtp_port = runfile.free_port()
-    with server.running(server_in(folder, smtp_port, port)) as started:
-        say.done(NAME, f"read it at http://127.0.0.1:{port}")
-        yield started
-
-
-def _api_of(url: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    except (ValueError, KeyError) as error:
-        raise Failure(
-            "MAIL_API_URL cannot be used",
-            f"It is no address of HTTP: {url!r}.",
-            "Correct it, or unset it: then it is http://127.0.0.1:8025/emails.",
-        ) from error
-    return parts.hostname or "", port
-
-
-def address_of(machine: Machine) -> tuple[str, int]:
-    """Give where mails go."""
-    host, port = (machine.environment[name] for name in ("SMTP_HOST", "SMTP_PORT"))
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
-        raise Failure(
-            "SMTP_PORT cannot be used",
-            f"It is no number of a port: {port!r}.",
-            "Correct it, or unset it: then it is 1025.",
-        )
-    return host, int(port)
 
 
 def server_in(folder: Path, smtp_port: int, page_port: int) -> Server:
-    """Say how a mail server with its mails in this folder is started."""
+    """Return how a mail server with its mails in this folder is started."""
     folder = folder.absolute()
     ports = ("--smtp-port", str(smtp_port), "--page-port", str(page_port))
-    module = (sys.executable, "-m", "toolchain.mail.mail_server")
+    module = (sys.executable, "-m", "toolchain.mail.catcher")
     return Server(
         "mail server",
         folder,
@@ -98,15 +51,16 @@ def server_in(folder: Path, smtp_port: int, page_port: int) -> Server:
 
 
 def greets(host: str, port: int) -> bool:
-    """Tell whether a mail server answers there."""
-    try:
-        with socket.create_connection((host, port), timeout=2) as connection:
-            return connection.recv(4).startswith(b"220")
-    except OSError:
-        return False
+    """Return whether a mail server answers there."""
+    return (network.ask((host, port), size=3) or b"") == b"220"
 
 
-def _refuse_what_cannot_be_started(host: str, port: int) -> None:
+def _smtp_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the ports of a mail server to start at SMTP_HOST and SMTP_PORT; None where one answers."""
+    host, port = address_of(machine)
+    if greets(host, port):
+        say.done(NAME, f"goes to the server that answers at {host}:{port}")
+        return None
     if host not in HERE:
         raise Failure(
             f"No mail server answers at {host}:{port}",
@@ -119,3 +73,43 @@ def _refuse_what_cannot_be_started(host: str, port: int) -> None:
             "Something else listens there.",
             "End that program, or let SMTP_PORT name another port.",
         )
+    return port, _free(usual[1])
+
+
+def _api_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the ports of a mail server to start at MAIL_API_URL; None where there is one, or may be."""
+    url = machine.environment["MAIL_API_URL"]
+    host, port = _api_address(url)
+    if host not in HERE or not runfile.is_free(port):
+        say.done(NAME, f"goes to the mail API at {url}")
+        return None
+    return _free(usual[0]), port
+
+
+def _free(port: int) -> int:
+    return port if runfile.is_free(port) else runfile.free_port()
+
+
+def address_of(machine: Machine) -> tuple[str, int]:
+    """Return where mails go by SMTP."""
+    host, port = (machine.environment[name] for name in ("SMTP_HOST", "SMTP_PORT"))
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+        raise Failure(
+            "SMTP_PORT cannot be used",
+            f"It is no number of a port: {port!r}.",
+            "Correct it, or unset it: then it is 1025.",
+        )
+    return host, int(port)
+
+
+def _api_address(url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise Failure(
+            "MAIL_API_URL cannot be used",
+            f"It is no address of HTTP: {url!r}.",
+            "Correct it, or unset it: then it is http://127.0.0.1:8025/emails.",
+        ) from error
+    return parts.hostname or "", port
