@@ -15,6 +15,7 @@ TOOLS = (
     "cat",
     "chmod",
     "cp",
+    "grep",
     "mkdir",
     "mkfifo",
     "mv",
@@ -95,7 +96,7 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
     script = (
         "import signal, sys; from pathlib import Path\n"
         "from toolchain.dapr import build, programs\n"
-        "from toolchain.machine import Machine, attempt\n"
+        "from toolchain.machine import Machine, failure\n"
         "from toolchain.servers import kafka_jars, postgresql_cluster, rabbitmq_node\n"
         "from toolchain.servers.postgresql_cluster import Cluster\n"
         "from toolchain.supervise import server\n"
@@ -103,7 +104,7 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
         "environment = {'PATH': sys.argv[3], 'HOME': str(folder / 'home'), 'RECORD': str(folder)}\n"
         "machine = Machine(root, environment, system)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"sys.exit(attempt.attempt(lambda: {work}))\n"
+        f"sys.exit(failure.exit_status(lambda: {work}))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-u", "-c", script, *arguments],

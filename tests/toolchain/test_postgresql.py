@@ -98,27 +98,25 @@ def debian(folder: Path) -> Machine:
     """A Debian machine whose apt-get installs PostgreSQL 15."""
     programs = folder / "system/usr/lib/postgresql/15/bin"
     says = "printf '#!/bin/sh\\necho postgres 15.1\\n'"
-    note = 'cat "$NOTE" >"$RECORD/note.seen" 2>&1'
     files = " ".join(str(programs / name) for name in postgresql.NEEDED)
     makes = f"mkdir -p {programs}; for each in {files}; do {says} >$each; chmod +x $each; done"
-    stand_in(folder, "apt-get", f"{note}; {makes}")
+    stand_in(folder, "apt-get", makes)
     stand_in(folder, "sudo", 'shift; exec "$@"')
-    for name in ("apt-cache", "dpkg", "dpkg-query", "systemctl"):
+    for name in ("dpkg", "systemctl"):
         stand_in(folder, name, "true")
     (folder / "system" / "usr" / "sbin").mkdir(parents=True)
-    note_path = folder / "system/etc/postgresql-common/createcluster.d"
-    return bare_machine(folder, NOTE=str(note_path / "orders-on-dapr.conf"))
+    return bare_machine(folder)
 
 
-def test_the_package_is_installed_without_a_cluster_of_its_own(tmp_path: Path) -> None:
+def test_the_package_is_installed_and_its_own_service_does_not_start(
+    tmp_path: Path,
+) -> None:
     machine = debian(tmp_path)
 
     postgresql.prepare(machine)
 
     assert calls(tmp_path, "apt-get")[-1].endswith("--no-install-recommends postgresql")
-    seen = (tmp_path / "note.seen").read_text()
-    assert seen == "create_main_cluster = false\n"
-    assert not (machine.system / "etc" / "postgresql-common").exists()
+    assert calls(tmp_path, "systemctl") == ["disable postgresql.service"]
 
 
 def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
@@ -235,7 +233,7 @@ def test_a_database_that_is_not_known_is_refused(
 ) -> None:
     monkeypatch.setenv("DATABASE", "oracle")
 
-    with pytest.raises(Failure, match="no database 'oracle'") as failure:
+    with pytest.raises(Failure, match="DATABASE=oracle cannot be used") as failure:
         run.chosen()
 
     assert "DATABASE=postgresql" in failure.value.remedy

@@ -1,6 +1,9 @@
-"""A failure that the reader can act on: what failed, why, and what to do."""
+"""A failure that the reader can act on, and how a program of the tool chain ends with one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from toolchain.machine import say
 
 
 # An exception is compared by identity, and Python itself sets its traceback: not frozen.
@@ -13,5 +16,25 @@ class Failure(Exception):
     remedy: str
 
     def __str__(self) -> str:
-        """The whole story in one text, for logs and tests."""
+        """Return the three in one text, for logs and tests."""
         return f"{self.what}: {self.why}\n{self.remedy}"
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Do the work and return the program's exit status; print what went wrong without a traceback."""
+    try:
+        work()
+    except Failure as failure:
+        say.failed(failure.what, failure.why, failure.remedy)
+        return 1
+    except KeyboardInterrupt:
+        say.plainly("\n  stopped; run it again to go on where it stopped")
+        return 130
+    except OSError as error:
+        say.failed(
+            f"The system refused: {error.filename or 'a file or connection'}",
+            error.strerror or str(error),
+            "Make room or correct the rights there, then run it again to go on where it stopped.",
+        )
+        return 1
+    return 0

@@ -13,7 +13,7 @@ def prepare(machine: Machine) -> None:
     """Install it where that can be done; nothing but some faults of `make chaos` needs it."""
     if not library(machine) and apt.available(machine):
         try:
-            apt.install(machine, PACKAGE, 1)
+            apt.install(machine, PACKAGE)
         except Failure as failure:
             say.warning(NAME, f"{failure.what}; tests leave the clocks as they are")
             return
@@ -30,7 +30,7 @@ def library(machine: Machine) -> Path | None:
 
 
 def environment(library: Path, clock: Path) -> list[str]:
-    """Give the variables of a process that goes by this file, in which "+60s" is a minute ahead.
+    """Return the variables of a process that goes by this file, in which "+60s" is a minute ahead.
 
     The file is read again each second. What passes of time stays true: loops and time-outs go by that.
     """

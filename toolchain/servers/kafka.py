@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.machine import Machine, processes, say
+from toolchain.machine import Machine, network, processes, say
 from toolchain.machine.failure import Failure
-from toolchain.servers import kafka_jars, kafka_wire
-from toolchain.servers.broker import Broker
+from toolchain.servers import kafka_jars
+from toolchain.servers.broker import HERE, Address, Broker, refuse_to_replace
 from toolchain.supervise import server
 from toolchain.supervise.locks import remove
 from toolchain.supervise.server import Server
 
+NAME, VARIABLE = "Kafka", "KAFKA_BROKERS"
 DEFAULT_BROKERS = "127.0.0.1:9092"
-NAME = "Kafka"
-HERE = ("127.0.0.1", "localhost")
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -42,22 +40,19 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Address:
-    """A Kafka's address."""
+METADATA_REQUEST = b"\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\0\0\0\0"
+"""Size, Metadata, version 1, correlation id 7, no client id, no topics: which brokers are there?"""
 
-    host: str
-    port: int
 
-    @property
-    def text(self) -> str:
-        """Host and port."""
-        return f"{self.host}:{self.port}"
+def answers(address: tuple[str, int]) -> bool:
+    """Return whether a Kafka serves there; one that is still starting knows of no broker."""
+    answer = network.ask(address, METADATA_REQUEST, size=12) or b""
+    return answer[4:8] == METADATA_REQUEST[8:12] and answer[8:12] > bytes(4)
 
 
 def addresses_of(machine: Machine) -> list[Address]:
-    """The configured addresses: any one of them leads to all brokers of a cluster."""
-    brokers = machine.environment.get("KAFKA_BROKERS") or DEFAULT_BROKERS
+    """Return the configured addresses: any one of them leads to all brokers of a cluster."""
+    brokers = machine.environment.get(VARIABLE) or DEFAULT_BROKERS
     pairs = [each.strip().rpartition(":") for each in brokers.split(",")]
     if not all(host and port.isdecimal() for host, _, port in pairs):
         raise Failure(
@@ -69,7 +64,7 @@ def addresses_of(machine: Machine) -> list[Address]:
 
 
 def prepare(machine: Machine) -> None:
-    """Fetch what `provide` needs to work in seconds, and say what it will use."""
+    """Fetch what `provide` needs to work in seconds, and print what it will use."""
     addresses = addresses_of(machine)
     if running := _running(addresses):
         say.done(NAME, f"already runs at {running.text}")
@@ -82,7 +77,7 @@ def prepare(machine: Machine) -> None:
 
 @contextmanager
 def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
-    """A broker that answers at the configured address; what was started for it is stopped at the end.
+    """Yield a broker that answers at the configured address; what was started for it is stopped at the end.
 
     One of the project's own keeps its data in `folder`.
     """
@@ -102,7 +97,7 @@ def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
 
 
 def server_in(machine: Machine, folder: Path, port: int) -> Server:
-    """Say how a broker with its data in that folder is started; its controller listens one port higher."""
+    """Return how a broker with its data in that folder is started; its controller listens one port higher."""
     folder = folder.absolute()
     program = (
         str(kafka_jars.java(machine)),
@@ -121,30 +116,21 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
         folder,
         ((*program, *heap, "kafka.Kafka", str(folder / "server.properties")),),
         environment,
-        lambda: kafka_wire.probe("127.0.0.1", port) == "kafka",
+        lambda: answers(("127.0.0.1", port)),
         lambda: _prepare_folder(program, environment, folder, port),
     )
 
 
 def _running(addresses: list[Address]) -> Address | None:
-    found = ((each, kafka_wire.probe(each.host, each.port)) for each in addresses)
-    return next((each for each, what in found if what == "kafka"), None)
+    return next((each for each in addresses if answers(each)), None)
 
 
 def _refuse_what_cannot_be_started(addresses: list[Address]) -> None:
-    address = addresses[0]
-    if kafka_wire.probe(address.host, address.port) != "nothing":
-        raise Failure(
-            f"Kafka does not answer at {address.text}",
-            "Something else listens there, or a Kafka that wants encryption or a password.",
-            "End that program, or let KAFKA_BROKERS name another port: 127.0.0.1:9192",
-        )
-    if len(addresses) > 1 or address.host not in HERE:
-        raise Failure(
-            f"Kafka does not answer at {', '.join(each.text for each in addresses)}",
-            "KAFKA_BROKERS names another machine, or several, and none is started here in their place.",
-            "Start it there, correct KAFKA_BROKERS, or unset it.",
-        )
+    # One that is on another machine, if any: those brokers are a cluster, and none is started in its place.
+    others = [each for each in addresses if each.host not in HERE]
+    address = (others or addresses)[0]
+    is_taken = network.ask(addresses[0], size=0) is not None
+    refuse_to_replace(NAME, VARIABLE, address, is_taken=is_taken)
 
 
 def _prepare_folder(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toolchain.machine import Machine, find, processes, say
 from toolchain.machine.failure import Failure
-from toolchain.supervise.locks import alone, remove
+from toolchain.supervise.locks import made_once, remove
 
 JAVA_AT_LEAST = 17
 INSTEAD = (
@@ -22,20 +22,18 @@ INSTEAD = (
 
 
 def provide(machine: Machine) -> Path:
-    """The folder with the jars; fetches them when the cache lacks it."""
+    """Return the folder with the jars; fetch them when the cache lacks it."""
     final = place(machine)
-    if final.exists():
-        return final
-    maven = _maven(machine)
     waiting = "another set-up is fetching it right now: waiting for that one"
-    with alone(final.with_suffix(".lock"), lambda: say.busy("Kafka", waiting)):
-        if not final.exists():
-            _fetch(machine, maven, final)
-    return final
+    return made_once(
+        final,
+        lambda: say.busy("Kafka", waiting),
+        lambda: _fetch(machine, _maven(machine), final),
+    )
 
 
 def place(machine: Machine) -> Path:
-    """Where the cache keeps the jars: a folder named by all that decides what is in it."""
+    """Return where the cache keeps the jars: a folder named by all that decides what is in it."""
     recipe = [
         (_folder(machine) / name).read_bytes() for name in ("pom.xml", "jars.sha256")
     ]
@@ -43,7 +41,7 @@ def place(machine: Machine) -> Path:
 
 
 def java(machine: Machine) -> Path:
-    """A Java that can run Kafka: JAVA_HOME's, else the one on the PATH."""
+    """Return a Java that can run Kafka: JAVA_HOME's, else the one on the PATH."""
     home = machine.environment.get("JAVA_HOME")
     found = Path(home) / "bin" / "java" if home else find(machine, "java")
     version = _java_version(found) if found else None

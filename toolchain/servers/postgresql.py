@@ -16,11 +16,11 @@ from toolchain.supervise.server import RunningServer
 NAME, PACKAGE = "PostgreSQL", "postgresql"
 OLDEST = 14
 LIBRARY = "usr/lib/postgresql"
-NEEDED = ("postgres", "initdb", "psql")
+NEEDED = ("postgres", "initdb", "psql", "pg_isready")
 
 
 def prepare(machine: Machine) -> None:
-    """Install what `provide` needs, and say what it will use."""
+    """Install what `provide` needs, and print what it will use."""
     programs = provided_programs(machine)
     say.done(NAME, f"version {version_of(programs)}, {programs}")
 
@@ -39,15 +39,20 @@ def provide(
 
 def provided_programs(machine: Machine) -> Path:
     """Find the programs, or install them; raises Failure where neither can be done."""
-    if not installed(machine) or apt.unfinished(apt.policy_of(machine)):
-        _install(machine)
+    if not installed(machine):
+        otherwise = "DATABASE=sqlite, which needs nothing"
+        apt.provide(machine, PACKAGE, f"PostgreSQL {OLDEST} or newer", otherwise)
     if programs := installed(machine):
         return programs
-    raise _none(f"The package {PACKAGE} is installed, and is too old.")
+    raise Failure(
+        f"There is no PostgreSQL {OLDEST} or newer on this machine",
+        f"The package {PACKAGE} is installed, and is too old.",
+        "Take DATABASE=sqlite, which needs nothing.",
+    )
 
 
 def programs_for(folder: Path, machine: Machine) -> Path:
-    """Give the programs for the cluster in this folder: those that wrote its data, else the newest."""
+    """Return the programs for the cluster in this folder: those that wrote its data, else the newest."""
     written_by = folder / "data" / "PG_VERSION"
     if not written_by.exists():
         return provided_programs(machine)
@@ -71,7 +76,7 @@ def installed(machine: Machine) -> Path | None:
 
 
 def version_of(programs: Path) -> int:
-    """Give the major version of the programs in this folder; 0 where they do not say."""
+    """Return the major version of the programs in this folder; 0 where they do not say."""
     answer = subprocess.run(
         [programs / "postgres", "--version"],
         capture_output=True,
@@ -92,17 +97,3 @@ def _candidates(machine: Machine) -> list[Path]:
         for folder in folders
         if all((folder / program).exists() for program in NEEDED)
     ]
-
-
-def _install(machine: Machine) -> None:
-    if not apt.available(machine):
-        raise _none("It is not installed, and packages need a password here.")
-    apt.install(machine, PACKAGE, 1)
-
-
-def _none(why: str) -> Failure:
-    return Failure(
-        f"There is no PostgreSQL {OLDEST} or newer on this machine",
-        why,
-        f"One of these helps:\n  sudo apt-get install {PACKAGE}\n  DATABASE=sqlite, which needs nothing",
-    )

@@ -4,7 +4,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,7 +72,7 @@ class Cluster:
         return self.folder / "data"
 
     def server(self) -> Server:
-        """Say how it is started."""
+        """Return how it is started."""
         settings = {**SETTINGS, "port": str(self.port), **self.settings}
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = self.command(self.data, "postgres", "-D", DATA, *options)
@@ -82,14 +81,14 @@ class Cluster:
             self.folder,
             (command,),
             _environment(),
-            lambda: _accepts(self.port),
+            lambda: _accepts(self),
             lambda: _prepare(self),
             # "Fast": ends what is under way. On SIGTERM it would wait for its clients to go.
             ask=signal.SIGINT,
         )
 
     def command(self, data: Path, program: str, *arguments: str) -> tuple[str, ...]:
-        """Make the command line for one of the programs, on data in this folder."""
+        """Return the command line for one of the programs, on data in this folder."""
         path = str(self.programs / program)
         return (*ENTER, str(data), *_as_owner(), path, *arguments)
 
@@ -120,16 +119,16 @@ def _owner() -> str:
     return OWNER if os.geteuid() == 0 else getpass.getuser()
 
 
-def _accepts(port: int) -> bool:
-    # As pg_isready asks: whoever that user is, an answer means that it serves, but for "not yet" (57P03).
-    asked = b"\0\3\0\0user\0are-you-up\0\0"
-    try:
-        with socket.create_connection((HERE, port), timeout=1) as connection:
-            connection.sendall((len(asked) + 4).to_bytes(4, "big") + asked)
-            answer = connection.recv(1024)
-    except OSError:
-        return False
-    return answer[:1] in (b"R", b"E") and b"C57P03\0" not in answer
+def _accepts(cluster: Cluster) -> bool:
+    command = [
+        str(cluster.programs / "pg_isready"),
+        f"--host={HERE}",
+        f"--port={cluster.port}",
+    ]
+    asked = subprocess.run(
+        command, capture_output=True, check=False, env=_environment()
+    )
+    return asked.returncode == 0
 
 
 def _prepare(cluster: Cluster) -> None:

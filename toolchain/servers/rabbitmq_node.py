@@ -1,18 +1,48 @@
 """RabbitMQ as a server of the project's own: one node with its own data, ports and settings."""
 
+import base64
+import json
 import os
 import shutil
 import socket
+import urllib.request
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from toolchain.machine import network
 from toolchain.machine.failure import Failure
-from toolchain.servers import amqp
 from toolchain.supervise.server import Server
 
 LIBRARY = "usr/lib/rabbitmq/bin/rabbitmq-server"
 ERLANG_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+CONNECTION_START = b"\x00\x0a\x00\x0a"
+"""Class and method with which an AMQP 0-9-1 broker that takes connections answers the header."""
+
+
+def answers(address: tuple[str, int], *, encrypted: bool = False) -> bool:
+    """Return whether a broker takes AMQP connections there."""
+    frame = network.ask(address, PROTOCOL_HEADER, size=11, encrypted=encrypted) or b""
+    return frame[7:] == CONNECTION_START
+
+
+def is_bound(page: str, topic: str, app_id: str) -> bool:
+    """Return whether what is published to the topic reaches the app's queue.
+
+    Dapr's component lets the broker drop what no queue is bound to, and daprd lists a subscription before its
+    queue is there: before the very first subscription, only the broker knows whether an event would be kept.
+    """
+    exchange, queue = quote(topic, safe=""), quote(f"{app_id}-{topic}", safe="")
+    request = urllib.request.Request(f"{page}/api/bindings/%2F/e/{exchange}/q/{queue}")
+    login = base64.b64encode(b"guest:guest").decode()
+    request.add_header("Authorization", f"Basic {login}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return bool(json.load(answer))
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -37,16 +67,16 @@ class Node:
         return f"http://127.0.0.1:{self.management_port}"
 
     def remembers(self, queue: str) -> bool:
-        """Tell whether a quorum queue will be there after a kill.
+        """Return whether a quorum queue will be there after a kill.
 
-        RabbitMQ 3.10 writes the names of new ones down about a second later: killed before that, it starts
-        again with a queue that never gets a leader, and no publish to it is ever confirmed.
+        RabbitMQ 3.10 stores the names of new ones about a second later: killed before that, it starts again
+        with a queue that never gets a leader, and no publish to it is ever confirmed.
         """
         names = self.folder.glob("data/*/quorum/*/names.dets")
         return any(queue.encode() in each.read_bytes() for each in names)
 
     def server(self) -> Server:
-        """Say how it is started; raises Failure where RabbitMQ is not installed."""
+        """Return how it is started; raises Failure where RabbitMQ is not installed."""
         server, epmd = server_command(), shutil.which("epmd")
         if not (server and epmd):
             raise Failure(
@@ -61,19 +91,19 @@ class Node:
             self.folder,
             commands,
             _environment(self),
-            lambda: amqp.probe("127.0.0.1", self.amqp_port).found == "rabbitmq",
+            lambda: answers(("127.0.0.1", self.amqp_port)),
             lambda: _write_settings(self),
         )
 
 
 def node_in(folder: Path, amqp_port: int = 0, management_port: int = 0) -> Node:
-    """A node with its data in that folder; a port not named, or a page's that is taken, is a free one."""
+    """Return a node with its data in that folder; for 0, or a page's port that is taken, a free one."""
     free_amqp, management, dist, epmd = _free_ports(0, management_port, 0, 0)
     return Node(folder.absolute(), amqp_port or free_amqp, management, dist, epmd)
 
 
 def server_command(system: Path = Path("/")) -> Path | None:
-    """The script that starts a node, if RabbitMQ is installed; the one on the PATH changes the user."""
+    """Return the script that starts a node, if it is installed; the one on the PATH changes the user."""
     command = system / LIBRARY
     return command if command.exists() else None
 
@@ -104,7 +134,7 @@ def _write_settings(node: Node) -> None:
 
 
 def _environment(node: Node) -> dict[str, str]:
-    """All that the node reads, so that neither the caller's variables nor the system's files change it."""
+    """Return all that the node reads, so that no variable or file of this machine changes it."""
     folder = node.folder
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
