@@ -10,7 +10,7 @@ from toolchain.supervise.locks import alone
 
 
 def set_up(machine: Machine, *, for_tests: bool = False) -> None:
-    """Make the machine ready to run the project; what is there already is used, what is missing is made."""
+    """Make the machine ready to run the project: use what is there, install or build what is missing."""
     waiting = "another set-up is at work in this clone: waiting for that one"
     with alone(
         machine.root / ".local" / "setup.lock", lambda: say.busy("set-up", waiting)
@@ -25,7 +25,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
 
 
 def was_set_up(machine: Machine) -> bool:
-    """Tell whether set-up has come to its end here before, and so has said what is to be known."""
+    """Return whether set-up has come to its end here before, and so has printed its warnings."""
     return all(
         (machine.programs / each.name).exists()
         for each in (programs.CLI, programs.SIDECAR)

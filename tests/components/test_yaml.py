@@ -12,7 +12,6 @@ from services.notification import app as notification
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain import runfile
-from toolchain.servers import companions
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
@@ -184,7 +183,7 @@ def test_mails_leave_through_the_notification_services_sidecar_alone(way: str) -
 
 
 def test_each_way_of_mails_is_a_folder_that_can_be_chosen() -> None:
-    assert {each.name for each in MAIL.iterdir()} == {*MAILS} == {*companions.MAILS}
+    assert {each.name for each in MAIL.iterdir()} == {*MAILS} == {*runfile.MAILS}
 
 
 def test_no_policy_of_daprs_sends_a_mail_twice() -> None:

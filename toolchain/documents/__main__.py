@@ -4,7 +4,7 @@ import sys
 
 from toolchain.documents import publisher
 from toolchain.machine import say
-from toolchain.machine.attempt import attempt
+from toolchain.machine.failure import exit_status
 
 if __name__ == "__main__":
-    sys.exit(attempt(lambda: say.done("docs", publisher.publish(publisher.ROOT))))
+    sys.exit(exit_status(lambda: say.done("docs", publisher.publish(publisher.ROOT))))
