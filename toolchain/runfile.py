@@ -151,7 +151,7 @@ def _use_postgresql(system: System) -> None:
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
     # 50001 lies where the kernel takes ports for outgoing connections: one may be taken at any moment.
-    ports = {name: app[name] + offset for name in APP_PORTS}
+    ports = {name: app[name] + offset for name in APP_PORTS if name in app}
     return {**ports, "daprGRPCPort": ports["daprHTTPPort"] + 50}
 
 
