@@ -126,6 +126,31 @@ def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified
     assert nothing_is_left(system)
 
 
+def test_a_sidecar_that_dies_is_reported_in_the_terminal(system: System) -> None:
+    """Its output is a file: without this, a crash that repeats is seen by nobody."""
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("Ctrl-C stops all of it", deadline=120)
+
+        os.kill(sidecar_of(system, "order"), signal.SIGKILL)
+
+        died = r"supervisor: the sidecar of order died \(killed by SIGKILL"
+        terminal.shows(died, deadline=60)
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
+def sidecar_of(system: System, app_id: str) -> int:
+    """Return the process id of an app's daprd itself."""
+    port = f"\0{system.app(app_id)['daprHTTPPort']}\0"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            command = path.read_text()
+            if command.startswith(f"{ROOT}/.venv/bin/daprd\0") and port in command:
+                return int(path.parent.name)
+    raise AssertionError(f"the sidecar of {app_id} does not run")
+
+
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:

@@ -99,7 +99,10 @@ class Supervisor:
                 self.error = line
             with suppress(OSError):  # nobody reads any more: read it to its end
                 os.write(1, line)
-        return self.child.wait()
+        status = self.child.wait()
+        if status < 0:  # killed, whatever its last error was
+            self.error = b""
+        return status
 
     def _is_hopeless(self, status: int) -> bool:
         in_use = b"address already in use" in self.fatal
