@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 
 from toolchain import readiness, run
-from toolchain.machine import say, this_machine
+from toolchain.machine import terminal, this_machine
 from toolchain.machine.failure import Failure, exit_status
 from toolchain.runfile import System
 
@@ -52,8 +52,8 @@ def demonstrate() -> None:
                 followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:
             raise _failure("The system stopped answering", str(error)) from error
-        say.plainly("\n" + "\n".join(each.line for each in followed))
-        say.plainly(summary(followed))
+        terminal.plainly("\n" + "\n".join(each.line for each in followed))
+        terminal.plainly(summary(followed))
 
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:
@@ -93,7 +93,7 @@ def _wait_until(
         if time.monotonic() > deadline:
             raise _failure(
                 "A notification was not sent, or is not shown",
-                f"After {PATIENCE:.0f} s {url} says: {answer.text}",
+                f"After {PATIENCE:.0f} s the answer of {url} is: {answer.text}",
             )
         time.sleep(0.005)
         answer = client.get(url)

@@ -1,4 +1,4 @@
-"""Whether a system is ready: its services say so, and the broker keeps the events that they subscribe to."""
+"""Whether a system is ready: its services are, and the broker keeps the events that they subscribe to."""
 
 import json
 import os
@@ -16,11 +16,11 @@ def is_ready(system: System, broker: Broker) -> bool:
     return (
         all(answers(f"http://127.0.0.1:{app['appPort']}/readyz") for app in apps)
         and all(answers(f"{system.invoke_url(app['appID'])}/readyz") for app in apps)
-        and all(_hears_its_topics(app, broker) for app in apps)
+        and all(_has_its_subscriptions(app, broker) for app in apps)
     )
 
 
-def _hears_its_topics(app: dict[str, Any], broker: Broker) -> bool:
+def _has_its_subscriptions(app: dict[str, Any], broker: Broker) -> bool:
     topics = topics_of(app)
     return topics is not None and all(
         broker.keeps(topic, app["appID"]) for topic in topics
@@ -30,7 +30,7 @@ def _hears_its_topics(app: dict[str, Any], broker: Broker) -> bool:
 def topics_of(
     app: dict[str, Any], environment: Mapping[str, str] = os.environ
 ) -> list[str] | None:
-    """Return the topics that an app subscribes to, as it tells its sidecar; None where it does not answer."""
+    """Return the topics that an app subscribes to, as its sidecar sees it; None where it does not answer."""
     url = f"http://127.0.0.1:{app['appPort']}/dapr/subscribe"
     answer = _get(url, token_of("APP", environment))
     return None if answer is None else [each["topic"] for each in json.loads(answer)]

@@ -15,7 +15,7 @@ from types import FrameType
 import yaml
 
 from toolchain import runfile
-from toolchain.machine import Machine, say, this_machine
+from toolchain.machine import Machine, terminal, this_machine
 from toolchain.machine.failure import Failure, exit_status
 from toolchain.readiness import is_ready, token_of
 from toolchain.runfile import System
@@ -99,7 +99,7 @@ def _chosen(variable: str, usual: str, known: Iterable[str]) -> str:
 def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
     with suppress(Interrupted), provided(machine, system) as parts:
-        say.plainly(
+        terminal.plainly(
             f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."
         )
@@ -110,7 +110,7 @@ def run_broker(machine: Machine, system: System) -> None:
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
     with suppress(Interrupted), running(machine, system) as (cli, parts):
-        say.plainly(welcome(system))
+        terminal.plainly(welcome(system))
         while cli.poll() is None:
             parts.keep()
 
@@ -141,14 +141,14 @@ def running(
     """
     descendants.adopt_orphans()
     with provided(machine, system) as parts:
-        say.busy("services", "the sidecars and the services start: some seconds")
+        terminal.busy("services", "the sidecars and the services start: some seconds")
         cli = _start(machine, system, log)
         try:
             _wait_until_ready(cli, system, parts.broker)
             yield cli, parts
         finally:
             _ignore_interrupts()
-            say.busy(
+            terminal.busy(
                 "stop",
                 "the services, the sidecars, then the broker finish what they are at",
             )
@@ -160,7 +160,7 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
     """Provide the broker at this system's address, and the servers beside it."""
     machine = replace(machine, environment=_environment(machine, system))
     with BROKERS[system.broker](machine, system.state / system.broker) as broker:
-        say.done(broker.name, broker.how)
+        terminal.done(broker.name, broker.how)
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             yield Provided(broker, [*ours, *others])
@@ -199,7 +199,7 @@ def _wait_until_ready(
         if cli.poll() is not None or supervisors < before:
             raise _given_up()
         if time.monotonic() > deadline:
-            say.warning(
+            terminal.warning(
                 "services",
                 f"not ready after {READY_WITHIN:.0f} s; what is wrong stands above",
             )

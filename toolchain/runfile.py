@@ -26,7 +26,7 @@ VARIABLES = {
     "redis": "REDIS_HOST",
     "kafka": "KAFKA_BROKERS",
 }
-"""The variable of the sidecars' environment that says where each broker is."""
+"""The variable of the sidecars' environment that names each broker."""
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What dapr.yaml, as it is, runs on."""
@@ -38,7 +38,7 @@ OFFSETS = range(1100, 15000, 100)
 
 @dataclass(frozen=True)
 class System:
-    """A system to run: the run file's document, and what of it is not as dapr.yaml says.
+    """A system to run: the run file's document, and what of it differs from dapr.yaml.
 
     Its ports are `offset` higher than the usual ones; all that it keeps is under `state`.
     """
@@ -72,7 +72,7 @@ class System:
         return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
 
     def app(self, app_id: str) -> dict[str, Any]:
-        """Return what the run file says of one app."""
+        """Return the run file's entry of one app."""
         return next(app for app in self.document["apps"] if app["appID"] == app_id)
 
     def invoke_url(self, app_id: str) -> str:

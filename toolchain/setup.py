@@ -18,13 +18,13 @@ def main() -> int:
     """Run set-up; return what the shell gets: 0 ready, 1 failed, 130 stopped."""
     refuse_old_python(tuple(sys.version_info[:2]))
     from toolchain import machine, steps  # noqa: PLC0415 - an older Python cannot even read these
-    from toolchain.machine import failure, say  # noqa: PLC0415
+    from toolchain.machine import failure, terminal  # noqa: PLC0415
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     here = machine.this_machine()
     if "--if-needed" in sys.argv and steps.was_set_up(here):
-        say.only_what_takes_time()
+        terminal.only_what_takes_time()
     return failure.exit_status(
         lambda: steps.set_up(here, for_tests="--for-tests" in sys.argv)
     )

@@ -102,7 +102,7 @@ def _places(table: Table) -> list[Fields]:
 
 
 def wrong_in(component: dict[str, Any]) -> Iterator[str]:
-    """Say what is wrong with a component's fields; Dapr would not say it."""
+    """List what is wrong with a component's fields; Dapr would not report it."""
     spec = component["spec"]
     table = real(spec["type"])
     values = {each["name"]: each.get("value") for each in spec["metadata"]}
@@ -118,7 +118,7 @@ def wrong_in(component: dict[str, Any]) -> Iterator[str]:
 
 
 def wrong_in_tuning(kind: str, metadata: dict[str, str]) -> Iterator[str]:
-    """Say what is wrong with the metadata of a component's subscriptions."""
+    """List what is wrong with the metadata of a component's subscriptions."""
     read = real(kind)["subscription"]
     for name, value in metadata.items():
         yield from _wrong_with(name, value, [read[name]] if name in read else [])

@@ -135,7 +135,7 @@ THIRD = {
 
 @pytest.fixture
 def with_a_third_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let dapr.yaml name a third app, as a team would write it: with no more ports than it must have."""
+    """Add a third app to dapr.yaml, as a team would write it: with no more ports than it must have."""
     document = {**RUN_FILE, "apps": [*APPS, THIRD]}
     (tmp_path / "dapr.yaml").write_text(yaml.safe_dump(document))
     configuration = tmp_path / "configuration"

@@ -186,7 +186,7 @@ REPLICA_PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPor
 
 
 def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
-    """Give what the run file would say of another process of this service: its ports are a little higher."""
+    """Return the run file's app for another process of this service: its ports are a little higher."""
     ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
     old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
     return {

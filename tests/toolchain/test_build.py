@@ -98,7 +98,7 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
         ("dial tcp: lookup proxy: no such host", "no network"),
         ("verifying module: checksum mismatch", "not the one that go.sum names"),
         ("link: signal: killed", "too little memory"),
-        ("pkg/x.go:1: syntax error", "last words"),
+        ("pkg/x.go:1: syntax error", "last output"),
     ],
 )
 def test_a_failing_build_says_why_and_leaves_nothing_in_place(
@@ -120,7 +120,7 @@ def test_a_build_that_tells_another_version_is_not_put_in_place(tmp_path: Path) 
     machine = bare_machine(tmp_path)
     go_that(tmp_path, 'echo "echo 9.9.9" >>"$2"')
 
-    with pytest.raises(Failure, match="says 9\\.9\\.9"):
+    with pytest.raises(Failure, match="is 9\\.9\\.9"):
         build.provide(machine, SIDECAR)
 
     assert not build.place(machine, SIDECAR).exists()

@@ -22,7 +22,7 @@ def machine_with_port(folder: Path, port: int | None = None) -> Machine:
 
 
 def wants(machine: Machine, **jars: str) -> None:
-    """Let these jars be the ones that are to be fetched: their names, and what is in them."""
+    """Pin these jars: their names, and what is in them."""
     lines = [
         f"{hashlib.sha256(text.encode()).hexdigest()}  {name}.jar\n"
         for name, text in jars.items()

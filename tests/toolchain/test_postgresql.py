@@ -45,7 +45,7 @@ def cluster_in(folder: Path) -> Cluster:
 
 
 def asked(address: str, *statements: str) -> object:
-    """Give the last statement's first value; each is a transaction of its own."""
+    """Return the last statement's first value; each is a transaction of its own."""
 
     async def ask() -> object:
         engine = create_async_engine(address, isolation_level="AUTOCOMMIT")
@@ -60,7 +60,7 @@ def asked(address: str, *statements: str) -> object:
 
 
 def processes_in(folder: Path) -> Iterator[int]:
-    """Give every process that works in this folder or below."""
+    """Yield every process that works in this folder or below."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
             if (process / "cwd").readlink().is_relative_to(folder):

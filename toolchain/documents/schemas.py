@@ -25,7 +25,7 @@ class AsSent(GenerateJsonSchema):
         return super().default_schema(schema)
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        """Tolerate fields that are not known yet."""
+        """Say that fields which are not known yet are tolerated."""
         return {**super().model_schema(schema), "additionalProperties": True}
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401 - its base's signature
@@ -34,7 +34,7 @@ class AsSent(GenerateJsonSchema):
 
 
 def events() -> list[type[Event]]:
-    """Return every event of `contracts/`, each version of it, by name and version."""
+    """Give every event of `contracts/`, each version of it, by name and version."""
     for module in pkgutil.walk_packages(contracts.__path__, "contracts."):
         importlib.import_module(module.name)
     found = [e for e in _heirs(Event) if e.__module__.startswith("contracts.")]

@@ -1,4 +1,4 @@
-"""The machine that the project runs on: what is found, what is installed, and what is said of it."""
+"""The machine that the project runs on: what is found and installed, and what the terminal shows."""
 
 from toolchain.machine.machine import Machine, find, kind, this_machine
 

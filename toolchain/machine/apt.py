@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from toolchain.machine import processes, say
+from toolchain.machine import processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.machine.machine import Machine, find
 
@@ -29,9 +29,8 @@ def provide(machine: Machine, package: str, what: str, otherwise: str) -> None:
 
 def install(machine: Machine, package: str) -> None:
     """Install a package as root; it is never cut short."""
-    say.busy(
-        "apt-get",
-        f"{package} is installed: once, about 1 min; no service is started",
+    terminal.busy(
+        "apt-get", f"{package} is installed: once, about 1 min; no service is started"
     )
     system = [str(machine.system)] if machine.system != Path("/") else []
     command = (*(_become_root(machine) or ()), str(INSTALL), package, *system)
@@ -57,9 +56,9 @@ def _become_root(machine: Machine) -> tuple[str, ...] | None:
 
 
 def _say_progress(elapsed: float) -> None:
-    say.busy("apt-get", f"still installing, {processes.duration(elapsed)}")
+    terminal.busy("apt-get", f"still installing, {processes.duration(elapsed)}")
 
 
 def _let_it_finish(child: "subprocess.Popen[bytes]") -> None:
-    say.busy("apt-get", "finishes first, so that no package stays half configured")
+    terminal.busy("apt-get", "finishes first, so that no package stays half configured")
     child.wait()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from toolchain.machine import say
+from toolchain.machine import terminal
 
 
 # An exception is compared by identity, and Python itself sets its traceback: not frozen.
@@ -25,13 +25,13 @@ def exit_status(work: Callable[[], None]) -> int:
     try:
         work()
     except Failure as failure:
-        say.failed(failure.what, failure.why, failure.remedy)
+        terminal.failed(failure.what, failure.why, failure.remedy)
         return 1
     except KeyboardInterrupt:
-        say.plainly("\n  stopped; run it again to go on where it stopped")
+        terminal.plainly("\n  stopped; run it again to go on where it stopped")
         return 130
     except OSError as error:
-        say.failed(
+        terminal.failed(
             f"The system refused: {error.filename or 'a file or connection'}",
             error.strerror or str(error),
             "Make room or correct the rights there, then run it again to go on where it stopped.",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from toolchain.machine import Machine, apt, say
+from toolchain.machine import Machine, apt, terminal
 from toolchain.machine.failure import Failure
 
 NAME, PACKAGE = "faketime", "libfaketime"
@@ -15,13 +15,15 @@ def prepare(machine: Machine) -> None:
         try:
             apt.install(machine, PACKAGE)
         except Failure as failure:
-            say.warning(NAME, f"{failure.what}; tests leave the clocks as they are")
+            terminal.warning(
+                NAME, f"{failure.what}; tests leave the clocks as they are"
+            )
             return
     found = library(machine)
     if found:
-        say.done(NAME, f"for tests that set a process's clock, {found}")
+        terminal.done(NAME, f"for tests that set a process's clock, {found}")
     else:
-        say.warning(NAME, "it is not there; tests leave the clocks as they are")
+        terminal.warning(NAME, "it is not there; tests leave the clocks as they are")
 
 
 def library(machine: Machine) -> Path | None:

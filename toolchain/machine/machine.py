@@ -41,7 +41,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine that this program runs on, with the clone that it belongs to."""
+    """Return the machine that this program runs on, with the clone that it belongs to."""
     return Machine(Path(__file__).resolve().parents[2], os.environ.copy())
 
 
@@ -52,5 +52,5 @@ def find(machine: Machine, program: str) -> Path | None:
 
 
 def kind() -> str:
-    """Which machine code runs here: part of a built program's identity, because a home may be shared."""
+    """Return the kind of machine: part of a built program's identity, because a home may be shared."""
     return f"{platform.system()} {platform.machine()}"

@@ -87,7 +87,7 @@ def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of a log, for a message."""
+    """Return the last lines of a log, for a message."""
     try:
         text = log.read_text(errors="replace")
     except OSError:
@@ -96,7 +96,7 @@ def tail(log: Path, lines: int = 12) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Return seconds as people write them."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toolchain.machine import processes, say
+from toolchain.machine import processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.machine.machine import Machine
 
@@ -32,14 +32,14 @@ def prepare(machine: Machine, interpreter: Path | None = None) -> None:
         _make(machine, interpreter or _interpreter())
     if not is_made or stamp.read_text().strip() != wanted:
         stamp.unlink(missing_ok=True)
-        say.busy(
+        terminal.busy(
             "Python",
             f"the packages of {REQUIREMENTS} are installed: once, about a minute",
         )
         pip_install(machine, requirements)
         stamp.write_text(f"{wanted}\n")
     count = len(re.findall(r"^[^#\s]\S*==", requirements.read_text(), re.MULTILINE))
-    say.done("Python", f".venv, {count} packages, each checked against its hash")
+    terminal.done("Python", f".venv, {count} packages, each checked against its hash")
 
 
 def python(machine: Machine) -> Path:
@@ -64,7 +64,7 @@ def pip_install(machine: Machine, requirements: Path, *options: str) -> None:
 
 
 def _say_progress(elapsed: float) -> None:
-    say.busy("Python", f"still installing, {processes.duration(elapsed)}")
+    terminal.busy("Python", f"still installing, {processes.duration(elapsed)}")
 
 
 def _works(machine: Machine) -> bool:

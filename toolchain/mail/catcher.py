@@ -38,7 +38,7 @@ AS_TEXT = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 @dataclass(frozen=True)
 class Storing:
-    """What becomes of mails that come by SMTP."""
+    """The handler of mails that come by SMTP."""
 
     folder: Path
 
@@ -165,7 +165,7 @@ def _as_text(mail: Mail) -> str:
 
 
 def main() -> None:
-    """Serve as the command line says."""
+    """Serve with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smtp-port", type=int, default=1025)
     parser.add_argument("--page-port", type=int, default=8025)

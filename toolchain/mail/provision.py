@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolchain import runfile
-from toolchain.machine import Machine, network, say
+from toolchain.machine import Machine, network, terminal
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
 from toolchain.supervise import server
@@ -31,7 +31,7 @@ def provide(machine: Machine, system: System) -> Iterator[RunningServer | None]:
         yield None
         return
     with server.running(server_in(system.state / "mail", *ports)) as started:
-        say.done(NAME, f"read it at http://127.0.0.1:{ports[1]}")
+        terminal.done(NAME, f"read it at http://127.0.0.1:{ports[1]}")
         yield started
 
 
@@ -59,7 +59,7 @@ def _smtp_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | N
     """Return the ports of a mail server to start at SMTP_HOST and SMTP_PORT; None where one answers."""
     host, port = address_of(machine)
     if greets(host, port):
-        say.done(NAME, f"goes to the server that answers at {host}:{port}")
+        terminal.done(NAME, f"goes to the server that answers at {host}:{port}")
         return None
     if host not in HERE:
         raise Failure(
@@ -81,7 +81,7 @@ def _api_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | No
     url = machine.environment["MAIL_API_URL"]
     host, port = _api_address(url)
     if host not in HERE or not runfile.is_free(port):
-        say.done(NAME, f"goes to the mail API at {url}")
+        terminal.done(NAME, f"goes to the mail API at {url}")
         return None
     return _free(usual[0]), port
 

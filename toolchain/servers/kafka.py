@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain.machine import Machine, network, processes, say
+from toolchain.machine import Machine, network, processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers import kafka_jars
 from toolchain.servers.broker import HERE, Address, Broker, refuse_to_replace
@@ -67,12 +67,14 @@ def prepare(machine: Machine) -> None:
     """Fetch what `provide` needs to work in seconds, and print what it will use."""
     addresses = addresses_of(machine)
     if running := _running(addresses):
-        say.done(NAME, f"already runs at {running.text}")
+        terminal.done(NAME, f"already runs at {running.text}")
         return
     _refuse_what_cannot_be_started(addresses)
     kafka_jars.java(machine)
     kafka_jars.provide(machine)
-    say.done(NAME, f"fetched; runs as the project's own broker at {addresses[0].text}")
+    terminal.done(
+        NAME, f"fetched; runs as the project's own broker at {addresses[0].text}"
+    )
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
         return
     _refuse_what_cannot_be_started(addresses)
     own = server_in(machine, folder, addresses[0].port)
-    say.busy(NAME, "the project's own broker starts: about 5 s")
+    terminal.busy(NAME, "the project's own broker starts: about 5 s")
     with server.running(own) as started:
         yield Broker(
             NAME,

@@ -10,13 +10,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from toolchain.machine import Machine, find, processes, say
+from toolchain.machine import Machine, find, processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.supervise.locks import made_once, remove
 
 JAVA_AT_LEAST = 17
 INSTEAD = (
-    "Or let KAFKA_BROKERS say where a Kafka runs (host:port),\n"
+    "Or set KAFKA_BROKERS to a Kafka that runs (host:port),\n"
     "or take another broker: make run BROKER=redis"
 )
 
@@ -27,7 +27,7 @@ def provide(machine: Machine) -> Path:
     waiting = "another set-up is fetching it right now: waiting for that one"
     return made_once(
         final,
-        lambda: say.busy("Kafka", waiting),
+        lambda: terminal.busy("Kafka", waiting),
         lambda: _fetch(machine, _maven(machine), final),
     )
 
@@ -53,7 +53,7 @@ def java(machine: Machine) -> Path:
 
 
 def _fetch(machine: Machine, maven: Path, final: Path) -> None:
-    say.busy("Kafka", "its jars are fetched with Maven: once, 43 MB, about 15 s")
+    terminal.busy("Kafka", "its jars are fetched with Maven: once, 43 MB, about 15 s")
     half = final.with_suffix(".half")
     remove(half)
     try:
@@ -76,7 +76,7 @@ def _copy_with_maven(machine: Machine, maven: Path, half: Path) -> None:
     task = processes.Task(command, _folder(machine), machine.environment, log)
     if processes.carry_out(
         task,
-        lambda elapsed: say.busy(
+        lambda elapsed: terminal.busy(
             "Kafka", f"still fetching, {processes.duration(elapsed)}"
         ),
     ):
@@ -84,7 +84,7 @@ def _copy_with_maven(machine: Machine, maven: Path, half: Path) -> None:
             "Kafka could not be fetched",
             processes.tail(log),
             "Most often the network is the reason, or Maven's settings (a mirror, a proxy).\n"
-            f"Run it again: what Maven has, it does not fetch again. All that it said: {log}\n{INSTEAD}",
+            f"Run it again: what Maven has, it does not fetch again. Its log: {log}\n{INSTEAD}",
         )
 
 

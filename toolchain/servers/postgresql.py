@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain.machine import Machine, apt, find, say
+from toolchain.machine import Machine, apt, find, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers import postgresql_cluster
 from toolchain.servers.postgresql_cluster import Cluster
@@ -22,7 +22,7 @@ NEEDED = ("postgres", "initdb", "psql", "pg_isready")
 def prepare(machine: Machine) -> None:
     """Install what `provide` needs, and print what it will use."""
     programs = provided_programs(machine)
-    say.done(NAME, f"version {version_of(programs)}, {programs}")
+    terminal.done(NAME, f"version {version_of(programs)}, {programs}")
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def provide(
     programs = programs_for(folder, machine)
     cluster = Cluster(folder.absolute(), port, programs, tuple(names))
     with postgresql_cluster.running(cluster) as started:
-        say.done(NAME, f"the project's own cluster at 127.0.0.1:{port}")
+        terminal.done(NAME, f"the project's own cluster at 127.0.0.1:{port}")
         yield started
 
 

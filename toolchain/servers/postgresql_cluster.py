@@ -163,7 +163,7 @@ def _initialise(cluster: Cluster) -> None:
         raise Failure(
             "The project's own PostgreSQL cluster could not be made",
             processes.tail(log),
-            f"Correct that, then run it again. All that it said: {log}",
+            f"Correct that, then run it again. Its log: {log}",
         )
     new.rename(cluster.data)
 
@@ -210,5 +210,5 @@ def _as_superuser(cluster: Cluster, script: str) -> None:
         raise Failure(
             "The services' databases could not be made",
             ended.stderr.strip(),
-            f"All that PostgreSQL said: {cluster.folder}",
+            f"PostgreSQL's logs: {cluster.folder}",
         )

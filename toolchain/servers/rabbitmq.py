@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from toolchain.machine import Machine, apt, network, say
+from toolchain.machine import Machine, apt, network, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers import rabbitmq_node
 from toolchain.servers.broker import Address, Broker, refuse_to_replace
@@ -27,11 +27,11 @@ def prepare(machine: Machine) -> None:
     """Install what `provide` needs to work in seconds, and print what it will use."""
     url = _url(machine)
     if _runs(url):
-        say.done(NAME, f"already runs at {_address(url).text}")
+        terminal.done(NAME, f"already runs at {_address(url).text}")
         return
     _provide_program(machine, url)
     how = "installed; runs as a node of the project's own"
-    say.done(NAME, f"{how} at {_address(url).text}")
+    terminal.done(NAME, f"{how} at {_address(url).text}")
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
     _provide_program(machine, url)
     port = _address(url).port
     node = rabbitmq_node.node_in(folder, port, port + PAGE_ABOVE)
-    say.busy(NAME, "the project's own node starts: about 8 s")
+    terminal.busy(NAME, "the project's own node starts: about 8 s")
     with server.running(node.server()) as started:
         how = f"the project's own node, page {node.page} (guest/guest)"
         yield Broker(NAME, how, started, lambda topic, app: keeps(node, topic, app))

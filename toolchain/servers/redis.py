@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain.machine import Machine, apt, find, network, say
+from toolchain.machine import Machine, apt, find, network, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers.broker import Address, Broker, refuse_to_replace
 from toolchain.supervise import server
@@ -46,9 +46,9 @@ def missing(address: Address) -> list[str]:
     questions = "".join(f"CONFIG GET {name}\r\n" for name in DURABLE).encode()
     answer = network.ask(address, questions + QUIT, size=10_000) or b""
     lines = answer.decode(errors="replace").split("\r\n")
-    # A setting is told as its name, the length of its value, and its value; a hosted Redis tells none.
-    told = dict(zip(lines, lines[2:], strict=False))
-    lacking = [name for name, value in DURABLE.items() if told.get(name) != value]
+    # A setting comes as its name, the length of its value, and its value; a hosted Redis answers with none.
+    found = dict(zip(lines, lines[2:], strict=False))
+    lacking = [name for name, value in DURABLE.items() if found.get(name) != value]
     return [f"{name} {DURABLE[name]}" for name in lacking]
 
 
@@ -56,10 +56,12 @@ def prepare(machine: Machine) -> None:
     """Install what `provide` needs to work in a second, and print what it will use."""
     address = address_of(machine)
     if answers(address):
-        say.done(NAME, f"already runs at {address.text}")
+        terminal.done(NAME, f"already runs at {address.text}")
         return
     _provide_program(machine, address)
-    say.done(NAME, f"installed; runs as the project's own server at {address.text}")
+    terminal.done(
+        NAME, f"installed; runs as the project's own server at {address.text}"
+    )
 
 
 @contextmanager
@@ -114,9 +116,9 @@ def _provide_program(machine: Machine, address: Address) -> None:
 
 def _warn_of_losses(address: Address) -> None:
     if lacking := missing(address):
-        say.warning(
+        terminal.warning(
             NAME,
-            f"the one at {address.text} may lose what it has accepted: as far as it tells, it lacks\n"
+            f"the one at {address.text} may lose what it has accepted: as far as can be seen, it lacks\n"
             f"{', '.join(lacking)} (redis-cli config set …).\n"
             "Stop it, and `make run` starts one that has them.",
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.machine import processes, say
+from toolchain.machine import processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.supervise.locks import try_lock
 
@@ -19,7 +19,7 @@ STOPS_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started, and how it is known to serve.
+    """How a server is started, and when it serves.
 
     The last of `commands` is the server itself; those before it are helpers that it needs, started first.
     `prepare` runs before each start and writes what the server reads. `ask` is the signal that ends it in
@@ -36,7 +36,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it says, from its start on."""
+        """Its output since its start."""
         return self.folder / "server.log"
 
 
@@ -82,7 +82,7 @@ def start(server: Server, patience: float = STOPS_WITHIN) -> RunningServer:
 
 
 def stop(started: RunningServer) -> None:
-    """End the server in good order, or by force if that takes too long; nothing of it is left."""
+    """Stop the server in good order, or by force if that takes too long; nothing of it is left."""
     asked = [started.server.ask, *[signal.SIGTERM] * (len(started.children) - 1)]
     for child, ask in zip(reversed(started.children), asked, strict=True):
         # Only the process itself is asked: others in its group would take it with them, unsaved.
@@ -102,10 +102,10 @@ def keep(started: RunningServer) -> None:
     """Start the server again, with its data, if it has ended by itself."""
     if started.itself.poll() is None:
         return
-    say.warning(started.server.name, "it ended; it is started again with its data")
+    terminal.warning(started.server.name, "it ended; it is started again with its data")
     kill(started)
     started.children = start(started.server).children
-    say.done(started.server.name, "it serves again")
+    terminal.done(started.server.name, "it serves again")
 
 
 def _wait_for_predecessor(server: Server, lock: int, patience: float) -> None:
@@ -160,7 +160,7 @@ def _wait_until_it_serves(started: RunningServer) -> None:
 def _did_not_start(server: Server, why: str) -> Failure:
     return Failure(
         f"The project's own {server.name} could not be started",
-        f"{why}; its last words:\n{processes.tail(server.log)}",
-        f"All that it said: {server.folder}.\n"
+        f"{why}; its last output:\n{processes.tail(server.log)}",
+        f"Its logs: {server.folder}.\n"
         f"If its data is damaged and you can do without: rm -r {server.folder}",
     )

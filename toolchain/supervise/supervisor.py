@@ -46,7 +46,7 @@ ADDRESS_ATTEMPTS = 5
 
 @dataclass
 class Supervisor:
-    """One part and what is known of it."""
+    """The supervisor of one part."""
 
     name: str
     command: Sequence[str]
