@@ -13,13 +13,11 @@ import httpx
 from tests.support.brokers import OwnBroker, own_broker
 from tests.support.eventually import eventually
 from tests.support.part import Part
-from toolchain import (
-    beside,
-    runfile,
-    server,
-)
+from toolchain import readiness, runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
+from toolchain.servers import companions
+from toolchain.supervise import server
 
 COMMON = {
     "enableAppHealthCheck": "enable-app-health-check",
@@ -58,12 +56,12 @@ class RealSystem:
         self.broker = None
 
     def start_sidecars(self) -> None:
-        """Start both sidecars."""
+        """Start the sidecars."""
         for part in self.sidecars.values():
             part.start()
 
     def start_apps(self) -> None:
-        """Start both services."""
+        """Start the services."""
         for part in self.apps.values():
             part.start()
 
@@ -78,24 +76,35 @@ class RealSystem:
         await self.is_ready()
 
     async def is_ready(self, deadline: float = 60.0) -> None:
-        """Wait until both services say so, and reach each other through Dapr."""
+        """Wait until all services are ready, reach each other through Dapr, and have their subscriptions."""
         async with httpx.AsyncClient(trust_env=False) as client:
             for app in self.instances.values():
                 ready = f"http://127.0.0.1:{app['appPort']}/readyz"
                 await _answers(client, ready, deadline)
             for caller in self.instances:
+                client.headers = readiness.token_of(
+                    "DAPR", self.sidecars[caller].environment
+                )
                 for app in self.system.document["apps"]:
                     ready = f"{self.invoke_url(caller, app['appID'])}/readyz"
                     await _answers(client, ready, deadline)
 
-        async def keeps() -> bool:
-            return await asyncio.to_thread(
-                self.own.keeps, "OrderCreated", "notification"
+        for name in self.instances:
+            await self._has_its_subscriptions(name, deadline)
+
+    async def _has_its_subscriptions(self, name: str, deadline: float) -> None:
+        app, environment = self.instances[name], self.apps[name].environment
+
+        def keeps() -> bool:
+            topics = readiness.topics_of(app, environment)
+            return topics is not None and all(
+                self.own.keeps(topic, app["appID"]) for topic in topics
             )
 
-        await eventually(
-            keeps, "the broker keeps events for the notification service", deadline
-        )
+        async def kept() -> bool:
+            return await asyncio.to_thread(keeps)
+
+        await eventually(kept, f"the broker keeps events for {app['appID']}", deadline)
 
     def invoke_url(self, caller: str, app_id: str) -> str:
         """Where an app's methods are reached through the sidecar of one of the processes."""
@@ -177,7 +186,7 @@ REPLICA_PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPor
 
 
 def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
-    """Give what the run file would say of another process of this service: its ports are a little higher."""
+    """Return the run file's app for another process of this service: its ports are a little higher."""
     ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
     old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
     return {
@@ -215,7 +224,7 @@ async def running(
     """Run the whole system, ready to be used."""
     real = build(folder, broker=broker, database=database)
     # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
-    with beside.database(this_machine(), real.system):
+    with companions.database(this_machine(), real.system):
         async with _started(real):
             yield real
 

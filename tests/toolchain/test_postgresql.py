@@ -21,11 +21,13 @@ from tests.toolchain.stand_ins import (
     stand_in,
     until,
 )
-from toolchain import beside, postgresql, postgresql_cluster, run, runfile, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
+from toolchain import run, runfile
 from toolchain.machine import Machine, this_machine
-from toolchain.postgresql_cluster import Cluster, url
+from toolchain.machine.failure import Failure
+from toolchain.servers import companions, postgresql, postgresql_cluster
+from toolchain.servers.broker import Broker
+from toolchain.servers.postgresql_cluster import Cluster
+from toolchain.supervise import server
 
 
 def install(folder: Path, version: str, where: str = "") -> Path:
@@ -43,7 +45,7 @@ def cluster_in(folder: Path) -> Cluster:
 
 
 def asked(address: str, *statements: str) -> object:
-    """Give the last statement's first value; each is a transaction of its own."""
+    """Return the last statement's first value; each is a transaction of its own."""
 
     async def ask() -> object:
         engine = create_async_engine(address, isolation_level="AUTOCOMMIT")
@@ -58,7 +60,7 @@ def asked(address: str, *statements: str) -> object:
 
 
 def processes_in(folder: Path) -> Iterator[int]:
-    """Give every process that works in this folder or below."""
+    """Yield every process that works in this folder or below."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
             if (process / "cwd").readlink().is_relative_to(folder):
@@ -96,27 +98,25 @@ def debian(folder: Path) -> Machine:
     """A Debian machine whose apt-get installs PostgreSQL 15."""
     programs = folder / "system/usr/lib/postgresql/15/bin"
     says = "printf '#!/bin/sh\\necho postgres 15.1\\n'"
-    note = 'cat "$NOTE" >"$RECORD/note.seen" 2>&1'
     files = " ".join(str(programs / name) for name in postgresql.NEEDED)
     makes = f"mkdir -p {programs}; for each in {files}; do {says} >$each; chmod +x $each; done"
-    stand_in(folder, "apt-get", f"{note}; {makes}")
+    stand_in(folder, "apt-get", makes)
     stand_in(folder, "sudo", 'shift; exec "$@"')
-    for name in ("apt-cache", "dpkg", "dpkg-query", "systemctl"):
+    for name in ("dpkg", "systemctl"):
         stand_in(folder, name, "true")
     (folder / "system" / "usr" / "sbin").mkdir(parents=True)
-    note_path = folder / "system/etc/postgresql-common/createcluster.d"
-    return bare_machine(folder, NOTE=str(note_path / "orders-on-dapr.conf"))
+    return bare_machine(folder)
 
 
-def test_the_package_is_installed_without_a_cluster_of_its_own(tmp_path: Path) -> None:
+def test_the_package_is_installed_and_its_own_service_does_not_start(
+    tmp_path: Path,
+) -> None:
     machine = debian(tmp_path)
 
     postgresql.prepare(machine)
 
     assert calls(tmp_path, "apt-get")[-1].endswith("--no-install-recommends postgresql")
-    seen = (tmp_path / "note.seen").read_text()
-    assert seen == "create_main_cluster = false\n"
-    assert not (machine.system / "etc" / "postgresql-common").exists()
+    assert calls(tmp_path, "systemctl") == ["disable postgresql.service"]
 
 
 def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
     with postgresql_cluster.running(cluster) as started:
         (pid,) = started.pids()
         assert listening_at(pid) == {"127.0.0.1"}
-        own = url("order", cluster.port)
+        own = runfile.postgresql_url("order", cluster.port)
         assert asked(own, "SELECT current_user || '@' || current_database()") == (
             "order@order"
         )
@@ -141,7 +141,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
         assert asked(own, safe) == "onon"
         for role, database in (("order", "notification"), ("postgres", "postgres")):
             with pytest.raises(DBAPIError, match="no pg_hba"):
-                asked(url(role, cluster.port, database), "SELECT 1")
+                asked(runfile.postgresql_url(role, cluster.port, database), "SELECT 1")
         with pytest.raises(DBAPIError, match=r"must be superuser|permission denied"):
             asked(own, "COPY (SELECT 1) TO PROGRAM 'true'")
 
@@ -150,7 +150,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
     cluster = cluster_in(tmp_path / "postgresql")
-    own = url("notification", cluster.port)
+    own = runfile.postgresql_url("notification", cluster.port)
     with postgresql_cluster.running(cluster) as started:
         asked(own, "CREATE TABLE kept (x int)", "INSERT INTO kept VALUES (7)")
 
@@ -170,7 +170,7 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
     work = f"({held}, print('up'), signal.pause())"
 
     async def stay() -> None:
-        engine = create_async_engine(url("order", cluster.port))
+        engine = create_async_engine(runfile.postgresql_url("order", cluster.port))
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
             parent.kill()
@@ -190,7 +190,7 @@ def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None
     half.mkdir(parents=True)
 
     with postgresql_cluster.running(cluster):
-        assert asked(url("order", cluster.port), "SELECT 1") == 1
+        assert asked(runfile.postgresql_url("order", cluster.port), "SELECT 1") == 1
 
     assert not half.parent.exists()
 
@@ -233,7 +233,7 @@ def test_a_database_that_is_not_known_is_refused(
 ) -> None:
     monkeypatch.setenv("DATABASE", "oracle")
 
-    with pytest.raises(Failure, match="no database 'oracle'") as failure:
+    with pytest.raises(Failure, match="DATABASE=oracle cannot be used") as failure:
         run.chosen()
 
     assert "DATABASE=postgresql" in failure.value.remedy
@@ -243,7 +243,7 @@ def test_it_runs_beside_the_broker_and_is_kept_running(tmp_path: Path) -> None:
     offset = runfile.free_offset()
     system = runfile.load(offset, tmp_path, database="postgresql")
     machine = Machine(runfile.ROOT, {**os.environ, **system.addresses()})
-    with beside.running(machine, system) as servers:
+    with companions.running(machine, system) as servers:
         own = system.app("order")["env"]["DATABASE_URL"]
         assert asked(own, "SELECT 1") == 1
         (started,) = [each for each in servers if each.server.name == "PostgreSQL"]

@@ -12,9 +12,10 @@ import httpx
 
 from tests.support.eventually import eventually
 from tests.support.system import RealSystem, build
-from toolchain import beside, postgresql, postgresql_cluster, runfile
+from toolchain import runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT
+from toolchain.servers import companions, postgresql, postgresql_cluster
 from verification.benchmark.contestants import Contestant
 
 LOCAL = runfile.LOCAL / "benchmark"
@@ -44,7 +45,7 @@ async def running(
     real = build(folder, broker=broker, database=contestant.database)
     if contestant.peer:
         _replace_apps(real, contestant.peer)
-    with beside.database(this_machine(), real.system) as cluster:
+    with companions.database(this_machine(), real.system) as cluster:
         servers = {"database": cluster.pids()} if cluster else {}
         try:
             await asyncio.to_thread(real.start_broker)

@@ -8,8 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from toolchain import faketime
-from toolchain.machine import this_machine
+from toolchain.machine import faketime, this_machine
 from verification.chaos import disks, plan, report, tables
 from verification.chaos.plan import Setting
 from verification.chaos.run import run

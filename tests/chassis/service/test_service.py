@@ -82,7 +82,7 @@ def test_the_keeper_starts_it_again_and_says_so_once(tmp_path: Path) -> None:
     environment = {**settings(tmp_path, "a folder"), "APP_ID": "order"}
     with log.open("wb") as written:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "toolchain.keeper", *SERVER],
+            [sys.executable, "-m", "toolchain.supervise.supervisor", *SERVER],
             cwd=ROOT,
             env={"PATH": os.defpath, **environment},
             stdout=written,
@@ -101,9 +101,9 @@ def test_the_keeper_starts_it_again_and_says_so_once(tmp_path: Path) -> None:
     said = log.read_text().splitlines()
     assert set(said) == {
         "ERROR chassis.start: the database cannot be used: unable to open database file",
-        "keeper: order ended (exit status 75); it is started again until it runs",
+        "supervisor: order died (exit status 75); it is started again until it runs",
     }
-    assert sum("keeper" in line for line in said) == 1
+    assert sum("supervisor:" in line for line in said) == 1
 
 
 async def test_a_service_runs_all_its_loops(
