@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from chassis.cloud_event import Signer
 from chassis.database.engine import (
     READERS,
     WRITERS,
@@ -27,9 +28,6 @@ from chassis.database.engine import (
 )
 from chassis.database.group_commit import GroupCommit, Unit
 from chassis.database.hooks import Act
-
-if TYPE_CHECKING:
-    from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,7 +47,7 @@ class Database:
         url: str,
         service: str,
         replica: str = "",
-        keys: "SigningKeys | None" = None,
+        keys: Signer | None = None,
     ) -> None:
         self.url = url
         self.engine = open_engine(url)

@@ -1,6 +1,7 @@
 """A service, put together: an app with its database, its sidecar, its inbox, its outbox and its loops."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,6 +67,7 @@ def create(
     where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
     pub/sub, without which the service is not ready.
     """
+    _check_names(reactions)
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
     own = [*_own_loops(parts, inbox, reactions), *loops]
@@ -83,6 +85,14 @@ def create(
     ):
         app.include_router(router)
     return app
+
+
+def _check_names(reactions: Sequence[AnyReaction]) -> None:
+    for name, number in Counter(each.name for each in reactions).items():
+        if number > 1:
+            raise ValueError(
+                f"two reactions are named {name}: the inbox tells them apart by it"
+            )
 
 
 def _own_loops(

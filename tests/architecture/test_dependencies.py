@@ -1,4 +1,4 @@
-"""What the services stand on: locked, without a broker's client, and without each other's address."""
+"""What the services depend on: locked, without a broker's client, and without each other's address."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ from services.notification.app import Settings as NotificationSettings
 from services.order.app import Settings as OrderSettings
 from toolchain import runfile
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 SETTINGS: tuple[type[ServiceSettings], ...] = (OrderSettings, NotificationSettings)
 
@@ -55,7 +55,7 @@ class Pin:
 
 @cache
 def locked(file: str) -> dict[str, Pin]:
-    """Read a lock: every distribution by its normal name."""
+    """Return what a lock has: every distribution by its normal name."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
     lines = (line for line in text.splitlines() if line and line.lstrip()[0] != "#")
     pins: dict[str, Pin] = {}
@@ -68,7 +68,7 @@ def locked(file: str) -> dict[str, Pin]:
 
 @cache
 def declared(file: str) -> list[Requirement]:
-    """Read what pyproject.toml says a lock must contain."""
+    """Return what a lock must contain, by pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     names = [*project["project"]["dependencies"]]
     if file == "requirements-dev.txt":
@@ -124,7 +124,7 @@ def test_dapr_and_its_fastapi_extension_belong_together() -> None:
 
 
 def literals(file: Path) -> Iterator[str]:
-    """Give what a file says to the machine: of Python its strings without the docstrings, else every line."""
+    """Yield what a machine reads of a file: of Python its strings without the docstrings, else every line."""
     if file.suffix != ".py":
         yield from file.read_text(errors="replace").splitlines()
         return
@@ -141,12 +141,12 @@ def literals(file: Path) -> Iterator[str]:
 
 @cache
 def ports(kind: str) -> set[str]:
-    """Give the ports of this kind in dapr.yaml."""
+    """Return the ports of this kind in dapr.yaml."""
     return {str(app[kind]) for app in runfile.load().document["apps"]}
 
 
 def addresses(text: str) -> set[str]:
-    """Find what looks like an address, except that of a sidecar on this machine."""
+    """Return what looks like an address, except that of a sidecar on this machine."""
     sidecars = {f"127.0.0.1:{port}" for port in ports("daprHTTPPort")}
     sidecars |= {f"http://{sidecar}" for sidecar in sidecars}
     found = {*URL_WITH_HOST.findall(text), *HOST_AND_PORT.findall(text)}
@@ -201,7 +201,7 @@ def test_an_address_is_recognised(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "sqlite+aiosqlite:///.local/order.db",
+        "sqlite:///.local/order.db",
         "http://127.0.0.1:3500",
         "urn:contract:OrderCreated:1",
         "2026-01-31T08:15:30.123Z",

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:
-    """Give every step of every job."""
+    """Return every step of every job."""
     jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
     return [step for job in jobs for step in job["steps"]]
 

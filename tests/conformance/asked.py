@@ -1,4 +1,4 @@
-"""What the probe answers when another app asks it: what it was asked, or what is asked of it."""
+"""What the probe answers when another app invokes it: the request itself, or what the request asks for."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import repeat
@@ -11,7 +11,7 @@ SECRET = "Bearer hush-hush"
 
 
 def add_routes(app: FastAPI) -> None:
-    """Let an app be asked."""
+    """Add what other apps may invoke."""
     routes: dict[str, Callable[..., Awaitable[Response]]] = {
         "/asked/echo": _echo,
         "/asked/status/{status}": _problem,
@@ -26,24 +26,24 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def _echo(request: Request) -> Response:
-    """Say what arrived."""
+    """Return the query and the headers that arrived."""
     query, headers = dict(request.query_params), dict(request.headers)
     return JSONResponse({"query": query, "headers": headers})
 
 
 async def _problem(status: int) -> Response:
-    """Answer with this status, as chassis/errors.py would."""
+    """Return a problem document with this status, as chassis/errors.py does."""
     problem = {"type": "about:blank", "title": "Zo\u00eb", "status": status}
     return JSONResponse(problem, status, media_type="application/problem+json")
 
 
 async def _text(status: int, text: str = "") -> Response:
-    """Answer with this status and text."""
+    """Return this status and text."""
     return Response(text, status, media_type="application/json")
 
 
 async def _events(count: int) -> Response:
-    """Answer with so many events of a kilobyte."""
+    """Return so many events of a kilobyte."""
     events = [{"id": str(uuid4()), "data": "a" * 950} for _ in range(count)]
     return JSONResponse({"items": events})
 

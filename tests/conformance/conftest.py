@@ -1,4 +1,4 @@
-"""Both kinds of sidecar: every test of this suite runs on each, and says of both the same."""
+"""Both kinds of sidecar: every test of this suite runs on each, and asserts the same of both."""
 
 from collections.abc import AsyncIterator
 
@@ -32,7 +32,7 @@ async def simulated_stage() -> AsyncIterator[Stage]:
     params=["simulated", pytest.param("daprd", marks=pytest.mark.system)], name="dapr"
 )
 def either(request: pytest.FixtureRequest) -> Stage:
-    """Give the stage of the one kind and then of the other."""
+    """Return the stage of the one kind and then of the other."""
     kind = "real_stage" if request.param == "daprd" else "simulated_stage"
     stage: Stage = request.getfixturevalue(kind)
     return stage

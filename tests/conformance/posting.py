@@ -1,4 +1,4 @@
-"""Both kinds of sidecar with a mail API behind their binding, for what is posted there."""
+"""Both kinds of sidecar with a mail API behind their binding."""
 
 import asyncio
 import os
@@ -31,11 +31,11 @@ MAILS = ROOT / "components" / "mail"
 
 @dataclass
 class PostingStage:
-    """A sidecar with a mail API; `away` is that API's absence for a while."""
+    """A sidecar with a mail API; `api_stopped` stops that API for a while."""
 
     sidecar: Sidecar
     wire: Overheard
-    away: Callable[[], AbstractAsyncContextManager[None]]
+    api_stopped: Callable[[], AbstractAsyncContextManager[None]]
     api: MailApi = field(default_factory=MailApi)
     daprd: Part | None = None
     components: Path = Path()
@@ -46,9 +46,9 @@ class PostingStage:
         headers = {"Idempotency-Key": key}
         await self.sidecar.post(EMAIL, {**mail, "html": text}, headers)
 
-    async def swap(self, way: str) -> None:
-        """Put the other file in its place, and wait until daprd has noticed."""
-        given = (MAILS / way / "email.yaml").read_text()
+    async def swap(self, mail: str) -> None:
+        """Put the other component's file in its place, and wait until daprd has noticed."""
+        given = (MAILS / mail / "email.yaml").read_text()
         (self.components / "email.yaml").write_text(given)
         kind: str = yaml.safe_load(given)["spec"]["type"]
 
@@ -58,14 +58,14 @@ class PostingStage:
         await eventually(is_loaded, f"it has {kind}")
 
     async def kind(self) -> str | None:
-        """Give the kind of binding that the sidecar has, if it has one."""
+        """Return the kind of binding that the sidecar has, if it has one."""
         loaded = await self.sidecar.metadata()
         listed = loaded.get("components") or []
         return next((each["type"] for each in listed if each["name"] == EMAIL), None)
 
 
 def a_key() -> str:
-    """Make a key that nobody else has."""
+    """Return a key that nobody else has."""
     return f"order-created/{uuid4()}"
 
 
@@ -76,19 +76,21 @@ async def simulated_posting() -> AsyncIterator[PostingStage]:
     dapr.apis[EMAIL] = api
 
     @asynccontextmanager
-    async def away() -> AsyncIterator[None]:
+    async def stopped() -> AsyncIterator[None]:
         dapr.away.add(EMAIL)
         yield
         dapr.away.clear()
 
     wire = Overheard(Wire(dapr))
-    async with Sidecar("http://sidecar", send_deadline=SHORT, transport=wire) as way:
-        yield PostingStage(way, wire, away, api)
+    async with Sidecar(
+        "http://sidecar", send_deadline=SHORT, transport=wire
+    ) as sidecar:
+        yield PostingStage(sidecar, wire, stopped, api)
 
 
 @asynccontextmanager
 async def real_posting(folder: Path) -> AsyncIterator[PostingStage]:
-    """Run daprd with the project's own component, and a mail API where it finds one; without any broker."""
+    """Run daprd with the project's own component and a mail API, without any broker."""
     system = runfile.load(runfile.free_offset(), folder, mail="api")
     api = MailApi()
     server = Server(lambda: serving_api(api, system.port("mail page")))
@@ -96,13 +98,13 @@ async def real_posting(folder: Path) -> AsyncIterator[PostingStage]:
     wire = Overheard(httpx.AsyncHTTPTransport())
     url = f"http://127.0.0.1:{http_port}"
     async with AsyncExitStack() as running:
-        way = Sidecar(url, send_deadline=DEADLINE, transport=wire)
-        await running.enter_async_context(way)
+        sidecar = Sidecar(url, send_deadline=DEADLINE, transport=wire)
+        await running.enter_async_context(sidecar)
         components = folder / "components"
         shutil.copytree(MAILS / "api", components)
         command = _command(http_port, components)
         daprd = Part(command, _environment(system), folder / "daprd.log")
-        stage = PostingStage(way, wire, server.away, api, daprd, components)
+        stage = PostingStage(sidecar, wire, server.stopped, api, daprd, components)
         running.push_async_callback(server.stop)
         server.start()
         running.push_async_callback(asyncio.to_thread, daprd.stop)

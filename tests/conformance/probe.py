@@ -1,4 +1,4 @@
-"""The app behind the sidecar in this suite: it records what is delivered, and answers what it is told to."""
+"""The app behind the sidecar in this suite: it records what is delivered, and answers what a test wants."""
 
 import base64
 import json
@@ -44,10 +44,10 @@ class Watched:
 
 @dataclass
 class Probe:
-    """An app with three subscriptions; `answers` are an event's next ones, and after them it is SUCCESS.
+    """An app with three subscriptions; `answers` are the next ones to an event, and after them it is SUCCESS.
 
-    `watched` is what came on the topic with a dead-letter topic and on that one, in its order, and `told` are
-    the next answers by topic and bytes.
+    `watched` is what was delivered on the topic with a dead-letter topic and on that one, in order, and
+    `watched_answers` are the next answers by topic and bytes.
     """
 
     app: FastAPI = field(default_factory=FastAPI)
@@ -58,14 +58,14 @@ class Probe:
         default_factory=lambda: defaultdict(deque)
     )
     watched: list[Watched] = field(default_factory=list)
-    told: dict[tuple[str, bytes], deque[Response]] = field(
+    watched_answers: dict[tuple[str, bytes], deque[Response]] = field(
         default_factory=lambda: defaultdict(deque)
     )
 
     def __post_init__(self) -> None:
-        """Subscribe as chassis/subscriptions.py does."""
+        """Subscribe as chassis/inbox/subscriptions.py does."""
         subscribe = DaprApp(self.app).subscribe
-        subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._take)
+        subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._handle)
         subscribe(
             PUBSUB,
             WATCHED,
@@ -78,36 +78,38 @@ class Probe:
         self.app.add_api_route("/healthz", self._is_alive)
         asked.add_routes(self.app)
 
-    async def _take(self, request: Request) -> Response:
+    async def _handle(self, request: Request) -> Response:
         event = json.loads(await request.body())
-        told = self.answers[event["id"]]
-        answer = told.popleft() if told else saying("SUCCESS")
+        answers = self.answers[event["id"]]
+        answer = answers.popleft() if answers else status("SUCCESS")
         delivery = Delivery(event, request.headers["content-type"])
         self.deliveries[event["id"]].append(delivery)
         return answer
 
     async def _watch(self, request: Request) -> Response:
         topic, body = request.url.path.removeprefix("/events/"), await request.body()
-        told = self.told[topic, unwrapped(body) if topic == DEAD else body]
+        answers = self.watched_answers[
+            topic, unwrapped(body) if topic == DEAD else body
+        ]
         self.watched.append(Watched(topic, body, request.headers["content-type"]))
-        return told.popleft() if told else saying("SUCCESS")
+        return answers.popleft() if answers else status("SUCCESS")
 
     async def _is_alive(self) -> dict[str, str]:
         return {"status": "alive"}
 
 
 def unwrapped(body: bytes) -> bytes:
-    """Give the bytes that daprd has put into an envelope of its own."""
+    """Return the bytes that daprd has put into an envelope of its own."""
     return base64.b64decode(json.loads(body)["data_base64"], validate=True)
 
 
-def saying(status: str) -> Response:
-    """Make an answer to a delivery with this status."""
-    return JSONResponse({"status": status})
+def status(name: str) -> Response:
+    """Return an answer to a delivery with this status."""
+    return JSONResponse({"status": name})
 
 
 def an_event(**attributes: object) -> dict[str, Any]:
-    """Make an event as the services send them; what is given replaces what it would have."""
+    """Return an event as the services send them, with these attributes changed."""
     return {
         "specversion": "1.0",
         "id": str(uuid4()),

@@ -45,7 +45,7 @@ class Server:
         await asyncio.to_thread(self._running.close)
 
     @asynccontextmanager
-    async def away(self) -> AsyncIterator[None]:
+    async def stopped(self) -> AsyncIterator[None]:
         """Stop it, and start it again at the end."""
         await self.stop()
         try:
@@ -91,7 +91,7 @@ class RealStage(Stage):
             await asyncio.to_thread(server.stop, self.broker)
 
     @asynccontextmanager
-    async def broker_away(self) -> AsyncIterator[None]:
+    async def broker_killed(self) -> AsyncIterator[None]:
         """Kill the node as a power cut would."""
         assert self.broker
         await asyncio.to_thread(server.kill, self.broker)
@@ -102,14 +102,14 @@ class RealStage(Stage):
             await self.start_broker()
 
     @asynccontextmanager
-    async def sidecar_away(self) -> AsyncIterator[None]:
+    async def sidecar_stopped(self) -> AsyncIterator[None]:
         """Stop both daprds in good order."""
         await self.stop_sidecars()
         try:
             yield
         finally:
             self.start_sidecars()
-            await self.hear_each_other()
+            await self.reach_each_other()
 
     def start_sidecars(self) -> None:
         """Start both daprds."""
@@ -121,27 +121,29 @@ class RealStage(Stage):
         both = (self.daprd, self.other_daprd)
         await asyncio.gather(*(asyncio.to_thread(each.stop) for each in both))
 
-    async def hear_each_other(self) -> None:
-        """Wait until the other app can ask the probe."""
+    async def reach_each_other(self) -> None:
+        """Wait until the other app reaches the probe."""
 
-        async def hears() -> bool:
+        async def reaches() -> bool:
             with suppress(SidecarUnavailable):
                 answer = await self.other.ask(ORDER, "healthz", query={}, headers={})
                 return answer.status == 200
             return False
 
-        await eventually(hears, f"one app hears the other; see {self.other_daprd.log}")
+        await eventually(
+            reaches, f"one app reaches the other; see {self.other_daprd.log}"
+        )
 
     @asynccontextmanager
-    async def app_away(self) -> AsyncIterator[None]:
+    async def app_stopped(self) -> AsyncIterator[None]:
         """Stop the probe's server."""
-        async with self.app.away():
+        async with self.app.stopped():
             yield
 
     @asynccontextmanager
-    async def mail_server_away(self) -> AsyncIterator[None]:
+    async def mail_server_stopped(self) -> AsyncIterator[None]:
         """Stop the mail server."""
-        async with self.mail_server.away():
+        async with self.mail_server.stopped():
             yield
 
     @asynccontextmanager
@@ -167,7 +169,7 @@ class RealStage(Stage):
 
         await eventually(keeps, f"the topics are kept; see {self.daprd.log}")
         await self.has_nothing_left()
-        await self.hear_each_other()
+        await self.reach_each_other()
 
 
 @asynccontextmanager

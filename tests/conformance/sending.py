@@ -9,7 +9,7 @@ from tests.support.mail_server import Act, Mailbox
 
 
 def a_recipient() -> str:
-    """Make an address that nobody else has."""
+    """Return an address that nobody else has."""
     return f"{uuid4()}@example.com"
 
 
@@ -22,7 +22,7 @@ async def send(
 
 @contextmanager
 def acting(mailbox: Mailbox, stage: str, act: Act) -> Iterator[None]:
-    """Let the mail server do this at a stage, to every mail."""
+    """Make the mail server do this at a stage, to every mail."""
     mailbox.acts[stage] = act
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a test of this suite plays on, of either kind; here the simulated kind, the real one is beside it."""
+"""What a test of this suite runs on, of either kind: here the simulated one, in real_stage.py the real one."""
 
 import json
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from chassis.dapr.sidecar import Entry, Sidecar
-from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, saying
+from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, status
 from tests.support.eventually import eventually
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr, Wire
@@ -22,7 +22,7 @@ ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
 class Overheard(httpx.AsyncBaseTransport):
-    """A transport that remembers which paths began to be answered, and each status and body that ended."""
+    """A transport that records which paths began to be answered, and each complete status and body."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
@@ -30,7 +30,7 @@ class Overheard(httpx.AsyncBaseTransport):
         self.begun: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request, and remember its answer."""
+        """Carry a request, and record its answer."""
         answer = await self._transport.handle_async_request(request)
         self.begun.append(request.url.path)
         await answer.aread()
@@ -44,9 +44,10 @@ class Overheard(httpx.AsyncBaseTransport):
 
 @dataclass(kw_only=True)
 class Stage(ABC):
-    """One kind of sidecar, to which both kinds do the same.
+    """One kind of sidecar.
 
-    `sidecar` is that of the probe, the app `order`; `other` is another app's, which asks and sends mails.
+    `sidecar` is that of the probe, the app `order`; `other` is that of another app, which
+    invokes the probe and sends mails.
     """
 
     wire: Overheard
@@ -58,7 +59,7 @@ class Stage(ABC):
     async def publish(
         self, *events: dict[str, Any], pubsub: str = PUBSUB, topic: str = TOPIC
     ) -> dict[str, str]:
-        """Publish events in one batch; give the reasons of those that were refused."""
+        """Publish events in one batch; return the reasons of those that were refused."""
         entries = [
             Entry(each["id"], json.dumps(each, ensure_ascii=False)) for each in events
         ]
@@ -67,7 +68,7 @@ class Stage(ABC):
     async def delivers(
         self, *events: dict[str, Any], times: int = 1
     ) -> list[dict[str, Any]]:
-        """Wait until each of the events has been delivered so often; give them as they last arrived."""
+        """Wait until each of the events has been delivered so often; return them as they last arrived."""
         ids = [each["id"] for each in events]
 
         async def delivered() -> bool:
@@ -84,46 +85,46 @@ class Stage(ABC):
         first, then half as much again: three of them are longer than the first one of any event before it.
         """
         last = an_event()
-        self.probe.answers[last["id"]].extend(saying("RETRY") for _ in range(pauses))
+        self.probe.answers[last["id"]].extend(status("RETRY") for _ in range(pauses))
         await self.publish(last)
         await self.delivers(last, times=pauses + 1)
 
     def count(self, event: dict[str, Any]) -> int:
-        """Tell how often an event has been delivered so far."""
+        """Return how often an event has been delivered so far."""
         return len(self.probe.deliveries[event["id"]])
 
     @abstractmethod
     async def put(self, topic: str, body: bytes) -> None:
-        """Give the broker these bytes, past the sidecar."""
+        """Publish these bytes past the sidecar."""
 
     @abstractmethod
     async def turn(self) -> None:
-        """Let what is due be delivered."""
+        """Deliver what is due."""
 
     @abstractmethod
-    def broker_away(self) -> AbstractAsyncContextManager[None]:
+    def broker_killed(self) -> AbstractAsyncContextManager[None]:
         """Kill the broker, and start it again at the end with what it had kept."""
 
     @abstractmethod
-    def sidecar_away(self) -> AbstractAsyncContextManager[None]:
+    def sidecar_stopped(self) -> AbstractAsyncContextManager[None]:
         """Stop the sidecar, and start it again at the end."""
 
     @abstractmethod
-    def app_away(self) -> AbstractAsyncContextManager[None]:
+    def app_stopped(self) -> AbstractAsyncContextManager[None]:
         """Stop the probe, and start it again at the end."""
 
     @abstractmethod
-    def mail_server_away(self) -> AbstractAsyncContextManager[None]:
+    def mail_server_stopped(self) -> AbstractAsyncContextManager[None]:
         """Stop the mail server, and start it again at the end."""
 
     @abstractmethod
     def sidecar_stalled(self) -> AbstractAsyncContextManager[None]:
-        """Let the sidecar take calls but answer none, and go on at the end."""
+        """Make the sidecar accept calls but answer none, until the end."""
 
 
 @dataclass(kw_only=True)
 class SimulatedStage(Stage):
-    """The simulated sidecar, which delivers when it is told to."""
+    """The simulated sidecar, which delivers when `turn` is called."""
 
     dapr: SimulatedDapr
 
@@ -136,36 +137,36 @@ class SimulatedStage(Stage):
         await self.dapr.deliver_to(self.probe.app)
 
     @asynccontextmanager
-    async def broker_away(self) -> AsyncIterator[None]:
-        """Let the broker take nothing."""
+    async def broker_killed(self) -> AsyncIterator[None]:
+        """Make the broker accept nothing."""
         self.dapr.available = False
         yield
         self.dapr.available = True
 
     @asynccontextmanager
-    async def sidecar_away(self) -> AsyncIterator[None]:
-        """Let it refuse connections."""
+    async def sidecar_stopped(self) -> AsyncIterator[None]:
+        """Make it refuse connections."""
         self.dapr.running = False
         yield
         self.dapr.running = True
 
     @asynccontextmanager
-    async def app_away(self) -> AsyncIterator[None]:
-        """Let nobody reach the probe."""
+    async def app_stopped(self) -> AsyncIterator[None]:
+        """Make the probe unreachable."""
         self.dapr.away.add(ORDER)
         yield
         self.dapr.away.remove(ORDER)
 
     @asynccontextmanager
-    async def mail_server_away(self) -> AsyncIterator[None]:
-        """Let nobody reach the mail server."""
+    async def mail_server_stopped(self) -> AsyncIterator[None]:
+        """Make the mail server unreachable."""
         self.dapr.away.add(EMAIL)
         yield
         self.dapr.away.remove(EMAIL)
 
     @asynccontextmanager
     async def sidecar_stalled(self) -> AsyncIterator[None]:
-        """Let it not answer."""
+        """Make it not answer."""
         self.dapr.answering.clear()
         yield
         self.dapr.answering.set()

@@ -1,4 +1,4 @@
-"""Asking: what a service hears of another, and what counts as not heard.
+"""Invocation: what a service is answered by another, and what counts as no answer.
 
 A daprd that has begun to hand an answer on cannot take it back: the service or its sidecar may die, and what
 there is so far ends like any other answer, with status 200 and no length.
@@ -74,22 +74,24 @@ async def test_an_answer_of_any_size_arrives_whole(dapr: Stage, count: int) -> N
 
 
 @pytest.mark.parametrize("status", [200, 204, 401, 404, 500])
-async def test_an_empty_answer_is_none(dapr: Stage, status: int) -> None:
-    """daprd gives one, with status 200, for a service that it has not reached at all."""
-    with pytest.raises(SidecarUnavailable, match=f"not heard: {status}"):
+async def test_an_empty_answer_counts_as_none(dapr: Stage, status: int) -> None:
+    """daprd answers so, with status 200, for a service that it has not reached at all."""
+    with pytest.raises(SidecarUnavailable, match=f"not reached: {status}"):
         await ask(dapr, f"text/{status}")
 
 
 @pytest.mark.parametrize("text", ['{"items": [', "Internal Server Error", "7", "null"])
-async def test_an_answer_that_might_go_on_is_none(dapr: Stage, text: str) -> None:
-    with pytest.raises(SidecarUnavailable, match="not heard: 200"):
+async def test_an_answer_that_may_be_incomplete_counts_as_none(
+    dapr: Stage, text: str
+) -> None:
+    with pytest.raises(SidecarUnavailable, match="not reached: 200"):
         await ask(dapr, "text/200", {"text": text})
 
 
-async def test_an_answer_that_is_cut_off_is_none_though_its_status_is_200(
+async def test_an_answer_that_is_cut_off_counts_as_none_though_its_status_is_200(
     dapr: Stage,
 ) -> None:
-    with pytest.raises(SidecarUnavailable, match="not heard: 200"):
+    with pytest.raises(SidecarUnavailable, match="not reached: 200"):
         await ask(dapr, "cut")
 
     status, text = dapr.wire.answers[-1]
@@ -101,10 +103,10 @@ async def test_a_service_that_does_not_exist_is_unavailable(dapr: Stage) -> None
         await ask(dapr, "echo", app_id="nobody")
 
 
-async def test_a_service_that_is_away_is_unavailable_until_it_is_back(
+async def test_a_service_that_is_stopped_is_unavailable_until_it_is_back(
     dapr: Stage,
 ) -> None:
-    async with dapr.app_away():
+    async with dapr.app_stopped():
         with pytest.raises(SidecarUnavailable, match=r"ERR_DIRECT_INVOKE.*refused"):
             await ask(dapr, "echo")
 
@@ -118,8 +120,8 @@ async def test_a_service_that_is_slow_is_unavailable_after_the_deadline(
         await ask(dapr, "slow")
 
 
-async def test_a_sidecar_that_is_away_cannot_ask(dapr: Stage) -> None:
-    async with dapr.sidecar_away():
+async def test_a_sidecar_that_is_stopped_cannot_ask(dapr: Stage) -> None:
+    async with dapr.sidecar_stopped():
         with pytest.raises(SidecarUnavailable, match="ConnectError"):
             await ask(dapr, "echo")
 
@@ -135,7 +137,7 @@ async def test_a_sidecar_that_does_not_answer_cannot_ask(dapr: Stage) -> None:
 
 
 @pytest.mark.system
-async def test_an_answer_is_none_whose_sidecar_is_killed_on_the_way(
+async def test_an_answer_counts_as_none_where_its_sidecar_is_killed_on_the_way(
     real_stage: RealStage,
 ) -> None:
     asking = asyncio.create_task(ask(real_stage, "held"))
@@ -147,6 +149,6 @@ async def test_an_answer_is_none_whose_sidecar_is_killed_on_the_way(
 
     await real_stage.daprd.kill()
 
-    with pytest.raises(SidecarUnavailable, match="not heard: 200"):
+    with pytest.raises(SidecarUnavailable, match="not reached: 200"):
         await asking
-    await real_stage.hear_each_other()
+    await real_stage.reach_each_other()

@@ -1,4 +1,4 @@
-"""Dead letters: what daprd cannot read, or an app drops, comes on the dead-letter topic, as it was.
+"""Dead letters: what daprd cannot read, or an app drops, is delivered on the dead-letter topic, as it was.
 
 (Without a dead-letter topic, daprd would read the unreadable again without end, and lose what is dropped.)
 """
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from starlette.responses import Response
 
-from tests.conformance.probe import DEAD, WATCHED, Watched, an_event, saying, unwrapped
+from tests.conformance.probe import DEAD, WATCHED, Watched, an_event, status, unwrapped
 from tests.conformance.stage import Stage
 from tests.support.eventually import eventually
 
@@ -29,16 +29,16 @@ NO_EVENT = {
     "an object that is no UTF-8": b'{"x": "%s \xff"}',
     "a lone surrogate": b'{"x": "%s \\ud800"}',
 }
-DROPPED = {"404": Response(status_code=404), "DROP": saying("DROP")}
+DROPPED = {"404": Response(status_code=404), "DROP": status("DROP")}
 
 
 def of_its_own(case: bytes) -> bytes:
-    """Make bytes that no other test puts into the broker."""
+    """Return bytes that no other test puts into the broker."""
     return case.replace(b"%s", str(uuid4()).encode())
 
 
 def seen(dapr: Stage, body: bytes) -> list[Watched]:
-    """Give what was delivered of these bytes."""
+    """Return the deliveries of these bytes."""
     return [
         each
         for each in dapr.probe.watched
@@ -58,7 +58,7 @@ async def arrives(dapr: Stage, topic: str, *bodies: bytes, times: int = 1) -> No
 
 
 def is_wrapped(delivery: Watched) -> bool:
-    """Tell whether bytes came as daprd wraps what is raw."""
+    """Return whether bytes came as daprd wraps what is raw."""
     envelope = json.loads(delivery.body)
     return (delivery.content_type, envelope) == (
         CLOUD_EVENT,
@@ -109,7 +109,7 @@ async def test_json_that_is_no_event_is_delivered_as_it_is(dapr: Stage) -> None:
 @pytest.mark.parametrize("answer", DROPPED)
 async def test_what_an_app_drops_is_a_dead_letter(dapr: Stage, answer: str) -> None:
     body = json.dumps(an_event()).encode()
-    dapr.probe.told[WATCHED, body].append(DROPPED[answer])
+    dapr.probe.watched_answers[WATCHED, body].append(DROPPED[answer])
 
     await dapr.put(WATCHED, body)
     await arrives(dapr, DEAD, body)
@@ -122,7 +122,7 @@ async def test_what_an_app_drops_is_a_dead_letter(dapr: Stage, answer: str) -> N
 
 async def test_what_an_app_asks_for_again_is_no_dead_letter(dapr: Stage) -> None:
     body = json.dumps(an_event()).encode()
-    dapr.probe.told[WATCHED, body].extend(saying("RETRY") for _ in range(2))
+    dapr.probe.watched_answers[WATCHED, body].extend(status("RETRY") for _ in range(2))
 
     await dapr.put(WATCHED, body)
     await arrives(dapr, WATCHED, body, times=3)
@@ -131,9 +131,13 @@ async def test_what_an_app_asks_for_again_is_no_dead_letter(dapr: Stage) -> None
     assert seen(dapr, body) == [Watched(WATCHED, body, CLOUD_EVENT)] * 3
 
 
-async def test_a_dead_letter_comes_again_until_it_is_taken_in(dapr: Stage) -> None:
+async def test_a_dead_letter_is_delivered_again_until_it_is_acknowledged(
+    dapr: Stage,
+) -> None:
     body = of_its_own(UNREADABLE["no JSON"])
-    dapr.probe.told[DEAD, body].extend([saying("RETRY"), Response(status_code=500)])
+    dapr.probe.watched_answers[DEAD, body].extend(
+        [status("RETRY"), Response(status_code=500)]
+    )
 
     await dapr.put(WATCHED, body)
     await arrives(dapr, DEAD, body, times=3)

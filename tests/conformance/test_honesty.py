@@ -12,7 +12,7 @@ from tests.support.simulated_dapr import SimulatedDapr, Wire
 from tests.support.simulated_delivery import Message
 
 
-async def test_an_event_that_makes_daprd_die_is_not_taken() -> None:
+async def test_an_event_that_makes_daprd_die_is_not_accepted() -> None:
     async with simulated() as dapr:
         with pytest.raises(NotImplementedError, match="dies"):
             await dapr.publish(an_event(traceparent=7))
@@ -20,9 +20,9 @@ async def test_an_event_that_makes_daprd_die_is_not_taken() -> None:
 
 async def test_an_event_that_a_broker_would_drop_is_not_passed_over() -> None:
     async with simulated() as dapr:
-        await dapr.publish(an_event(), topic="Unheard")
+        await dapr.publish(an_event(), topic="Unsubscribed")
 
-        with pytest.raises(NotImplementedError, match="nobody hears"):
+        with pytest.raises(NotImplementedError, match="nobody subscribes"):
             await dapr.turn()
 
 
@@ -58,7 +58,7 @@ async def test_a_subscription_that_asks_for_more_is_not_served_like_any_other() 
     [{"contentType": "application/json"}, {"metadata": {"ttlInSeconds": "1"}}],
     ids=["no CloudEvent", "metadata"],
 )
-async def test_an_entry_that_asks_for_more_is_not_taken_like_any_other(
+async def test_an_entry_that_asks_for_more_is_not_accepted_like_any_other(
     more: dict[str, object],
 ) -> None:
     entry = {"entryId": "1", "contentType": "application/cloudevents+json", "event": {}}
@@ -99,7 +99,7 @@ async def test_a_server_that_daprd_would_dial_without_end_is_not_dialled() -> No
             await sidecar.send("email", "Hello", metadata)
 
 
-async def test_an_invocation_that_is_no_question_is_not_carried() -> None:
+async def test_an_invocation_that_is_no_get_is_not_carried() -> None:
     async with httpx.AsyncClient(transport=Wire(SimulatedDapr())) as client:
         with pytest.raises(NotImplementedError, match="other than GET"):
             await client.post("http://sidecar/v1.0/invoke/order/method/api/order")

@@ -1,4 +1,4 @@
-"""Metadata: what a sidecar says that it has loaded."""
+"""Metadata: what a sidecar lists as loaded."""
 
 from tests.conformance.probe import DEAD, PUBSUB, TOPIC, TUNING, WATCHED
 from tests.conformance.stage import EMAIL, Stage
@@ -18,13 +18,13 @@ async def test_a_binding_is_listed_with_its_kind(dapr: Stage) -> None:
     assert kinds[EMAIL] == "bindings.smtp"
 
 
-async def test_each_subscription_is_listed_with_what_the_app_said_of_it(
+async def test_each_subscription_is_listed_as_the_app_declared_it(
     dapr: Stage,
 ) -> None:
     loaded = await dapr.sidecar.metadata()
 
     raw = {**TUNING, "rawPayload": "true"}
-    said = [(TOPIC, TUNING, ""), (WATCHED, TUNING, DEAD), (DEAD, raw, "")]
+    declared = [(TOPIC, TUNING, ""), (WATCHED, TUNING, DEAD), (DEAD, raw, "")]
     assert loaded["subscriptions"] == [
         {
             "pubsubname": PUBSUB,
@@ -34,5 +34,5 @@ async def test_each_subscription_is_listed_with_what_the_app_said_of_it(
             "deadLetterTopic": dead,
             "type": "PROGRAMMATIC",
         }
-        for topic, metadata, dead in said
+        for topic, metadata, dead in declared
     ]

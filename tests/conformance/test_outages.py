@@ -1,4 +1,4 @@
-"""Outages: what a service is told while broker or sidecar is away, and that all is well afterwards."""
+"""Outages: what a service is answered while broker or sidecar is down, and that all is well afterwards."""
 
 import asyncio
 from contextlib import suppress
@@ -17,7 +17,7 @@ async def test_without_its_broker_a_sidecar_refuses_every_entry_and_stays_as_it_
 ) -> None:
     events = [an_event() for _ in range(100)]
 
-    async with dapr.broker_away():
+    async with dapr.broker_killed():
         async with asyncio.timeout(DEADLINE):
             failed = await dapr.publish(*events)
         loaded = await dapr.sidecar.metadata()
@@ -30,8 +30,8 @@ async def test_without_its_broker_a_sidecar_refuses_every_entry_and_stays_as_it_
     assert [dapr.count(event) for event in events] == [0] * 100
 
 
-async def test_a_sidecar_that_is_away_is_unavailable(dapr: Stage) -> None:
-    async with dapr.sidecar_away():
+async def test_a_sidecar_that_is_stopped_is_unavailable(dapr: Stage) -> None:
+    async with dapr.sidecar_stopped():
         with pytest.raises(SidecarUnavailable, match="ConnectError"):
             await dapr.publish(an_event())
         with pytest.raises(SidecarUnavailable, match="ConnectError"):

@@ -1,10 +1,10 @@
-"""Posting to a mail API: what a caller is told of each thing that can happen to what it sends with a key.
+"""Posting to a mail API: what a caller is answered in each case that can happen to a mail with a key.
 
 daprd 1.18.2 is asked with `errorIfNot2XX: "false"`. Then it answers 200 whatever the API answered, with the
-API's status in the header `metadata.statuscode` and the API's words as its body. It answers 500 and
+API's status in the header `metadata.statuscode` and the API's text as its body. It answers 500 and
 ERR_INVOKE_OUTPUT_BINDING where there was no answer, after "error invoking output binding email: ":
 
-| what happens | what daprd says | taken |
+| what happens | daprd's message | accepted |
 | --- | --- | --- |
 | no server | Post "http://127.0.0.1:8025/emails": dial tcp ...: connect: connection refused | no |
 | a host that does not exist | Post "...": dial tcp: lookup mail.invalid on ...: no such host | no |
@@ -40,8 +40,8 @@ from tests.support.mail_api import (
 )
 from tests.support.simulated_dapr import LARGEST
 
-REFUSED_FOR_GOOD = [400, 406, 410, 413, 415, 422, 451]
-REFUSED_FOR_NOW = [401, 402, 403, 404, 405, 407, 425, 429]
+REFUSED_PERMANENTLY = [400, 406, 410, 413, 415, 422, 451]
+REFUSED_TRANSIENTLY = [401, 402, 403, 404, 405, 407, 425, 429]
 UNKNOWN = [304, 408, 409, 500, 502, 503, 504]
 
 
@@ -66,7 +66,7 @@ async def simulated_posting_stage() -> AsyncIterator[PostingStage]:
     name="posting",
 )
 def either(request: pytest.FixtureRequest) -> PostingStage:
-    """Give the stage of the one kind and then of the other."""
+    """Return the stage of the one kind and then of the other."""
     kind = "real_posting" if request.param == "daprd" else "simulated_posting"
     stage: PostingStage = request.getfixturevalue(f"{kind}_stage")
     return stage
@@ -89,7 +89,7 @@ async def test_its_kind_is_listed(posting: PostingStage) -> None:
     assert await posting.kind() == "bindings.http"
 
 
-async def test_what_is_posted_again_with_its_key_is_taken_once(
+async def test_what_is_posted_again_with_its_key_is_accepted_once(
     posting: PostingStage,
 ) -> None:
     to, key = a_recipient(), a_key()
@@ -101,7 +101,7 @@ async def test_what_is_posted_again_with_its_key_is_taken_once(
 
 
 @pytest.mark.parametrize("status", [201, 202, 204])
-async def test_every_2xx_is_a_yes(posting: PostingStage, status: int) -> None:
+async def test_every_2xx_means_accepted(posting: PostingStage, status: int) -> None:
     to = a_recipient()
     posting.api.deeds[to] = Deed(status, takes=True)
 
@@ -110,8 +110,8 @@ async def test_every_2xx_is_a_yes(posting: PostingStage, status: int) -> None:
     assert len(posting.api.to(to)) == 1
 
 
-@pytest.mark.parametrize("status", REFUSED_FOR_GOOD + REFUSED_FOR_NOW)
-async def test_a_mail_that_is_refused_has_not_been_taken(
+@pytest.mark.parametrize("status", REFUSED_PERMANENTLY + REFUSED_TRANSIENTLY)
+async def test_a_mail_that_is_refused_has_not_been_accepted(
     posting: PostingStage, status: int
 ) -> None:
     to = a_recipient()
@@ -121,13 +121,14 @@ async def test_a_mail_that_is_refused_has_not_been_taken(
         await posting.post(to, a_key())
 
     assert refused.value.reason == f'{status} {{"message": "said with {status}"}}'
-    assert refused.value.permanent is (status in REFUSED_FOR_GOOD)
+    assert refused.value.permanent is (status in REFUSED_PERMANENTLY)
+    assert refused.value.concerns_message is refused.value.permanent
     assert posting.api.to(to) == []
 
 
 @pytest.mark.parametrize("taken", [0, 1])
 @pytest.mark.parametrize("status", UNKNOWN)
-async def test_nobody_knows_what_became_of_a_mail_by_such_an_answer(
+async def test_the_outcome_of_a_mail_is_unknown_after_such_an_answer(
     posting: PostingStage, status: int, taken: int
 ) -> None:
     to = a_recipient()
@@ -143,12 +144,14 @@ async def test_nobody_knows_what_became_of_a_mail_by_such_an_answer(
 @pytest.mark.parametrize(
     ("deed", "says", "pending"),
     [
-        pytest.param(LOST_ANSWER, "EOF", False, id="taken, and the answer is lost"),
-        pytest.param(LOST_REQUEST, "EOF", False, id="lost before it is taken"),
-        pytest.param(NEVER_ANSWERED, "TimeoutError", True, id="taken, never answered"),
+        pytest.param(LOST_ANSWER, "EOF", False, id="accepted, and the answer is lost"),
+        pytest.param(LOST_REQUEST, "EOF", False, id="lost before it is accepted"),
+        pytest.param(
+            NEVER_ANSWERED, "TimeoutError", True, id="accepted, never answered"
+        ),
     ],
 )
-async def test_nobody_knows_what_became_of_a_mail_without_an_answer(
+async def test_the_outcome_of_a_mail_is_unknown_without_an_answer(
     posting: PostingStage,
     deed: Deed,
     says: str,
@@ -168,12 +171,12 @@ async def test_nobody_knows_what_became_of_a_mail_without_an_answer(
     assert posting.api.asked.count(key) == 2
 
 
-async def test_without_its_server_no_mail_is_taken_until_it_is_back(
+async def test_without_its_server_no_mail_is_accepted_until_it_is_back(
     posting: PostingStage,
 ) -> None:
     to, key = a_recipient(), a_key()
 
-    async with posting.away():
+    async with posting.api_stopped():
         with pytest.raises(BindingRefused, match="connection refused") as refused:
             await posting.post(to, key)
 
@@ -183,14 +186,16 @@ async def test_without_its_server_no_mail_is_taken_until_it_is_back(
     assert len(posting.api.to(to)) == 1
 
 
-async def test_a_mail_beyond_4_mib_is_refused_for_good(posting: PostingStage) -> None:
+async def test_a_mail_beyond_4_mib_is_refused_permanently(
+    posting: PostingStage,
+) -> None:
     with pytest.raises(BindingRefused, match="stream too large") as refused:
         await posting.post(a_recipient(), a_key(), "a" * LARGEST)
 
     assert refused.value.permanent
 
 
-async def test_a_mail_for_a_mail_server_is_not_taken_for_sent_by_an_api(
+async def test_a_mail_for_a_mail_server_does_not_count_as_sent_by_an_api(
     posting: PostingStage,
 ) -> None:
     """The sidecar has another component than a moment ago."""
@@ -229,16 +234,18 @@ async def test_a_file_that_is_replaced_is_another_component_while_daprd_runs(
 
 
 @pytest.mark.system
-async def test_a_mail_api_is_told_who_asks(real_posting_stage: PostingStage) -> None:
+async def test_a_mail_api_gets_the_credentials_of_the_component(
+    real_posting_stage: PostingStage,
+) -> None:
     await real_posting_stage.post(a_recipient(), a_key())
 
-    said = real_posting_stage.api.headers[-1]
-    assert said["authorization"] == "Bearer hush-hush"
-    assert said["connection"] == "close"
+    headers = real_posting_stage.api.headers[-1]
+    assert headers["authorization"] == "Bearer hush-hush"
+    assert headers["connection"] == "close"
 
 
 @pytest.mark.system
-async def test_daprd_follows_a_post_that_was_moved_with_a_get_and_its_yes_counts(
+async def test_daprd_follows_a_post_that_was_moved_with_a_get_whose_200_counts(
     real_posting_stage: PostingStage,
 ) -> None:
     """And so the component must name the address itself; the simulated one raises NotImplementedError."""
@@ -251,7 +258,7 @@ async def test_daprd_follows_a_post_that_was_moved_with_a_get_and_its_yes_counts
 
 
 @pytest.mark.system
-async def test_daprd_repeats_by_itself_what_goes_on_a_connection_used_before(
+async def test_daprd_repeats_by_itself_a_request_on_a_connection_used_before(
     real_posting_stage: PostingStage,
 ) -> None:
     """And so no connection is used twice; the simulated one raises NotImplementedError."""

@@ -1,11 +1,11 @@
-"""Refusals: what a caller is told of each thing that can happen to a mail, so that none is sent twice.
+"""Refusals: what a caller is answered in each case that can happen to a mail, so that none is sent twice.
 
-What daprd 1.18.2 says, with status 500 and ERR_INVOKE_OUTPUT_BINDING where nothing else stands here, after
+The messages of daprd 1.18.2, with status 500 and ERR_INVOKE_OUTPUT_BINDING where nothing else stands here, after
 "error invoking output binding email: error from smtp binding, sending email failed: ".
 
-Not taken, and said so:
+Certainly not accepted:
 
-| what happens | what daprd says | for good |
+| what happens | daprd's message | permanent |
 | --- | --- | --- |
 | no server | dial tcp 127.0.0.1:1025: connect: connection refused | no |
 | a host that does not exist | dial tcp: lookup mail.invalid on ...: no such host | no |
@@ -23,9 +23,9 @@ Not taken, and said so:
 | no such binding, in place of it | couldn't find output binding email | no |
 | beyond 4 MiB | 400 ERR_MALFORMED_REQUEST failed deserializing HTTP body: stream too large | yes |
 
-Unknown, as the mail may have been taken:
+Unknown, as the mail may have been accepted:
 
-| what happens | what daprd says |
+| what happens | daprd's message |
 | --- | --- |
 | the connection is lost after RCPT, after DATA or after the mail | gomail: could not send email 1: EOF |
 | 251 after the mail | gomail: could not send email 1: 251 "fine" |
@@ -52,22 +52,26 @@ MAILED = f"{FAILED}gomail: could not send email 1: "
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a server does at a stage, what daprd then says, and whether it is so for good."""
+    """What a server does at a stage, daprd's message, and which kind of refusal that is.
+
+    `channel`: it is about the server or the connection, and not about this mail.
+    """
 
     stage: str
     act: Act
     says: str
     permanent: bool
+    channel: bool = False
 
 
 # fmt: off
 REFUSED = {
-    "greeted with 554": Refusal("GREETING", Act("554 go away"), f"{FAILED}554 ", permanent=False),
-    "greeted with 421": Refusal("GREETING", Act("421 busy"), f"{FAILED}421 ", permanent=False),
-    "not greeted": Refusal("GREETING", DROP, f"{FAILED}EOF", permanent=False),
-    "530 after MAIL": Refusal("MAIL", Act("530 auth first"), f"{MAILED}530 ", permanent=False),
+    "greeted with 554": Refusal("GREETING", Act("554 go away"), f"{FAILED}554 ", permanent=False, channel=True),
+    "greeted with 421": Refusal("GREETING", Act("421 busy"), f"{FAILED}421 ", permanent=False, channel=True),
+    "not greeted": Refusal("GREETING", DROP, f"{FAILED}EOF", permanent=False, channel=True),
+    "530 after MAIL": Refusal("MAIL", Act("530 auth first"), f"{MAILED}530 ", permanent=False, channel=True),
     "550 after MAIL": Refusal("MAIL", Act("550 no such sender"), f"{MAILED}550 ", permanent=True),
-    "421 after MAIL": Refusal("MAIL", Act("421 bye"), f"{MAILED}421 ", permanent=False),
+    "421 after MAIL": Refusal("MAIL", Act("421 bye"), f"{MAILED}421 ", permanent=False, channel=True),
     "550 after RCPT": Refusal("RCPT", Act("550 no such user"), f"{MAILED}550 ", permanent=True),
     "450 after RCPT": Refusal("RCPT", Act("450 busy"), f"{MAILED}450 ", permanent=False),
     "554 after DATA": Refusal("DATA", Act("554 no recipients"), f"{MAILED}554 ", permanent=True),
@@ -85,11 +89,11 @@ UNKNOWN = {
     "no code after the mail": Refusal("DOT", Act("hello 550 "), f"{MAILED}short response: ", permanent=False),
 }
 # fmt: on
-TAKEN = {"lost after the mail", "251 after the mail", "no code after the mail"}
+ACCEPTED = {"lost after the mail", "251 after the mail", "no code after the mail"}
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_mail_that_is_refused_has_not_been_taken(
+async def test_a_mail_that_is_refused_has_not_been_accepted(
     dapr: Stage, case: str
 ) -> None:
     refusal, to = REFUSED[case], a_recipient()
@@ -102,12 +106,13 @@ async def test_a_mail_that_is_refused_has_not_been_taken(
 
     assert refused.value.reason.startswith(refusal.says)
     assert refused.value.permanent is refusal.permanent
+    assert refused.value.concerns_message is not refusal.channel
     assert dapr.wire.answers[-1][0] == 500
     assert dapr.mailbox.to(to) == []
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-async def test_nobody_knows_what_became_of_a_mail(dapr: Stage, case: str) -> None:
+async def test_the_outcome_of_a_mail_is_unknown(dapr: Stage, case: str) -> None:
     unknown, to = UNKNOWN[case], a_recipient()
     dapr.mailbox.acts[f"{unknown.stage} {to}"] = unknown.act
 
@@ -116,11 +121,11 @@ async def test_nobody_knows_what_became_of_a_mail(dapr: Stage, case: str) -> Non
 
     assert unknown.says in str(raised.value)
     assert not raised.value.pending
-    assert len(dapr.mailbox.to(to)) == (1 if case in TAKEN else 0)
+    assert len(dapr.mailbox.to(to)) == (1 if case in ACCEPTED else 0)
 
 
 @pytest.mark.parametrize("stage", ["GREETING", "RCPT", "DOT", "QUIT"])
-async def test_nobody_knows_what_a_server_did_that_does_not_answer(
+async def test_the_outcome_is_unknown_where_the_server_does_not_answer(
     dapr: Stage, stage: str
 ) -> None:
     to = a_recipient()
@@ -135,7 +140,7 @@ async def test_nobody_knows_what_a_server_did_that_does_not_answer(
     assert len(dapr.mailbox.to(to)) == (1 if stage in {"DOT", "QUIT"} else 0)
 
 
-async def test_a_binding_that_is_not_there_may_come(dapr: Stage) -> None:
+async def test_a_binding_that_is_missing_may_be_loaded_later(dapr: Stage) -> None:
     metadata = {"emailTo": a_recipient(), "subject": "An order"}
 
     with pytest.raises(BindingRefused, match="couldn't find output bind") as refused:
@@ -145,14 +150,16 @@ async def test_a_binding_that_is_not_there_may_come(dapr: Stage) -> None:
 
 
 @pytest.mark.parametrize("address", ["jane", "550"])
-async def test_what_is_no_address_never_will_be(dapr: Stage, address: str) -> None:
+async def test_what_is_no_address_is_permanently_refused(
+    dapr: Stage, address: str
+) -> None:
     with pytest.raises(BindingRefused, match="invalid address") as refused:
         await send(dapr, address)
 
     assert refused.value.permanent
 
 
-async def test_a_mail_beyond_4_mib_is_refused_for_good(dapr: Stage) -> None:
+async def test_a_mail_beyond_4_mib_is_refused_permanently(dapr: Stage) -> None:
     with pytest.raises(BindingRefused, match="stream too large") as refused:
         await send(dapr, a_recipient(), "a" * LARGEST)
 

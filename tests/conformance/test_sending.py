@@ -1,4 +1,4 @@
-"""Sending mails: what arrives, and what a caller is told while server or sidecar is away."""
+"""Sending mails: what arrives, and what a caller is answered while server or sidecar is down."""
 
 import asyncio
 
@@ -72,7 +72,7 @@ async def test_a_slow_server_is_waited_for(dapr: Stage) -> None:
     assert len(dapr.mailbox.to(to)) == 1
 
 
-async def test_a_server_that_goes_after_its_yes_has_the_mail(dapr: Stage) -> None:
+async def test_a_server_that_closes_after_accepting_has_the_mail(dapr: Stage) -> None:
     to = a_recipient()
 
     with acting(dapr.mailbox, "QUIT", DROP):
@@ -81,12 +81,12 @@ async def test_a_server_that_goes_after_its_yes_has_the_mail(dapr: Stage) -> Non
     assert len(dapr.mailbox.to(to)) == 1
 
 
-async def test_without_its_server_no_mail_is_taken_until_it_is_back(
+async def test_without_its_server_no_mail_is_accepted_until_it_is_back(
     dapr: Stage,
 ) -> None:
     to = a_recipient()
 
-    async with dapr.mail_server_away():
+    async with dapr.mail_server_stopped():
         with pytest.raises(BindingRefused, match="connection refused") as refused:
             await send(dapr, to)
 
@@ -95,10 +95,10 @@ async def test_without_its_server_no_mail_is_taken_until_it_is_back(
     assert dapr.mailbox.to(to) == []
 
 
-async def test_a_sidecar_that_is_away_has_sent_nothing(dapr: Stage) -> None:
+async def test_a_sidecar_that_is_stopped_has_sent_nothing(dapr: Stage) -> None:
     to = a_recipient()
 
-    async with dapr.sidecar_away():
+    async with dapr.sidecar_stopped():
         with pytest.raises(SidecarUnavailable, match="ConnectError"):
             await send(dapr, to)
 
@@ -106,7 +106,7 @@ async def test_a_sidecar_that_is_away_has_sent_nothing(dapr: Stage) -> None:
     assert dapr.mailbox.to(to) == []
 
 
-async def test_nobody_knows_what_a_sidecar_does_that_does_not_answer(
+async def test_the_outcome_is_unknown_where_a_sidecar_does_not_answer(
     dapr: Stage,
 ) -> None:
     async with dapr.sidecar_stalled():
@@ -125,14 +125,14 @@ async def test_daprd_sends_a_mail_that_its_caller_has_given_up(
         with pytest.raises(OutcomeUnknown):
             await send(real_stage, to)
 
-    await _is_taken(real_stage, to)
+    await _is_accepted(real_stage, to)
 
 
 @pytest.mark.system
 async def test_a_mail_that_was_given_up_does_not_mix_with_the_next(
     real_stage: RealStage,
 ) -> None:
-    """What daprd mixes up it has read before it dials: a sidecar that answers has begun with the first."""
+    """daprd has read what it mixes up before it dials: a sidecar that answers has begun with the first."""
     first, second = a_recipient(), a_recipient()
     with (
         acting(real_stage.mailbox, "GREETING", Act(delay=DEADLINE + 1)),
@@ -142,26 +142,26 @@ async def test_a_mail_that_was_given_up_does_not_mix_with_the_next(
 
     await send(real_stage, second, "to the second", "The second")
 
-    await _is_taken(real_stage, first)
+    await _is_accepted(real_stage, first)
     for to, name in ((first, "first"), (second, "second")):
         (mail,) = real_stage.mailbox.to(to)
         assert mail == Mail((to,), SENDER, f"The {name}", f"to the {name}")
 
 
 @pytest.mark.system
-async def test_nobody_knows_what_a_sidecar_did_that_was_killed(
+async def test_the_outcome_is_unknown_where_a_sidecar_was_killed(
     real_stage: RealStage,
 ) -> None:
     to = a_recipient()
     with acting(real_stage.mailbox, "DOT", HANG):
         sending = asyncio.create_task(send(real_stage, to))
-        await _is_taken(real_stage, to)
+        await _is_accepted(real_stage, to)
 
         await real_stage.other_daprd.kill()
 
         with pytest.raises(OutcomeUnknown, match=r"RemoteProtocolError|ReadError"):
             await sending
-    await real_stage.hear_each_other()
+    await real_stage.reach_each_other()
     await works(real_stage)
 
 
@@ -180,7 +180,7 @@ async def test_daprd_dials_without_end_while_the_server_closes_after_mail(
         await send(real_stage, to)
 
     assert mailbox.connections > before + 50
-    await _is_taken(real_stage, to)
+    await _is_accepted(real_stage, to)
 
 
 @pytest.mark.system
@@ -199,8 +199,8 @@ async def test_daprd_sends_to_the_last_recipient_what_names_none(
     ]
 
 
-async def _is_taken(dapr: Stage, to: str) -> None:
-    async def taken() -> bool:
+async def _is_accepted(dapr: Stage, to: str) -> None:
+    async def accepted() -> bool:
         return len(dapr.mailbox.to(to)) == 1
 
-    await eventually(taken, f"the mail to {to} is taken")
+    await eventually(accepted, f"the mail to {to} is accepted")

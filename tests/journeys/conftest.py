@@ -33,5 +33,5 @@ async def shop(system: RealSystem) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 def customer(shop: Shop) -> Customer:
-    """Make a customer."""
+    """Return a customer."""
     return Customer(shop)

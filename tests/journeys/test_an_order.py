@@ -83,22 +83,22 @@ async def test_a_broker_that_is_killed_comes_back_and_what_was_ordered_meanwhile
         assert len(await customer.has_read(order)) == 1
 
 
-async def test_daprd_hears_the_topic_as_the_code_and_the_brokers_folder_say(
+async def test_daprd_subscribes_as_the_code_and_the_brokers_folder_declare(
     system: RealSystem,
 ) -> None:
     port = system.system.app("notification")["daprHTTPPort"]
     async with httpx.AsyncClient(trust_env=False) as client:
         metadata = (await client.get(f"http://127.0.0.1:{port}/v1.0/metadata")).json()
 
-    heard = {each["topic"]: each for each in metadata["subscriptions"]}
-    assert heard.keys() == {"OrderCreated", "notification-dead-letter"}
-    subscription = heard["OrderCreated"]
+    subscribed = {each["topic"]: each for each in metadata["subscriptions"]}
+    assert subscribed.keys() == {"OrderCreated", "notification-dead-letter"}
+    subscription = subscribed["OrderCreated"]
     assert subscription["type"] == "PROGRAMMATIC"
     assert subscription["rules"] == [{"path": "/events/OrderCreated"}]
     assert subscription["deadLetterTopic"] == "notification-dead-letter"
     tuning = ROOT / "components" / system.system.broker / "subscription.yaml"
-    told = yaml.safe_load(tuning.read_text())["metadata"]
-    assert (subscription.get("metadata") or {}) == told
+    declared = yaml.safe_load(tuning.read_text())["metadata"]
+    assert (subscription.get("metadata") or {}) == declared
 
 
 async def test_nothing_listens_beyond_the_loopback_interface(

@@ -1,4 +1,4 @@
-"""What comes by the broker and is no order is kept, once each, and holds nobody up."""
+"""What the broker delivers and is no order of ours is kept, once each, and holds nobody up."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.inbox.dead_letter import MAX_BODY
 from tests.support.delivering import order_created
 from tests.support.eventually import eventually
 from tests.support.losses import published_raw
@@ -20,31 +21,34 @@ pytestmark = pytest.mark.system
 T = TypeVar("T")
 
 REASONS = {
-    "bytes that are no JSON": "it is no event that is heard here",
-    "an array": "it is no event that is heard here",
-    "JSON that is no event": "it is no CloudEvent as it should be",
+    "bytes that are no JSON": "no reaction subscribes to it",
+    "an array": "no reaction subscribes to it",
+    "JSON that is no event": "it is no valid CloudEvent",
     "an event of 300 KB": "are the most (cut off: it has",
-    "an event from elsewhere": "it comes from '/elsewhere', and not from /order",
+    "an event that is not signed": "it is not signed",
+    "an event that was altered": "it is altered, or signed with an unknown key",
+    "an event from elsewhere": "its source is '/elsewhere', not '/order'",
 }
 
 
 def strange() -> dict[str, bytes]:
-    """Make one of each, unlike any other."""
+    """Return one of each, unlike any other."""
     mark = str(uuid4())
-    large = {**order_created(), "mark": mark, "more": "x" * 300_000}
-    return {
-        "bytes that are no JSON": b"\xff\xfe" + mark.encode(),
-        "an array": json.dumps([mark]).encode(),
-        "JSON that is no event": json.dumps({"mark": mark}).encode(),
-        "an event of 300 KB": json.dumps(large).encode(),
-        "an event from elsewhere": json.dumps(
-            order_created(source="/elsewhere", correlationid=mark)
-        ).encode(),
+    order = order_created()
+    events = {
+        "an array": [mark],
+        "JSON that is no event": {"mark": mark},
+        "an event of 300 KB": {**order, "mark": mark, "more": "x" * 300_000},
+        "an event that is not signed": {**order, "signature": "", "mark": mark},
+        "an event that was altered": {**order, "correlationid": mark},
+        "an event from elsewhere": order_created(source="/elsewhere"),
     }
+    as_json = {name: json.dumps(each).encode() for name, each in events.items()}
+    return {"bytes that are no JSON": b"\xff\xfe" + mark.encode(), **as_json}
 
 
 async def letters(shop: Shop) -> list[dict[str, Any]]:
-    """Give the newest dead letters of the notification service."""
+    """Return the newest dead letters of the notification service."""
     port = shop.system.system.app("notification")["appPort"]
     answer = await shop.http.get(f"http://127.0.0.1:{port}/api/dead-letter?limit=200")
     return list(answer.json()["items"])
@@ -83,7 +87,7 @@ async def arrived(shop: Shop) -> dict[str, bytes]:
 
 
 async def tried_thrice(shop: Shop, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try again what the broker loses, as no outbox keeps it, with a sidecar that was started anew.
+    """Try again what the broker loses, as no outbox keeps it, with a sidecar that was restarted.
 
     In the sidecar that was there, RabbitMQ's component may have a consumer that nobody reads.
     """
@@ -96,14 +100,14 @@ async def tried_thrice(shop: Shop, attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def shown(body: bytes) -> str:
-    """Give a body as the API shows it."""
-    return body[: 64 * 1024].decode(errors="backslashreplace")
+    """Return a body as the API shows it."""
+    return body[:MAX_BODY].decode(errors="backslashreplace")
 
 
-async def test_what_looks_like_an_order_is_notified(
+async def test_an_authentic_event_is_handled_whoever_published_it(
     shop: Shop, customer: Customer
 ) -> None:
-    """As `published_raw` is the way to the inbox, what it brings is refused for what it is alone."""
+    """`published_raw` reaches the inbox, so what it brings is refused only for what it is."""
     event = order_created()
     url = f"{shop.system.system.invoke_url('notification')}/api/notification/{event['subject']}"
 
@@ -132,8 +136,8 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
     (one,) = [json.loads("".join(await typed(shop, 0, "show", letter)))]
     assert (one["body"], one["state"], one["traceparent"]) == (body, "OPEN", None)
     still, summary = await typed(shop, 1, "replay", letter)
-    assert still.startswith(f"{letter}: still fails: it is no CloudEvent")
-    assert summary.startswith("0 taken in, 0 was taken in before, 1 still fails")
+    assert still.startswith(f"{letter}: still fails: it is no valid CloudEvent")
+    assert summary.startswith("0 handled, 0 was handled before, 1 still fails")
     why = ("--because", "A journey", "--by", "jane")
     assert await typed(shop, 0, "discard", letter, *why) == [f"{letter}: discarded"]
     (two,) = [json.loads("".join(await typed(shop, 0, "show", letter)))]
@@ -141,7 +145,7 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
 
 
 async def typed(shop: Shop, status: int, *arguments: str) -> list[str]:
-    """Type a command about the notification service, at the order service's sidecar; give what it says."""
+    """Run a command about the notification service, at the order service's sidecar; return what it prints."""
     port = shop.system.system.app("order")["daprHTTPPort"]
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "chassis.dead_letters", "notification", *arguments),
@@ -150,6 +154,6 @@ async def typed(shop: Shop, status: int, *arguments: str) -> list[str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(command.communicate(), 60)
-    assert command.returncode == status, said
-    return said.decode().splitlines()
+    output, _ = await asyncio.wait_for(command.communicate(), 60)
+    assert command.returncode == status, output
+    return output.decode().splitlines()

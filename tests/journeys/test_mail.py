@@ -24,7 +24,7 @@ def mailbox(system: RealSystem) -> Iterator[Mailbox]:
 
 
 def an_address() -> str:
-    """Make an address that nobody else has."""
+    """Return an address that nobody else has."""
     return f"{uuid4()}@example.com"
 
 
@@ -57,7 +57,7 @@ async def test_a_mail_waits_for_its_server(
     assert [each.recipients for each in box.mails] == [(address,)]
 
 
-async def test_a_mail_that_is_refused_for_good_has_failed_and_the_order_shows_why(
+async def test_a_mail_that_is_permanently_refused_has_failed_and_the_order_shows_why(
     shop: Shop, customer: Customer, mailbox: Mailbox
 ) -> None:
     address = an_address()
@@ -70,7 +70,7 @@ async def test_a_mail_that_is_refused_for_good_has_failed_and_the_order_shows_wh
     assert mailbox.mails == []
 
 
-async def test_a_mail_of_which_nobody_knows_is_sent_once_more(
+async def test_a_mail_whose_outcome_is_unknown_is_sent_once_more(
     shop: Shop, customer: Customer, mailbox: Mailbox
 ) -> None:
     address = an_address()
@@ -78,10 +78,10 @@ async def test_a_mail_of_which_nobody_knows_is_sent_once_more(
 
     order = await shop.orders("Jane Doe", email=address)
 
-    async def is_taken() -> bool:
+    async def is_accepted() -> bool:
         return len(mailbox.to(address)) == 1
 
-    await eventually(is_taken, "the mail is taken, and the reply dropped")
+    await eventually(is_accepted, "the mail is accepted, and the reply dropped")
     mailbox.acts.clear()
     await customer.sees(order, "SENT")
     assert len(mailbox.to(address)) == 2

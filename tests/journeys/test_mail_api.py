@@ -33,23 +33,23 @@ async def serving_mails(system: RealSystem) -> AsyncIterator[MailApi]:
 
 @pytest.fixture
 def api(serving_mails: MailApi) -> MailApi:
-    """Give the mail API, which does what it should."""
+    """Return the mail API, which does what it should."""
     serving_mails.deeds.clear()
     return serving_mails
 
 
 def an_address() -> str:
-    """Make an address that nobody else has."""
+    """Return an address that nobody else has."""
     return f"{uuid4()}@example.com"
 
 
-async def is_taken(api: MailApi, address: str) -> None:
-    """Wait until a mail to this address is taken."""
+async def is_accepted(api: MailApi, address: str) -> None:
+    """Wait until a mail to this address is accepted."""
 
-    async def taken() -> bool:
+    async def accepted() -> bool:
         return bool(api.to(address))
 
-    await eventually(taken, "the mail is taken")
+    await eventually(accepted, "the mail is accepted")
 
 
 async def test_a_customer_with_an_address_is_mailed_once(
@@ -92,7 +92,7 @@ async def test_a_mail_that_a_service_was_killed_over_arrives_once(
     address = an_address()
     api.deeds[address] = NEVER_ANSWERED
     order = await shop.orders("Jane Doe", email=address)
-    await is_taken(api, address)
+    await is_accepted(api, address)
 
     await system.apps["notification"].kill()
     api.deeds.clear()
@@ -108,7 +108,7 @@ async def test_a_mail_that_a_sidecar_was_killed_over_arrives_once(
     address = an_address()
     api.deeds[address] = NEVER_ANSWERED
     order = await shop.orders("Jane Doe", email=address)
-    await is_taken(api, address)
+    await is_accepted(api, address)
 
     await system.sidecars["notification"].kill()
     api.deeds.clear()

@@ -1,4 +1,4 @@
-"""What the road by the broker loses, the pull brings: every order that was accepted is notified, once."""
+"""What the broker loses, the pull brings: every order that was accepted is notified, once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def new(tmp_path: Path) -> Iterator[RealSystem]:
 
 @pytest.fixture
 def without_the_pull(tmp_path: Path) -> Iterator[RealSystem]:
-    """Make a system whose services do not let each other read their feeds."""
+    """Make a system whose services cannot read each other's feeds."""
     made = build(tmp_path, pulls=False)
     yield made
     made.stop()
@@ -56,7 +56,7 @@ async def test_what_is_lost_on_the_way_is_notified(
     await are_all_notified(shop, orders)
 
 
-async def test_without_the_pull_a_consumer_that_comes_late_hears_nothing(
+async def test_without_the_pull_a_consumer_that_comes_late_gets_nothing(
     without_the_pull: RealSystem,
 ) -> None:
     """Of what was ordered before; so the tests above can fail."""

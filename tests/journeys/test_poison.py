@@ -1,4 +1,4 @@
-"""A message at which the pinned daprd dies: it dies of it again and again, until the queue is purged.
+"""A message at which the pinned daprd dies, again and again, until the queue is purged.
 
 Fixed in daprd 1.18.3 (an attribute `traceid` that is no string); none of our services sends such an event.
 """

@@ -1,4 +1,4 @@
-"""A notification service that has lost its database: it says so, is rebuilt, and nobody is told twice."""
+"""A notification service that has lost its database: it logs that, is rebuilt, and nobody is notified twice."""
 
 import asyncio
 import os
@@ -34,26 +34,26 @@ def lose_the_database(system: RealSystem) -> None:
 
 
 async def acknowledges(system: RealSystem) -> None:
-    """Wait until the order service has read that all orders were taken in."""
+    """Wait until every order is acknowledged at the order service."""
     file = system.system.state / "order.db"
 
     async def has() -> bool:
         return await asyncio.to_thread(_beyond, file) == 0
 
-    await eventually(has, "the reader has acknowledged everything")
+    await eventually(has, "the consumer has acknowledged everything")
 
 
 def _beyond(file: Path) -> int:
     beyond = (
         "SELECT count(*) FROM outbox WHERE position > coalesce("
-        "(SELECT max(position) FROM feed_reader WHERE topic = 'OrderCreated'), -1)"
+        "(SELECT max(position) FROM consumer WHERE topic = 'OrderCreated'), -1)"
     )
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
         return int(connection.execute(beyond).fetchone()[0])
 
 
 async def rebuild(system: RealSystem) -> str:
-    """Type the command with the service's own environment; give what it says."""
+    """Run the command with the service's own environment; return what it prints."""
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.notification.rebuild"),
         cwd=ROOT,
@@ -61,12 +61,12 @@ async def rebuild(system: RealSystem) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await command.communicate()
-    assert command.returncode == os.EX_OK, said
-    return said.decode()
+    output, _ = await command.communicate()
+    assert command.returncode == os.EX_OK, output
+    return output.decode()
 
 
-async def test_who_was_told_is_not_told_again_by_a_service_that_lost_its_database(
+async def test_a_service_that_lost_its_database_notifies_nobody_again(
     new: RealSystem,
 ) -> None:
     await asyncio.to_thread(new.start_broker)
@@ -83,10 +83,10 @@ async def test_who_was_told_is_not_told_again_by_a_service_that_lost_its_databas
         lose_the_database(new)
         app.start()
 
-        async def says_so() -> bool:
+        async def logs_it() -> bool:
             return "RebuildNeeded" in app.said()
 
-        await eventually(says_so, "the service says that it must be rebuilt")
+        await eventually(logs_it, "the service logs that it must be rebuilt")
         await asyncio.to_thread(app.stop)
         assert "10 notifications, 10 of them known as sent" in await rebuild(new)
         app.start()

@@ -40,7 +40,7 @@ async def restart_each(system: RealSystem) -> None:
 
 
 async def dead_letters(shop: Shop, orders: Iterable[str]) -> list[str]:
-    """Give the reasons of the dead letters of both services that are about one of these orders."""
+    """Return the reasons of the dead letters of both services that are about one of these orders."""
     urls = [shop.system.system.invoke_url(name) for name in ("order", "notification")]
     answers = [await shop.http.get(f"{url}/api/dead-letter") for url in urls]
     letters = [each for answer in answers for each in answer.json()["items"]]
@@ -51,10 +51,10 @@ async def dead_letters(shop: Shop, orders: Iterable[str]) -> list[str]:
     ]
 
 
-async def are_all_told(shop: Shop) -> list[str]:
-    """Wait until every order is whole, also one whose answer was lost; give their ids."""
+async def are_all_shown(shop: Shop) -> list[str]:
+    """Wait until every order is whole, also one whose answer was lost; return their ids."""
 
-    async def told() -> list[str] | None:
+    async def all_sent() -> list[str] | None:
         theirs = {
             order_id: each["notification"]["state"]
             for order_id, each in (await shown(shop, "order")).items()
@@ -62,7 +62,7 @@ async def are_all_told(shop: Shop) -> list[str]:
         }
         return list(theirs) if set(theirs.values()) == {"SENT"} else None
 
-    return await eventually(told, "every order shows that it is SENT")
+    return await eventually(all_sent, "every order shows that it is SENT")
 
 
 @pytest.mark.system
@@ -81,5 +81,5 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_makes_no_dead_lett
 
     assert len(placed) > len(PARTS) * CUSTOMERS
     await are_all_notified(shop, placed)
-    everything = await are_all_told(shop)
+    everything = await are_all_shown(shop)
     assert await dead_letters(shop, everything) == []

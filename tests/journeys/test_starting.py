@@ -69,7 +69,7 @@ async def test_the_broker_first_then_sidecars_and_services_last(
 
 
 @pytest.mark.parametrize("parts", ["redis", "kafka"], indirect=True)
-async def test_a_service_that_comes_for_the_first_time_hears_of_orders_from_before_a_kill(
+async def test_a_service_that_starts_for_the_first_time_gets_orders_from_before_a_kill(
     parts: RealSystem,
 ) -> None:
     """The broker alone has the event, and is killed. (RabbitMQ would not have kept it: no queue yet.)"""
@@ -97,7 +97,7 @@ async def _published(parts: RealSystem, order_id: str) -> bool:
 
 
 def keep_busy(file: Path, seconds: float) -> None:
-    """Let nobody else write to this database for a while, as a slow disk does."""
+    """Keep others from writing to this database for a while, as a slow disk does."""
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""With a token between each sidecar and its app, all goes on as before, for the sidecar alone."""
+"""With a token between each sidecar and its app, everything works, and for the sidecar alone."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The way to an app that runs in this process."""
+"""A transport to an app that runs in this process."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Carries requests to an ASGI app; what the app raises is raised, or `quiet` the answer so far, or 500.
+    """Carries requests to an ASGI app; what the app raises is raised, or `quiet` is the answer so far, or 500.
 
     It does as httpx.ASGITransport, but that one looks for a package that is not there at every request,
     which takes longer than the request.
@@ -18,13 +18,13 @@ class InProcess(httpx.AsyncBaseTransport):
         self._quiet = quiet
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request, and give the whole answer."""
-        said: list[Message] = []
+        """Carry a request, and return the whole answer."""
+        sent: list[Message] = []
         is_answered = asyncio.Event()
         receive = _receiving(await request.aread(), is_answered)
 
         async def send(message: Message) -> None:
-            said.append(message)
+            sent.append(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 is_answered.set()
 
@@ -33,15 +33,15 @@ class InProcess(httpx.AsyncBaseTransport):
         except Exception:
             if not self._quiet:
                 raise
-        return _response(said)
+        return _response(sent)
 
 
 def _receiving(body: bytes, is_answered: asyncio.Event) -> Receive:
-    heard: list[Message] = [{"type": "http.request", "body": body}]
+    pending: list[Message] = [{"type": "http.request", "body": body}]
 
     async def receive() -> Message:
-        if heard:
-            return heard.pop()
+        if pending:
+            return pending.pop()
         await is_answered.wait()
         return {"type": "http.disconnect"}
 
@@ -66,10 +66,10 @@ def _scope(request: httpx.Request) -> Scope:
     }
 
 
-def _response(said: list[Message]) -> httpx.Response:
-    if not said:
+def _response(sent: list[Message]) -> httpx.Response:
+    if not sent:
         return httpx.Response(500)
-    content = b"".join(each.get("body", b"") for each in said[1:])
+    content = b"".join(each.get("body", b"") for each in sent[1:])
     return httpx.Response(
-        said[0]["status"], headers=said[0].get("headers", []), content=content
+        sent[0]["status"], headers=sent[0].get("headers", []), content=content
     )

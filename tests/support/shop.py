@@ -1,4 +1,4 @@
-"""What journeys are told with: a shop that takes orders through Dapr, and customers who are notified."""
+"""The actors of the journeys: a shop that accepts orders through Dapr, and customers who are notified."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.eventually import eventually
 from tests.support.system import RealSystem
 
 PATIENCE = LONGEST + 30.0
-"""Seconds that a customer waits: what the broker did not bring is pulled, at the latest, after LONGEST."""
+"""Seconds that a customer waits: what the broker did not deliver is pulled, at the latest, after LONGEST."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Shop:
     async def orders(
         self, customer: str, deadline: float = PATIENCE, email: str | None = None
     ) -> Order:
-        """Let a customer order through Dapr, and try again with the same key while there is no answer."""
+        """Order as a customer, through Dapr; try again with the same key while there is no answer."""
         url = f"{self.system.system.invoke_url('order')}/api/order"
         body = {"customerName": customer, "customerEmail": email}
         key = {"Idempotency-Key": str(uuid4())}
@@ -54,7 +54,7 @@ class Shop:
         )
 
     async def releases(self, order: Order) -> None:
-        """Send after all what is held or has failed, through Dapr."""
+        """Release what is held or has failed, through Dapr."""
         base = self.system.system.invoke_url("notification")
         answer = await self.http.post(
             f"{base}/api/notification/{order.id}/release",
@@ -71,7 +71,7 @@ class Customer:
     shop: Shop
 
     async def is_notified(self, order: Order) -> str:
-        """Wait until the notification for the order is sent; give what it says."""
+        """Wait until the notification for the order is sent; return its text."""
 
         async def sent() -> str | None:
             found = await self._finds("notification", order)
@@ -80,7 +80,7 @@ class Customer:
         return await eventually(sent, f"{order.customer} is notified", PATIENCE)
 
     async def has_read(self, order: Order) -> list[str]:
-        """Give the lines about the order that the notification service has printed, once there are any."""
+        """Return the lines about the order that the notification service has printed, once there are any."""
 
         async def lines() -> list[str] | None:
             # A notification is SENT a moment before its line is printed: the line follows the commit.
@@ -90,7 +90,7 @@ class Customer:
         return await eventually(lines, f"{order.customer} reads a line")
 
     async def sees(self, order: Order, state: str) -> dict[str, str]:
-        """Wait until the order shows its notification in this state; give what it shows of it."""
+        """Wait until the order shows its notification in this state; return what it shows of it."""
 
         async def shown() -> dict[str, str] | None:
             found = await self._finds("order", order)
@@ -100,7 +100,7 @@ class Customer:
         return await eventually(shown, f"{order.customer} sees {state}", PATIENCE)
 
     async def is_told_why(self, order: Order) -> str:
-        """Wait until the notification shows why it was not sent yet; give the reason."""
+        """Wait until the notification shows why it was not sent yet; return the reason."""
 
         async def reason() -> str | None:
             found = await self._finds("notification", order)

@@ -1,4 +1,4 @@
-"""The simulated sidecar's SMTP binding: what daprd says of each thing that a mail server may do.
+"""The simulated sidecar's SMTP binding: daprd's answer to each thing that a mail server may do.
 
 The mail server is a mailbox with acts, like the one of tests/support/mail_server.py. The binding that speaks
 to a mail API is in simulated_posting.py.
@@ -20,24 +20,24 @@ SENDER = "Orders <orders@localhost>"
 PLAIN_ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)
 PLAIN_WORD = re.compile(r"[\w.+-]+", re.ASCII)
 EXPECTED = {"GREETING": "220", "MAIL": "250", "RCPT": "25", "DATA": "354", "DOT": "250"}
-"""The stages of a transfer before the goodbye, and how a reply that says yes starts."""
+"""The stages of a transfer before the goodbye, and how a positive reply starts."""
 
 
 async def create(
-    request: Request, mailbox: Mailbox | None, *, is_away: bool
+    request: Request, mailbox: Mailbox | None, *, is_down: bool
 ) -> Response:
-    """Send a mail to a mailbox; `is_away` where its server does not run."""
+    """Send a mail to a mailbox; `is_down` where its server does not run."""
     body, name = await request.body(), request.path_params["name"]
     if len(body) > LARGEST:
         return too_large()
     if mailbox is None:
         return failure(name, f"couldn't find output binding {name}")
-    said = json.loads(body)
-    if said["operation"] != "create":
-        return unsupported(name, said["operation"], "create")
-    mail = _mail(said)
+    request_body = json.loads(body)
+    if request_body["operation"] != "create":
+        return unsupported(name, request_body["operation"], "create")
+    mail = _mail(request_body)
     with _connection(mailbox):
-        error = await _dial(mailbox, is_away=is_away) or await _transfer(mailbox, mail)
+        error = await _dial(mailbox, is_down=is_down) or await _transfer(mailbox, mail)
     if error:
         return failure(name, f"error from smtp binding, sending email failed: {error}")
     return Response(status_code=204)
@@ -53,8 +53,8 @@ def _connection(mailbox: Mailbox) -> Iterator[None]:
         mailbox.open.discard(connection)
 
 
-def _mail(said: dict[str, object]) -> Mail:
-    metadata, data = said["metadata"], said["data"]
+def _mail(request_body: dict[str, object]) -> Mail:
+    metadata, data = request_body["metadata"], request_body["data"]
     if not isinstance(data, str):
         raise NotImplementedError("anything but a text")
     if not isinstance(metadata, dict) or metadata.keys() != {"emailTo", "subject"}:
@@ -66,8 +66,8 @@ def _mail(said: dict[str, object]) -> Mail:
     return Mail((metadata["emailTo"],), SENDER, metadata["subject"], plain(data))
 
 
-async def _dial(mailbox: Mailbox, *, is_away: bool) -> str:
-    if is_away:
+async def _dial(mailbox: Mailbox, *, is_down: bool) -> str:
+    if is_down:
         return "dial tcp 127.0.0.1:1025: connect: connection refused"
     mailbox.connections += 1
     return await _error(mailbox.act("GREETING"), "GREETING")
@@ -120,7 +120,7 @@ def unsupported(name: str, operation: str, supported: str) -> Response:
 
 
 def failure(name: str, why: str) -> Response:
-    """Answer with what went wrong."""
+    """Return daprd's answer to what went wrong."""
     message = f"error invoking output binding {name}: {why}"
     code = "ERR_INVOKE_OUTPUT_BINDING"
     return JSONResponse({"errorCode": code, "message": message}, 500)

@@ -40,9 +40,9 @@ LARGEST = simulated_bindings.LARGEST
 
 @dataclass
 class SimulatedDapr:
-    """One broker, and for every app a sidecar in front of it; knobs for how they are today.
+    """One broker, and for every app a sidecar in front of it, with knobs for what goes wrong.
 
-    `apps` are those that may be asked, by app-id; `bindings` are the mailboxes behind the bindings, by name,
+    `apps` are those that may be invoked, by app-id; `bindings` are the mailboxes behind the bindings, by name,
     and `apis` the mail APIs that are there in their place; `away` names those of all that do not run.
     """
 
@@ -72,30 +72,32 @@ class SimulatedDapr:
         self.app = Starlette(routes=routes)
 
     def sidecar(self, send_deadline: float = 30.0) -> Sidecar:
-        """Make a service's own way to this Dapr."""
+        """Return a service's client of this Dapr."""
         wire = Wire(self)
         return Sidecar("http://sidecar", send_deadline=send_deadline, transport=wire)
 
     async def deliver_to(self, app: FastAPI) -> list[str]:
-        """Deliver what is in the queue to an app, once each; give what it answered."""
+        """Deliver what is in the queue to an app, once each; return its verdicts."""
         transport = InProcess(app, quiet=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
         ) as client:
             listed = (await client.get("/dapr/subscribe")).json()
-            heard = {each["topic"]: each for each in listed}
-            self.subscriptions |= heard
-            return [await self._deliver(client, heard) for _ in range(len(self.queue))]
+            subscribed = {each["topic"]: each for each in listed}
+            self.subscriptions |= subscribed
+            return [
+                await self._deliver(client, subscribed) for _ in range(len(self.queue))
+            ]
 
     async def _deliver(
-        self, client: httpx.AsyncClient, heard: dict[str, dict[str, Any]]
+        self, client: httpx.AsyncClient, subscribed: dict[str, dict[str, Any]]
     ) -> str:
         message = self.queue.popleft()
-        if message.topic not in heard:
+        if message.topic not in subscribed:
             raise NotImplementedError(
-                "a broker drops what nobody hears; this one keeps it"
+                "a broker drops what nobody subscribes to; this one keeps it"
             )
-        subscription = heard[message.topic]
+        subscription = subscribed[message.topic]
         verdict = await simulated_delivery.deliver(client, subscription, message)
         if verdict == "RETRY":
             self.queue.append(message)
@@ -146,20 +148,20 @@ class SimulatedDapr:
     async def _send(self, request: Request) -> Response:
         name = request.path_params["name"]
         mailbox = self.bindings.get(name)
-        is_away = name in self.away
+        is_down = name in self.away
         if api := self.apis.get(name):
-            return await simulated_posting.post(request, api, is_away=is_away)
-        return await simulated_bindings.create(request, mailbox, is_away=is_away)
+            return await simulated_posting.post(request, api, is_down=is_down)
+        return await simulated_bindings.create(request, mailbox, is_down=is_down)
 
     async def _ask(self, request: Request) -> Response:
         app_id = request.path_params["app_id"]
         app = self.apps.get(app_id)
-        is_away = app_id in self.away
-        return await simulated_invocation.invoke(request, app, is_away=is_away)
+        is_down = app_id in self.away
+        return await simulated_invocation.invoke(request, app, is_down=is_down)
 
 
 class Wire(InProcess):
-    """The way to a simulated sidecar, on which calls fail and wait as on a real one."""
+    """The connection to a simulated sidecar, on which calls fail and wait as on a real one."""
 
     def __init__(self, dapr: SimulatedDapr) -> None:
         super().__init__(dapr.app)
@@ -212,7 +214,9 @@ def _failure(failed: dict[str, str]) -> Response:
 
 
 def _listed(subscription: dict[str, Any]) -> dict[str, Any]:
-    said = {name: subscription[name] for name in ("pubsubname", "topic", "metadata")}
+    declared = {
+        name: subscription[name] for name in ("pubsubname", "topic", "metadata")
+    }
     rules = [{"path": subscription["route"]}]
     dead = {"deadLetterTopic": subscription.get("deadLetterTopic", "")}
-    return said | {"rules": rules, **dead, "type": "PROGRAMMATIC"}
+    return declared | {"rules": rules, **dead, "type": "PROGRAMMATIC"}

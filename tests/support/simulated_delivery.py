@@ -15,7 +15,7 @@ RAW = {"rawPayload": "true"}
 
 @dataclass(frozen=True)
 class Message:
-    """What a broker holds: bytes, whatever they are, and the id that daprd gives those that have none."""
+    """What a broker holds: bytes, whatever they are, and the id that daprd adds to those that have none."""
 
     topic: str
     body: bytes
@@ -25,7 +25,7 @@ class Message:
 async def deliver(
     client: httpx.AsyncClient, subscription: dict[str, Any], message: Message
 ) -> str:
-    """Deliver a message to the app that subscribed; give the verdict: SUCCESS, RETRY or DROP."""
+    """Deliver a message to the app that subscribed; return the verdict: SUCCESS, RETRY or DROP."""
     if beyond := subscription.keys() - KNOWN:
         raise NotImplementedError(f"subscriptions with {beyond}")
     raw = subscription["metadata"].get("rawPayload")
@@ -80,8 +80,8 @@ def _verdict(answer: httpx.Response) -> str:
     if not answer.is_success:
         return "RETRY"
     try:
-        said, _ = json.JSONDecoder().raw_decode(answer.text.lstrip())
-        status = {key.lower(): value for key, value in said.items()}.get("status")
+        answered, _ = json.JSONDecoder().raw_decode(answer.text.lstrip())
+        status = {key.lower(): value for key, value in answered.items()}.get("status")
     except (ValueError, AttributeError):
         return "SUCCESS"
     if not status or not isinstance(status, str):

@@ -1,4 +1,4 @@
-"""The simulated sidecar's HTTP binding: what daprd says of each thing that a mail API may do."""
+"""The simulated sidecar's HTTP binding: daprd's answer to each thing that a mail API may do."""
 
 import asyncio
 import json
@@ -13,32 +13,32 @@ from tests.support.simulated_bindings import LARGEST, failure, too_large, unsupp
 
 OPERATIONS = "create get head post put patch delete options trace"
 OWN = {"errorIfNot2XX", "path"}
-"""What of the metadata daprd takes for itself."""
+"""The metadata that daprd uses itself."""
 WAITS = 20.0
 """Seconds that daprd waits for an answer: `responseTimeout` in components/mail/api/email.yaml."""
 
 
-async def post(request: Request, api: MailApi, *, is_away: bool) -> Response:
-    """Ask a mail API; `is_away` where its server does not run."""
+async def post(request: Request, api: MailApi, *, is_down: bool) -> Response:
+    """Post to a mail API; `is_down` where its server does not run."""
     body, name = await request.body(), request.path_params["name"]
     if len(body) > LARGEST:
         return too_large()
-    said = json.loads(body)
-    if said["operation"] not in OPERATIONS.split():
-        return unsupported(name, said["operation"], OPERATIONS)
-    if said["operation"] not in {"post", "create"}:
+    request_body = json.loads(body)
+    if request_body["operation"] not in OPERATIONS.split():
+        return unsupported(name, request_body["operation"], OPERATIONS)
+    if request_body["operation"] not in {"post", "create"}:
         raise NotImplementedError("anything but POST")
     url = f"http://127.0.0.1:8025{PATH}"
-    if is_away:
+    if is_down:
         why = "dial tcp 127.0.0.1:8025: connect: connection refused"
         return failure(name, f'Post "{url}": {why}')
-    deed = api.take(_headers(said["metadata"]), _data(said["data"]))
+    deed = api.take(_headers(request_body["metadata"]), _data(request_body["data"]))
     await asyncio.sleep(min(deed.delay, WAITS))
     if deed.drop or deed.delay > WAITS:
         why = "EOF" if deed.drop else "context deadline exceeded"
         return failure(name, f'Post "{url}": {why}')
     return _answer(
-        name, deed, is_error=said["metadata"].get("errorIfNot2XX") != "false"
+        name, deed, is_error=request_body["metadata"].get("errorIfNot2XX") != "false"
     )
 
 

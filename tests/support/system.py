@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.support.brokers import OwnBroker, own_broker
+from tests.support.database import secrets_in
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from toolchain import readiness, runfile
@@ -43,7 +44,7 @@ class RealSystem:
     sidecars: dict[str, Part] = field(default_factory=dict)
     apps: dict[str, Part] = field(default_factory=dict)
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the run file says of each process of a service, by its name; replicas have other ports."""
+    """The run file's entry for each process of a service, by its name; replicas have other ports."""
 
     def start_broker(self) -> None:
         """Start the broker; the data of an earlier start is there again."""
@@ -107,7 +108,7 @@ class RealSystem:
         await eventually(kept, f"the broker keeps events for {app['appID']}", deadline)
 
     def invoke_url(self, caller: str, app_id: str) -> str:
-        """Where an app's methods are reached through the sidecar of one of the processes."""
+        """Return where an app's methods are reached through the sidecar of one of the processes."""
         port = self.instances[caller]["daprHTTPPort"]
         return f"http://127.0.0.1:{port}/v1.0/invoke/{app_id}/method"
 
@@ -150,8 +151,8 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
 ) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet.
 
-    Without the pull, the feeds refuse whoever asks: the services do not share a secret. Each service runs in
-    so many processes with a sidecar each: `order`, `order 2` and so on.
+    Without the pull, the feeds refuse every consumer: the services share their signing keys alone. Each
+    service runs in so many processes with a sidecar each: `order`, `order 2` and so on.
     """
     offset = runfile.free_offset()
     chosen = {"broker": broker, "database": database, "mail": mail}
@@ -160,12 +161,13 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     for number in range(1, replicas + 1):
         for app in system.document["apps"]:
             name = app["appID"] if number == 1 else f"{app['appID']} {number}"
-            secret = folder / f"{'feed' if pulls else app['appID']}.secret"
-            _add(real, name, _replica(app, number), secret)
+            secrets = folder / ("secrets" if pulls else f"{app['appID']}-secrets")
+            secrets.mkdir(exist_ok=True)
+            _add(real, name, _replica(app, number), secrets_in(secrets))
     return real
 
 
-def _add(real: RealSystem, name: str, app: dict[str, Any], secret: Path) -> None:
+def _add(real: RealSystem, name: str, app: dict[str, Any], secrets: Path) -> None:
     system, folder = real.system, real.system.state
     environment = {**os.environ, **system.addresses(), "APP_ID": app["appID"]}
     log = folder / f"{name.replace(' ', '-')}-sidecar.log"
@@ -176,7 +178,7 @@ def _add(real: RealSystem, name: str, app: dict[str, Any], secret: Path) -> None
         **app["env"],
         "DAPR_HTTP_PORT": str(app["daprHTTPPort"]),
         "DAPR_GRPC_PORT": str(app["daprGRPCPort"]),
-        "FEED_SECRET_FILE": str(secret),
+        "SECRETS_FOLDER": str(secrets),
     }
     log = folder / f"{name.replace(' ', '-')}.log"
     real.apps[name] = Part(list(app["command"]), {**environment, **settings}, log)
@@ -186,7 +188,7 @@ REPLICA_PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPor
 
 
 def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return the run file's app for another process of this service: its ports are a little higher."""
+    """Return the run file's entry for another process of this service: its ports are a little higher."""
     ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
     old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
     return {
@@ -197,7 +199,7 @@ def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
-    """Make the command line that `dapr run -f dapr.yaml` makes for an app's sidecar."""
+    """Return the command line that `dapr run -f dapr.yaml` makes for an app's sidecar."""
     common = system.document["common"]
     flags = [f"--{flag}={_value(common[key])}" for key, flag in COMMON.items()]
     flags += [f"--resources-path={ROOT / path}" for path in common["resourcesPaths"]]

@@ -41,49 +41,49 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--naive", action="store_true", help=naive)
     parser.add_argument("--json", type=Path, help="write the report to this file too")
     parser.add_argument("--markdown", type=Path, help="and as Markdown to this one")
-    asked = parser.parse_args()
-    if asked.replicas > 1 and asked.database != "postgresql":
+    options = parser.parse_args()
+    if options.replicas > 1 and options.database != "postgresql":
         parser.error("SQLite is one process's: --replicas needs --database postgresql")
-    return asked
+    return options
 
 
-def _setting(asked: argparse.Namespace) -> Setting:
+def _setting(options: argparse.Namespace) -> Setting:
     clocks = faketime.library(this_machine()) is not None
-    mounts = asked.database == "sqlite" and disks.can_be_mounted()
+    mounts = options.database == "sqlite" and disks.can_be_mounted()
     if not clocks:
         sys.stderr.write("  no clock is set: libfaketime is not installed\n")
-    if asked.database == "sqlite" and not mounts:
+    if options.database == "sqlite" and not mounts:
         sys.stderr.write("  no disk is filled: a small one cannot be mounted here\n")
     return Setting(
-        asked.broker,
-        asked.database,
-        asked.mail,
-        asked.replicas,
-        still=asked.still,
+        options.broker,
+        options.database,
+        options.mail,
+        options.replicas,
+        still=options.still,
         clocks=clocks,
         disks=mounts,
     )
 
 
 def main() -> int:
-    """Run as the command line says; 1 where something was lost, sent twice or is stuck."""
+    """Run as the command line asks; return 1 where something was lost, sent twice or is stuck."""
     # `kill` ends it as Ctrl-C does: every part is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    asked, reports = _arguments(), []
-    setting = _setting(asked)
-    faults = plan.make(asked.seed, asked.faults, setting, asked.only)
-    for each in [setting, *[replace(setting, naive=True)] * asked.naive]:
-        if asked.naive:
+    options, reports = _arguments(), []
+    setting = _setting(options)
+    faults = plan.make(options.seed, options.faults, setting, options.only)
+    for each in [setting, *[replace(setting, naive=True)] * options.naive]:
+        if options.naive:
             sys.stderr.write(f"  {'the naive program' if each.naive else 'ours'}\n")
-        ran = run(faults, asked.orders, each, asked.mail_every, asked.clients)
+        ran = run(faults, options.orders, each, options.mail_every, options.clients)
         try:
             reports.append(asyncio.run(ran))
         except KeyboardInterrupt:
             return INTERRUPTED
-    if asked.json:
-        report.write_json(reports, asked.json)
-    if asked.markdown:
-        asked.markdown.write_text(tables.markdown(reports) + "\n")
+    if options.json:
+        report.write_json(reports, options.json)
+    if options.markdown:
+        options.markdown.write_text(tables.markdown(reports) + "\n")
     again = f"python -m verification.chaos {shlex.join(sys.argv[1:])}".rstrip()
     print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
     return 0 if reports[0].is_clean else 1

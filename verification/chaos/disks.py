@@ -13,12 +13,12 @@ FILLER = "filler"
 
 
 def size_for(orders: int) -> int:
-    """Give the bytes that a disk for the database of so many orders needs."""
+    """Return the bytes that a disk for the database of so many orders needs."""
     return LEAST + orders * FOR_EACH_ORDER
 
 
 def can_be_mounted() -> bool:
-    """Tell whether this process may mount a disk."""
+    """Return whether this process may mount a disk."""
     with TemporaryDirectory() as folder, suppress(OSError):
         try:
             with mounted(Path(folder), LEAST):
@@ -42,14 +42,14 @@ def mounted(folder: Path, size: int) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> None:
-    """Take the last byte of a disk."""
+    """Fill a disk to the last byte."""
     with (folder / FILLER).open("wb") as file:
         for step in (2**20, 4096):
             _take(file.fileno(), step)
 
 
 def empty(folder: Path) -> None:
-    """Give back what `fill` took."""
+    """Free what `fill` took."""
     (folder / FILLER).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Carries faults out on a running system, each with its end, and writes them to a journal."""
+"""Injects faults into a running system, each with its end, and writes them to a journal."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ MADE_UP = (
     {**HEAD, "id": f"{FORGED} 2", "source": "/order", "data": {"orderId": 1}},
     {"id": f"{FORGED} 3", "source": "/order", "data": FORGED * 2**16},
 )
-"""Events that were never sent: from elsewhere, malformed, huge."""
+"""Events that nobody sent: from elsewhere, malformed, huge."""
 NO_JSON = f"{{{FORGED}".encode()
 AS_IT_IS = "?metadata.rawPayload=true"
 """Only so does daprd publish what it cannot read."""
@@ -44,7 +44,7 @@ class Journal:
     def write(
         self, fault: Fault, started: float, recovered: float | None
     ) -> dict[str, Any]:
-        """Write one fault down: seconds since the beginning, and the seconds until all worked again."""
+        """Record one fault: seconds since the beginning, and the seconds until all worked again."""
         at = round(started - self.begun, 1)
         back = None if recovered is None else round(recovered, 1)
         entry = {"at": at, **asdict(fault), "recovered": back}
@@ -52,13 +52,13 @@ class Journal:
         return entry
 
     def ended(self, parts: Collection[str]) -> int:
-        """Count the faults that ended a process of these."""
+        """Return how many faults ended a process of these."""
         mine = (each for each in self.entries if each["part"] in parts)
         return sum(each["kind"] in ENDS for each in mine)
 
 
-async def inflict(stage: Stage, fault: Fault) -> None:
-    """Do it, wait for its end, and undo it."""
+async def inject(stage: Stage, fault: Fault) -> None:
+    """Inject it, wait for its end, and undo it."""
     if fault.kind in _ON_PARTS:
         await _ON_PARTS[fault.kind](stage, fault)
     elif fault.part in stage.links:
@@ -93,7 +93,7 @@ async def _hold_still(stage: Stage, fault: Fault) -> None:
             stage.signal(fault.part, signal.SIGCONT)
 
 
-async def _take_away(stage: Stage, fault: Fault) -> None:
+async def _take_down(stage: Stage, fault: Fault) -> None:
     await stage.down(fault.part)
     await asyncio.sleep(fault.seconds)
     await stage.up(fault.part)
@@ -143,15 +143,31 @@ async def _purge(stage: Stage) -> None:
 
 
 async def _duplicates(stage: Stage) -> None:
-    newest = "SELECT event FROM outbox WHERE topic = 'OrderCreated' ORDER BY position DESC LIMIT 20"
-    async for (event,) in stage.readers["order"].rows(newest):
-        await _publish(stage, str(event).encode())
+    for event in await _newest(stage, 20):
+        await _publish(stage, event.encode())
+
+
+async def _newest(stage: Stage, limit: int) -> list[str]:
+    """Return the newest events as they were stored."""
+    newest = f"SELECT event FROM outbox WHERE topic = 'OrderCreated' ORDER BY position DESC LIMIT {limit}"  # noqa: S608
+    return [str(event) for (event,) in await stage.readers["order"].all(newest)]
 
 
 async def _forged(stage: Stage) -> None:
     await _publish(stage, NO_JSON, "text/plain", AS_IT_IS)
     for event in MADE_UP:
         await _publish(stage, json.dumps(event).encode())
+    for stored in await _newest(stage, 1):
+        for event in _forgeries(json.loads(stored)):
+            await _publish(stage, json.dumps(event).encode())
+
+
+def _forgeries(authentic: dict[str, Any]) -> list[dict[str, Any]]:
+    data = {**authentic["data"], "customerName": FORGED}
+    altered = {**authentic, "data": data}
+    unsigned = {**altered, "signature": ""}
+    replayed = {**authentic, "id": f"{FORGED} 4"}
+    return [altered, unsigned, replayed]
 
 
 async def _publish(
@@ -167,7 +183,7 @@ _ON_PARTS: dict[str, Callable[[Stage, Fault], Awaitable[None]]] = {
     "kill": _kill,
     "terminate": _terminate,
     "stop": _hold_still,
-    "down": _take_away,
+    "down": _take_down,
     "clock back": _set_back,
     "clock forward": _set_forward,
     "disk full": _fill_disk,
@@ -179,4 +195,4 @@ _ON_BROKER: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "forged": _forged,
 }
 PUBLISHED_BY_THE_RIG = ("duplicates", "forged")
-"""Kinds that need an event's id or an inbox: the naive program, which has neither, is spared them."""
+"""Kinds that need an outbox or an inbox: the naive program, which has neither, is spared them."""

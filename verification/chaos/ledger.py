@@ -1,4 +1,4 @@
-"""The ledger: what was accepted, and what became of each of it, as the books tell (verification/chaos/books.py)."""
+"""The ledger: what was accepted, and what became of each, by the books (verification/chaos/books.py)."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -15,57 +15,58 @@ CREATE TEMP VIEW IF NOT EXISTS standing AS
 SELECT accepted.order_id AS order_id, CASE
     WHEN orders.order_id IS NULL THEN 'lost, no row of orders'
     WHEN event.event_id IS NULL THEN 'lost, no OrderCreated'
-    WHEN taken.event_id IS NULL THEN 'lost, not in the inbox'
+    WHEN handled.event_id IS NULL THEN 'lost, not in the inbox'
     WHEN notification.state IS NULL THEN 'lost, no notification'
     WHEN notification.state NOT IN ('SENT', 'FAILED', 'HELD') THEN 'stuck, ' || notification.state
-    WHEN event.state NOT IN ('PUBLISHED', 'PULLED') THEN 'stuck, OrderCreated is ' || event.state
+    WHEN event.state <> 'PUBLISHED' THEN 'stuck, OrderCreated is ' || event.state
     WHEN orders.shown <> notification.state THEN 'stuck, the order shows ' || orders.shown
-    WHEN notification.state = 'SENT' AND way <> 'line' AND NOT EXISTS (
-        SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = accepted.way
+    WHEN notification.state = 'SENT' AND channel <> 'line' AND NOT EXISTS (
+        SELECT * FROM received
+        WHERE received.order_id = accepted.order_id AND received.channel = accepted.channel
     ) THEN 'lost, SENT and no mail'
     ELSE notification.state
 END AS became
 FROM accepted
 LEFT JOIN orders USING (order_id)
 LEFT JOIN event USING (order_id)
-LEFT JOIN taken USING (event_id)
+LEFT JOIN handled USING (event_id)
 LEFT JOIN notification USING (order_id)
 """
 """Where each order that was accepted has got to, in one word and why."""
-TOLD = """
+RECEIVED = """
 CREATE TEMP VIEW IF NOT EXISTS often AS
-SELECT told.order_id AS order_id, way, count(*) AS times, coalesce(max(version), 1) AS outcomes
-FROM told LEFT JOIN notification USING (order_id) GROUP BY told.order_id, way
+SELECT received.order_id AS order_id, channel, count(*) AS times, coalesce(max(version), 1) AS outcomes
+FROM received LEFT JOIN notification USING (order_id) GROUP BY received.order_id, channel
 """
 # Each unknown outcome of a mail is a version of its own, and allows one mail more.
-TWICE = "times > CASE way WHEN 'line' THEN 1 ELSE max(1, outcomes) END"
-UNTOLD = "NOT EXISTS (SELECT * FROM told WHERE told.order_id = accepted.order_id AND told.way = accepted.way)"
-# Unknown twice, each time to a server that does not know it again; or so long ago that no server does.
+TWICE = "times > CASE channel WHEN 'line' THEN 1 ELSE max(1, outcomes) END"
+NOT_NOTIFIED = """NOT EXISTS (
+    SELECT * FROM received WHERE received.order_id = accepted.order_id AND received.channel = accepted.channel
+)"""
+# Unknown twice, each time to a server that does not deduplicate; or so long ago that no server does.
 HELD = f"""
 notification LEFT JOIN held USING (order_id) WHERE state = 'HELD' AND NOT coalesce(
     in_doubt AND CASE WHEN keyed THEN reason = '{TOO_LATE}' ELSE held.version >= 2 END, 0)
 """
 UNPRINTED = (
-    f"standing JOIN accepted USING (order_id) WHERE became = 'SENT' AND {UNTOLD}"
+    f"standing JOIN accepted USING (order_id) WHERE became = 'SENT' AND {NOT_NOTIFIED}"
 )
 
-ASTRAY = (
-    "told JOIN accepted USING (order_id) WHERE told.way NOT IN ('line', accepted.way)"
-)
-UNASKED = "order_id NOT IN (SELECT order_id FROM accepted)"
+ASTRAY = "received JOIN accepted USING (order_id) WHERE received.channel NOT IN ('line', accepted.channel)"
+SURPLUS = "order_id NOT IN (SELECT order_id FROM accepted)"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What customers see, of whatever program: what they were answered, and what they were told.
+class Received:
+    """What customers see, of whatever program: what they were answered, and what they received.
 
-    `untold` were answered 201 and told nothing, `twice` were told more often than is promised, `astray` are
+    `not_notified` were answered 201 and received nothing, `twice` received more than is promised, `astray` are
     mails that somebody else got; `again` got a mail once more because its outcome was unknown; `surplus` are
-    orders that nobody was answered.
+    orders whose id nobody was answered.
     """
 
     accepted: int
-    untold: int
+    not_notified: int
     twice: int
     astray: int
     again: int
@@ -74,7 +75,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Records:
-    """What the databases of ours say of what was accepted.
+    """What our own databases hold of what was accepted.
 
     `unprinted` are SENT, and their line was never printed; processes that were ended explain `cut_off` of
     them. `unexplained` are HELD after fewer than two unknown outcomes, and with no key that was too old.
@@ -95,36 +96,36 @@ class Records:
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether nothing is lost, stuck or refused, and what was held or not printed is explained."""
+        """Whether nothing is lost, stuck or refused, and what was held or not printed is explained."""
         wrong = self.lost, self.stuck, self.failed, self.dead_letters, self.unexplained
         return not any(wrong) and self.unprinted <= self.cut_off
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A run in figures; `findings` names some of the orders that should not be in it, and says why.
+    """A run in figures; `findings` names some of the orders that should not be in it, and why.
 
     A program without records of its own is judged by what customers see alone.
     """
 
-    told: Told
+    received: Received
     records: Records | None
     findings: dict[str, str]
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether nothing is lost, doubled, stuck or refused, and all else is explained."""
-        told, mine = self.told, self.records
+        """Whether nothing is lost, doubled, stuck or refused, and all else is explained."""
+        received, mine = self.received, self.records
         is_sound = mine is None or mine.is_clean
-        return is_sound and not (told.twice or told.astray or told.surplus)
+        return is_sound and not (received.twice or received.astray or received.surplus)
 
     def as_json(self) -> dict[str, object]:
-        """Give it as JSON can hold it."""
+        """Return it as JSON can hold it."""
         return asdict(self)
 
 
 def at_most(count: int, of: int) -> float:
-    """Give the share that the true one exceeds with 5 % only; of none in n it is 3/n (the rule of three).
+    """Return the share that the true one exceeds with 5 % only; of none in n it is 3/n (the rule of three).
 
     The mean of the Poisson distribution that gives so few with 5 %, found by halving.
     """
@@ -143,8 +144,8 @@ def _so_few(count: int, mean: float) -> float:
 
 
 def judge(books: Books, ended: int = 0) -> Ledger:
-    """Hold what was accepted against the books of ours; so many processes that print were `ended`."""
-    told = what_was_told(books)
+    """Compare what was accepted with our own books; so many processes that print were `ended`."""
+    received = what_was_received(books)
     books.rows(STANDING)
     became = dict(books.rows("SELECT became, count(*) FROM standing GROUP BY became"))
     letters = dict(
@@ -159,32 +160,32 @@ def judge(books: Books, ended: int = 0) -> Ledger:
         unprinted=books.number(f"SELECT count(*) FROM {UNPRINTED}"),  # noqa: S608
         dead_letters=letters.get(0, 0),
         forged=letters.get(1, 0),
-        pulled=books.number("SELECT sum(number) FROM said WHERE what = 'pulled'"),
+        pulled=books.number("SELECT count(*) FROM handled WHERE arrival <> 'PUSHED'"),
         unexplained=books.number(f"SELECT count(*) FROM {HELD}"),  # noqa: S608
         cut_off=ended * CUT_OFF,
     )
-    return Ledger(told, records, _findings(books, records))
+    return Ledger(received, records, _findings(books, records))
 
 
 def judge_without_records(books: Books) -> Ledger:
-    """Hold what was accepted against what was printed and mailed alone."""
-    told = what_was_told(books)
-    nothing = f"SELECT order_id, 'told nothing' FROM accepted WHERE {UNTOLD}"  # noqa: S608
-    return Ledger(told, None, dict(books.rows(f"{nothing} LIMIT {EXAMPLES}")))
+    """Compare what was accepted with what was printed and mailed alone."""
+    received = what_was_received(books)
+    nothing = f"SELECT order_id, 'received nothing' FROM accepted WHERE {NOT_NOTIFIED}"  # noqa: S608
+    return Ledger(received, None, dict(books.rows(f"{nothing} LIMIT {EXAMPLES}")))
 
 
-def what_was_told(books: Books) -> Told:
+def what_was_received(books: Books) -> Received:
     """Count what customers see."""
-    books.rows(TOLD)
+    books.rows(RECEIVED)
     number = "SELECT count(*) FROM"
-    again = "way <> 'line' AND times > 1 AND NOT"
-    return Told(
+    again = "channel <> 'line' AND times > 1 AND NOT"
+    return Received(
         accepted=books.number(f"{number} accepted"),
-        untold=books.number(f"{number} accepted WHERE {UNTOLD}"),
+        not_notified=books.number(f"{number} accepted WHERE {NOT_NOTIFIED}"),
         twice=books.number(f"{number} often WHERE {TWICE}"),
         astray=books.number(f"{number} {ASTRAY}"),
         again=books.number(f"{number} often WHERE {again} {TWICE}"),
-        surplus=books.number(f"{number} orders WHERE {UNASKED}"),
+        surplus=books.number(f"{number} orders WHERE {SURPLUS}"),
     )
 
 
@@ -196,9 +197,9 @@ def _findings(books: Books, records: Records) -> dict[str, str]:
     good = "('SENT', 'HELD')"
     asked = [
         f"order_id, became FROM standing WHERE became NOT IN {good} ORDER BY became",
-        f"order_id, times || ' times by ' || way FROM often WHERE {TWICE}",
-        f"order_id, 'told ' || told.way FROM {ASTRAY}",
-        f"order_id, 'an order that nobody was answered' FROM orders WHERE {UNASKED}",
+        f"order_id, times || ' times by ' || channel FROM often WHERE {TWICE}",
+        f"order_id, 'received by ' || received.channel FROM {ASTRAY}",
+        f"order_id, 'an order that nobody was answered' FROM orders WHERE {SURPLUS}",
         "'dead letter ' || rowid, reason FROM dead_letter WHERE NOT forged",
         f"order_id, 'HELD, and nothing explains it: ' || coalesce(reason, '') FROM {HELD}",
     ]

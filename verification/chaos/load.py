@@ -19,9 +19,9 @@ PAUSE = 0.2
 
 @dataclass
 class Load:
-    """Who orders what: `number` orders in about `seconds`, one in `mail_every` with an e-mail address.
+    """`number` orders in about `seconds`, one in `mail_every` with an e-mail address.
 
-    `urls` are the ways to the order service, through the sidecar of each of its processes; who gets no order
+    `urls` lead to the order service, through the sidecar of each of its processes; a customer who gets no order
     by one tries the next. `trouble` counts what was answered instead of an order, and what was raised.
     """
 
@@ -51,7 +51,7 @@ class Load:
                     group.create_task(customer())
 
     def hurry(self) -> None:
-        """Let the customers wait no longer: the faults are over."""
+        """Order without waiting from now on: the faults are over."""
         self._hurry.set()
 
     async def _wait(self, seconds: float) -> None:
@@ -67,7 +67,7 @@ class Load:
     async def order(
         self, http: httpx.AsyncClient, name: str, email: str | None = None
     ) -> str:
-        """Order until it is accepted, always with the same Idempotency-Key; give the order's id."""
+        """Order until it is accepted, always with the same Idempotency-Key; return the order's id."""
         body = {"customerName": name, "customerEmail": email}
         headers = {"idempotency-key": str(uuid4())}
         for attempt in itertools.count(self.placed):

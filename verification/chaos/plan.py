@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SIGNALS = ("kill", "terminate", "stop", "down")
-"""SIGKILL, SIGTERM, SIGSTOP with a SIGCONT later; and gone for a while, with whoever starts it again."""
+"""SIGKILL, SIGTERM, SIGSTOP with a SIGCONT later; and down for a while, with its supervisor."""
 ENDS = ("kill", "terminate", "down")
 """Those after which the process is another one."""
 LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
@@ -30,8 +30,8 @@ class Fault:
 class Setting:
     """What a run is made on, and what this machine lets be done to it.
 
-    A fault takes `longest` seconds at most; what is held still is so for `still` seconds. `clocks` tells
-    whether a process can be shown another time of day, `disks` whether a small disk can be mounted.
+    A fault takes `longest` seconds at most; what is stopped is so for `still` seconds. `clocks`: a process
+    can be shown another time of day; `disks`: a small disk can be mounted.
     """
 
     broker: str = "rabbitmq"
@@ -84,7 +84,7 @@ class Setting:
 
 
 def kinds(setting: Setting) -> list[tuple[str, str]]:
-    """List every kind of fault on everything that it can be done to."""
+    """Return every kind of fault with everything that it can be injected into."""
     found = [(kind, part) for part in setting.parts for kind in SIGNALS]
     found += [(kind, f"{link} link") for link in setting.links for kind in LINK_FAULTS]
     found += [(kind, "broker") for kind in ("wipe", *MESSAGES)]
@@ -96,7 +96,7 @@ def kinds(setting: Setting) -> list[tuple[str, str]]:
 def make(
     seed: int, number: int, setting: Setting, only: Sequence[str] = ()
 ) -> list[Fault]:
-    """Choose so many faults; no kind comes a second time before each was there once.
+    """Return so many faults; no kind comes a second time before each has come once.
 
     `only` limits them to some: by kind, by part, or by both as in "kill order".
     """
@@ -119,7 +119,7 @@ def make(
 
 
 def lasts(faults: Sequence[Fault]) -> float:
-    """Give the seconds that these faults take, about: over so long the orders are spread."""
+    """Return about how many seconds these faults take: over so long the orders are spread."""
     return sum(each.pause + each.seconds + RECOVERY for each in faults)
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that can spoil what passes: between a sidecar and its broker, an app and its database."""
+"""A TCP proxy that can disturb a connection: between a sidecar and its broker, an app and its database."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,8 +10,8 @@ from enum import StrEnum
 class Mode(StrEnum):
     """What the proxy does with connections and bytes.
 
-    SILENT takes everything and hands nothing on, with no end of the connection. MUTE hands on what the client
-    sends and swallows every answer: the broker has the event, and nobody hears so.
+    SILENT reads everything and forwards nothing, and keeps the connection open. MUTE forwards what the client
+    sends and swallows every answer: the broker has the event, and nobody learns of it.
     """
 
     PASS = "pass"
@@ -29,7 +29,7 @@ class Proxy:
     port: int = 0
     mode: Mode = Mode.PASS
     latency: float = 0.2
-    # Bytes from clients that are still handed on before every connection is reset; None is without limit.
+    # Bytes from clients that are still forwarded before every connection is reset; None is without limit.
     budget: int | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -82,12 +82,12 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                await self._hand_on(data, sink, up=up)
+                await self._forward(data, sink, up=up)
         if not sink.is_closing():
             with suppress(OSError):
                 sink.write_eof()
 
-    async def _hand_on(
+    async def _forward(
         self, data: bytes, sink: asyncio.StreamWriter, *, up: bool
     ) -> None:
         if self.mode is Mode.SLOW:

@@ -1,12 +1,13 @@
 """Fills the books: from the services' databases, from the lines that were printed, and from the mails."""
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from verification.chaos.books import Books, plain
@@ -15,7 +16,6 @@ ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 LINE = re.compile(rf"Notification for Order ({ID})")
 ORDER = re.compile(ID.encode())
 RECIPIENT = re.compile(rb"^Delivered-To: (\S+)", re.MULTILINE)
-PULLED = re.compile(r"(\d+) of OrderCreated had not come through the broker")
 FORGED = "forged by the rig"
 """What is in every event that the rig makes up."""
 REACTION = "notify_customer_on_order_created"
@@ -32,25 +32,31 @@ UNDER_WAY = {
 
 
 class Reader:
-    """Reads a service's database beside the service; it may be gone and come back between two questions."""
+    """Reads a service's database beside the service; it may go and come back between two queries."""
 
     def __init__(self, url: str) -> None:
-        self._engine: AsyncEngine = create_async_engine(url, poolclass=NullPool)
+        with_driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        self._engine = create_engine(with_driver, poolclass=NullPool)
+
+    def rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, without all of them in memory."""
+        with self._engine.connect() as connection:
+            streamed = connection.execution_options(stream_results=True)
+            for row in streamed.execute(text(statement)):
+                yield tuple(row)
+
+    async def all(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; the event loop does not wait for them."""
+        return await asyncio.to_thread(lambda: [*self.rows(statement)])
 
     async def number(self, statement: str) -> int:
-        """Ask for a number."""
-        async with self._engine.connect() as connection:
-            return int(await connection.scalar(text(statement)) or 0)
-
-    async def rows(self, statement: str) -> AsyncIterator[tuple[object, ...]]:
-        """Ask for rows, and give one after the other."""
-        async with self._engine.connect() as connection:
-            async for row in await connection.stream(text(statement)):
-                yield tuple(row)
+        """Return the number that a query finds."""
+        ((found,),) = await self.all(statement)
+        return int(found or 0)
 
 
 async def under_way(readers: Mapping[str, Reader]) -> int:
-    """Count the rows of both services that are not at their end."""
+    """Return how many rows of both services are not at their end."""
     numbers = [
         await readers[service].number(statement)
         for service, statements in UNDER_WAY.items()
@@ -59,62 +65,53 @@ async def under_way(readers: Mapping[str, Reader]) -> int:
     return sum(numbers)
 
 
-async def read_records(books: Books, readers: Mapping[str, Reader]) -> None:
-    """Read what both services of ours have stored."""
+def read_records(books: Books, readers: Mapping[str, Reader]) -> None:
+    """Record what both of our services have stored."""
     order, notification = readers["order"], readers["notification"]
-    async for identity, shown in order.rows(
-        "SELECT id, notification_state FROM orders"
-    ):
-        books.write("orders", [(plain(identity), shown)])
-    events = "SELECT event_id, event, state FROM outbox WHERE topic = 'OrderCreated'"
-    async for identity, event, state in order.rows(events):
-        subject = json.loads(str(event))["subject"]
-        books.write("event", [(str(identity), plain(subject), state)])
-    taken = f"SELECT event_id FROM inbox WHERE reaction = '{REACTION}'"  # noqa: S608
-    async for (identity,) in notification.rows(taken):
-        books.write("taken", [(str(identity),)])
-    told = "SELECT order_id, state, version FROM notification"
-    async for identity, state, version in notification.rows(told):
-        books.write("notification", [(plain(identity), state, version)])
-    await _read_held(books, notification)
-    for reader in (order, notification):
-        await _read_dead_letters(books, reader)
-
-
-async def _read_held(books: Books, reader: Reader) -> None:
-    held = (
+    shown = order.rows("SELECT id, notification_state FROM orders")
+    books.write("orders", ((plain(each), state) for each, state in shown))
+    books.write("event", _events(order))
+    handled = f"SELECT event_id, arrival FROM inbox WHERE reaction = '{REACTION}'"  # noqa: S608
+    books.write("handled", notification.rows(handled))
+    states = notification.rows("SELECT order_id, state, version FROM notification")
+    books.write("notification", ((plain(each), *more) for each, *more in states))
+    held = notification.rows(
         "SELECT order_id, version, keyed, in_doubt_since IS NOT NULL, reason"
         " FROM notification WHERE state = 'HELD'"
     )
-    async for identity, *why in reader.rows(held):
-        books.write("held", [(plain(identity), *why)])
+    books.write("held", ((plain(each), *why) for each, *why in held))
+    for reader in (order, notification):
+        letters = reader.rows("SELECT reason, body FROM dead_letter")
+        books.write("dead_letter", ((why, _is_forged(body)) for why, body in letters))
 
 
-async def _read_dead_letters(books: Books, reader: Reader) -> None:
-    async for reason, body in reader.rows("SELECT reason, body FROM dead_letter"):
-        forged = isinstance(body, bytes) and FORGED.encode() in body
-        books.write("dead_letter", [(reason, forged)])
+def _events(order: Reader) -> Iterator[tuple[object, ...]]:
+    stored = "SELECT event_id, event, state FROM outbox WHERE topic = 'OrderCreated'"
+    for identity, event, state in order.rows(stored):
+        yield identity, plain(json.loads(event)["subject"]), state
 
 
-async def read_orders(books: Books, reader: Reader) -> None:
-    """Read the orders alone, as a program has them that keeps nothing else."""
-    async for (identity,) in reader.rows("SELECT id FROM orders"):
-        books.write("orders", [(plain(identity), "")])
+def _is_forged(body: bytes) -> bool:
+    return FORGED.encode() in body
+
+
+def read_orders(books: Books, reader: Reader) -> None:
+    """Record the orders alone, as a program has them that keeps nothing else."""
+    orders = reader.rows("SELECT id FROM orders")
+    books.write("orders", ((plain(each), "") for (each,) in orders))
 
 
 def read_output(books: Books, log: Path) -> None:
-    """Read the lines that customers were told; and what the service says of the pull, as it says it."""
+    """Record the lines that customers received."""
     with log.open(errors="replace") as lines:
         for line in lines:
-            told = LINE.finditer(line)
-            books.write("told", ((plain(each[1]), "line") for each in told))
-            if pulled := PULLED.search(line):
-                books.write("said", [("pulled", int(pulled[1]))])
+            printed = LINE.finditer(line)
+            books.write("received", ((plain(each[1]), "line") for each in printed))
 
 
 def read_mails(books: Books, folder: Path) -> None:
-    """Read whom the mail server has mails for, and of which orders they tell."""
-    books.write("told", _mails(folder))
+    """Record whom the mail server has mails for, and about which orders."""
+    books.write("received", _mails(folder))
 
 
 def _mails(folder: Path) -> Iterator[tuple[str, str]]:

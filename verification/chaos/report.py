@@ -1,4 +1,4 @@
-"""What a run has shown, and what is said while it runs."""
+"""What a run has shown, and what is printed while it runs."""
 
 import json
 import sys
@@ -27,18 +27,18 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether all came to its end, and to a good one, and the system came back after each fault."""
+        """Whether everything ended well, and the system recovered after each fault."""
         back = all(each["recovered"] is not None for each in self.journal.entries)
         return self.ledger.is_clean and self.settled is not None and back
 
     @property
     def recoveries(self) -> list[float]:
-        """Give the seconds after each fault until an order placed then was notified, where it was in time."""
+        """Return the seconds after each fault until an order placed then was notified, where it was in time."""
         times = (each["recovered"] for each in self.journal.entries)
         return [each for each in times if each is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it as JSON can hold it."""
         return {
             "setting": asdict(self.setting),
             "is_clean": self.is_clean,
@@ -51,10 +51,10 @@ class Report:
         }
 
 
-def say(entry: Mapping[str, Any], placed: int) -> None:
-    """Say what was done, while the run goes on."""
+def print_entry(entry: Mapping[str, Any], placed: int) -> None:
+    """Print what was done, while the run goes on."""
     back = entry["recovered"]
-    whole = "NOT WHOLE IN TIME" if back is None else f"whole after {back:.1f} s"
+    whole = "NOT RECOVERED IN TIME" if back is None else f"recovered after {back:.1f} s"
     what = f"{entry['kind']}, {entry['part']}"
     sys.stderr.write(
         f"  {entry['at']:>5.0f} s  {placed:>7,} orders  {what:<34} {entry['seconds']:>4.0f} s  {whole}\n"

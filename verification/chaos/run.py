@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.support.eventually import eventually
 from verification.chaos import ledger, reading, report, stage
 from verification.chaos.books import Books
-from verification.chaos.faults import PUBLISHED_BY_THE_RIG, Journal, inflict
+from verification.chaos.faults import PUBLISHED_BY_THE_RIG, Journal, inject
 from verification.chaos.ledger import Ledger
 from verification.chaos.load import Load
 from verification.chaos.plan import Fault, Setting, lasts
@@ -24,15 +24,15 @@ from verification.chaos.report import Report
 from verification.chaos.stage import Stage
 
 PLACED_WITHIN, SETTLES_WITHIN, RECOVERS_WITHIN = 900.0, 420.0, 90.0
-"""Seconds; a mail that nobody knows of is sent again two minutes later, one that failed five at most."""
+"""Seconds; a mail of unknown outcome is sent again two minutes later, one that failed five at most."""
 AN_ORDER_MAY_BE_LOST = 30.0
 """Seconds that a program which may lose the order itself has, instead of RECOVERS_WITHIN."""
 QUIET = 45.0
-"""Seconds without another word after which a program that keeps no records is taken to have said all."""
+"""Seconds without output after which a program that keeps no records counts as settled."""
 NEWEST = 2**18
 """Bytes of a log in which a line of these seconds is."""
-GONE = (DBAPIError, OSError)
-"""What is raised of a database that is away just now."""
+UNAVAILABLE = (DBAPIError, OSError)
+"""What an unavailable database raises."""
 
 
 @dataclass
@@ -114,15 +114,15 @@ async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
         return
     await asyncio.sleep(fault.pause)
     started = time.monotonic()
-    await inflict(run.on, fault)
+    await inject(run.on, fault)
     ended = time.monotonic()
     recovered = await _recovers(run, http, fault)
     took = replace(fault, seconds=round(ended - started, 2))
-    report.say(run.journal.write(took, started, recovered), run.load.placed)
+    report.print_entry(run.journal.write(took, started, recovered), run.load.placed)
 
 
 async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | None:
-    """Place an order and wait until it is notified; give the seconds, or None where it takes too long."""
+    """Place an order and wait until it is notified; return the seconds, or None where it takes too long."""
     begun, within = time.monotonic(), RECOVERS_WITHIN
     if run.on.setting.naive:
         within = AN_ORDER_MAY_BE_LOST
@@ -148,21 +148,21 @@ async def _is_notified(on: Stage, identity: str) -> bool:
     sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"  # noqa: S608
     try:
         return await on.readers["notification"].number(sent) > 0
-    except GONE:
+    except UNAVAILABLE:
         return False
 
 
 def _ends_with(log: Path, words: str) -> bool:
-    """Tell whether the words are in the newest part of a log that may be long."""
+    """Return whether the words are in the newest part of a log that may be long."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - NEWEST))
         return words.encode() in file.read()
 
 
 async def _settles(run: Run) -> float | None:
-    """Wait until nothing is under way; give the seconds, or None where it takes too long."""
+    """Wait until nothing is under way; return the seconds, or None where it takes too long."""
     begun = time.monotonic()
-    is_settled = _has_fallen_silent(run) if run.on.setting.naive else _is_settled
+    is_settled = _is_silent(run) if run.on.setting.naive else _is_settled
     try:
         await eventually(
             lambda: is_settled(run), "all is at its end", SETTLES_WITHIN, 0.5
@@ -176,21 +176,23 @@ async def _is_settled(run: Run) -> bool:
     readers = run.on.readers
     try:
         orders = await readers["order"].number("SELECT count(*) FROM orders")
-        told = await readers["notification"].number("SELECT count(*) FROM notification")
-        return orders == told and not await reading.under_way(readers)
-    except GONE:
+        notified = await readers["notification"].number(
+            "SELECT count(*) FROM notification"
+        )
+        return orders == notified and not await reading.under_way(readers)
+    except UNAVAILABLE:
         return False
 
 
-def _has_fallen_silent(run: Run) -> Callable[[Run], Awaitable[bool]]:
-    heard, since = -1, time.monotonic()
+def _is_silent(run: Run) -> Callable[[Run], Awaitable[bool]]:
+    seen, since = -1, time.monotonic()
 
     async def silent(_run: Run) -> bool:
-        nonlocal heard, since
+        nonlocal seen, since
         logs = (each.log.stat().st_size for each in run.on.notification_apps)
         now = sum(logs) + len(list(run.on.mails.glob("*.eml")))
-        if now != heard:
-            heard, since = now, time.monotonic()
+        if now != seen:
+            seen, since = now, time.monotonic()
         return time.monotonic() - since > QUIET
 
     return silent
@@ -202,9 +204,9 @@ async def _judged(run: Run) -> Ledger:
         reading.read_output(books, app.log)
     reading.read_mails(books, on.mails)
     if on.setting.naive:
-        await reading.read_orders(books, on.readers["order"])
+        await asyncio.to_thread(reading.read_orders, books, on.readers["order"])
         return ledger.judge_without_records(books)
-    await reading.read_records(books, on.readers)
+    await asyncio.to_thread(reading.read_records, books, on.readers)
     if on.setting.mail == "api":
         books.allow_one_mail()
     ended = run.journal.ended(on.setting.notification_apps)

@@ -30,7 +30,7 @@ ENDS_WITHIN = 60.0
 
 @dataclass
 class Stage:
-    """A system that runs, and the handles by which faults get at it."""
+    """A system that runs, and the handles by which faults reach it."""
 
     real: RealSystem
     setting: Setting
@@ -51,24 +51,24 @@ class Stage:
         return [app for name, app in apps if name.startswith("notification")]
 
     def part(self, name: str) -> Part | None:
-        """Give a service or a sidecar; None for a server."""
+        """Return a service or a sidecar; None for a server."""
         if name.endswith(" sidecar"):
             return self.real.sidecars[name.removesuffix(" sidecar")]
         return self.real.apps.get(name)
 
     def pids(self, name: str) -> set[int]:
-        """Give the processes of a part; of a server also those that it has started for its clients."""
+        """Return the processes of a part; of a server also those that it has started for its clients."""
         part = self.part(name)
         return part.pids() if part else _family(self.servers[name].itself.pid)
 
     def signal(self, name: str, sign: Signals) -> None:
-        """Send a part a signal; one that is gone at this moment hears nothing."""
+        """Send a part a signal, unless it is gone at this moment."""
         for pid in self.pids(name):
             with suppress(ProcessLookupError):
                 os.kill(pid, sign)
 
     async def ends(self, name: str, sign: Signals) -> None:
-        """Signal a service or a sidecar, and wait until it is gone; its keeper starts it again."""
+        """Signal a service or a sidecar, and wait until it is gone; its supervisor starts it again."""
         pids = self.pids(name)
         self.signal(name, sign)
 
@@ -78,17 +78,17 @@ class Stage:
         await eventually(is_gone, f"{name} ends", ENDS_WITHIN)
 
     async def down(self, name: str) -> None:
-        """Take a part away, with whoever would start it again."""
+        """Take a part down, with its supervisor."""
         part = self.part(name)
         if part:
-            # Its keeper has then written down all that it said: what customers read is no loss of the rig's.
+            # Its supervisor has then logged all that it printed: no line is lost by the rig.
             await self.ends(name, SIGKILL)
             part.kill_for_good()
         else:
             await asyncio.to_thread(server.kill, self.servers[name])
 
     async def up(self, name: str) -> None:
-        """Start a part that was taken away, with the data that it had."""
+        """Start a part that was taken down, with the data that it had."""
         part = self.part(name)
         if part:
             part.start()
@@ -98,11 +98,11 @@ class Stage:
         self.servers[name].children = started.children
 
     def clock(self, app: str) -> Path:
-        """Name the file by whose time a service's process goes."""
+        """Return the file that sets the clock of a service's process."""
         return self.real.system.state / f"{app.replace(' ', '-')}.clock"
 
     def set_clock(self, app: str, step: int) -> None:
-        """Let a service's process see a time so many seconds ahead of the true one."""
+        """Show a service's process a time so many seconds ahead of the true one."""
         half = self.clock(app).with_suffix(".new")
         half.write_text(f"{step:+d}s\n")
         half.replace(self.clock(app))
@@ -113,7 +113,7 @@ class Stage:
             shutil.copytree(folder, folder.with_name(f"{folder.name}-kept"))
 
     async def wipe_broker(self) -> None:
-        """Let the broker lose all that it has: it is started again with nothing."""
+        """Restart the broker without its data."""
         await self.down("broker")
         folder = self.servers["broker"].server.folder
         await asyncio.to_thread(_empty, folder)
@@ -173,7 +173,7 @@ def _give_disk(stage: Stage, stack: AsyncExitStack, service: str, orders: int) -
     folder.mkdir()
     stage.disks[service] = folder
     stack.enter_context(disks.mounted(folder, disks.size_for(orders)))
-    url = f"sqlite+aiosqlite:///{folder / service}.db"
+    url = f"sqlite:///{folder / service}.db"
     stage.real.apps[service].environment["DATABASE_URL"] = url
 
 
@@ -185,7 +185,7 @@ def _give_clock(stage: Stage, app: str) -> None:
     library = faketime.library(this_machine())
     assert library
     stage.set_clock(app, 0)
-    # For the service's own process: its keeper, which comes first, goes by the true time.
+    # For the service's own process: its supervisor, which comes first, goes by the true time.
     seen = faketime.environment(library, stage.clock(app))
     stage.real.apps[app].command[1:1] = ["env", *seen]
 
@@ -207,7 +207,7 @@ async def _start_servers(stage: Stage) -> None:
 
 
 async def _stop(stage: Stage) -> None:
-    # A part that stands still hears no request to stop.
+    # A part that is stopped by SIGSTOP cannot end itself.
     for name in stage.setting.parts:
         with suppress(KeyError):
             stage.signal(name, SIGCONT)

@@ -19,13 +19,13 @@ Row = tuple[str, list[Cell]]
 
 
 def rows(reports: Sequence[Report]) -> Iterator[Row]:
-    """Give the table, row by row; one without cells begins another group."""
+    """Yield the table, row by row; one without cells begins another group."""
     for name, cell in _ROWS:
         yield name, [cell(each) for each in reports] if cell else []
 
 
 def table(reports: Sequence[Report]) -> str:
-    """Give the table for a terminal, with what should not be in it below."""
+    """Return the table for a terminal, with what should not be in it below."""
     width = max(len(name) for name, _ in _ROWS) + 2
     heads = [(_program(each), "") for each in reports]
     lines = [_title(reports[0]), "", _line("", heads, width)]
@@ -37,13 +37,13 @@ def table(reports: Sequence[Report]) -> str:
 
 
 def markdown(reports: Sequence[Report]) -> str:
-    """Give the table, and ours fault by fault, in Markdown."""
+    """Return the table, and our own program's fault by fault, in Markdown."""
     heads = [_program(each) for each in reports]
     lines = [_title(reports[0]), "", *_head(["", *heads])]
     for name, cells in rows(reports):
         if cells:
             lines.append(_cells([name.strip(), *(" ".join(each) for each in cells)]))
-    lines += ["", NOTE, "", *_head(["fault", "seconds", "whole again after, s"])]
+    lines += ["", NOTE, "", *_head(["fault", "seconds", "recovered after, s"])]
     for each in sorted(reports[0].journal.entries, key=lambda e: (e["part"], e["kind"])):  # fmt: skip
         back = "never" if each["recovered"] is None else f"{each['recovered']:.1f}"
         fault = f"{each['part']}: {each['kind']}"
@@ -77,8 +77,10 @@ def _cells(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _told(name: str, *, bounded: bool = True) -> Callable[[Report], Cell]:
-    return lambda report: _figure(report, getattr(report.ledger.told, name), bounded)
+def _received(name: str, *, bounded: bool = True) -> Callable[[Report], Cell]:
+    return lambda report: _figure(
+        report, getattr(report.ledger.received, name), bounded
+    )
 
 
 def _stored(name: str, *, bounded: bool = False) -> Callable[[Report], Cell]:
@@ -100,7 +102,7 @@ def _unprinted(report: Report) -> Cell:
 def _figure(report: Report, count: int, bounded: bool) -> Cell:  # noqa: FBT001 - handed on
     if not bounded:
         return f"{count:,}", ""
-    most = 100 * at_most(count, report.ledger.told.accepted)
+    most = 100 * at_most(count, report.ledger.received.accepted)
     return f"{count:,}", f"< {most:.0f} %" if most >= 10 else f"< {most:.2g} %"
 
 
@@ -123,31 +125,31 @@ def _tried_again(report: Report) -> Cell:
 
 
 def _rate(report: Report) -> Cell:
-    return f"{report.ledger.told.accepted / report.placing:.0f}", ""
+    return f"{report.ledger.received.accepted / report.placing:.0f}", ""
 
 
 _ROWS: tuple[tuple[str, Callable[[Report], Cell] | None], ...] = (
-    ("accepted, as answered 201", _told("accepted", bounded=False)),
-    ("  customer told nothing", _told("untold")),
-    ("  customer told twice", _told("twice")),
-    ("  mail went to somebody else", _told("astray")),
-    ("  ordered once, placed twice", _told("surplus")),
-    ("  mailed again, as nobody knew", _told("again", bounded=False)),
+    ("accepted, as answered 201", _received("accepted", bounded=False)),
+    ("  customer received nothing", _received("not_notified")),
+    ("  customer notified twice", _received("twice")),
+    ("  mail went to somebody else", _received("astray")),
+    ("  ordered once, placed twice", _received("surplus")),
+    ("  mailed again, outcome unknown", _received("again", bounded=False)),
     ("", None),
     ("  notified", _stored("notified")),
     ("  lost", _stored("lost", bounded=True)),
     ("  stuck", _stored("stuck", bounded=True)),
-    ("  refused for good (FAILED)", _stored("failed", bounded=True)),
+    ("  permanently refused (FAILED)", _stored("failed", bounded=True)),
     ("  kept for an operator (HELD)", _stored("held")),
     ("    and nothing explains it", _stored("unexplained", bounded=True)),
     ("  SENT, its line not printed", _unprinted),
-    ("  pulled, as the broker had not", _stored("pulled")),
+    ("  pulled, missed by the broker", _stored("pulled")),
     ("  dead letters", _stored("dead_letters")),
     ("  dead letters of forged events", _stored("forged")),
     ("", None),
-    ("whole again after a fault, median", _median),
+    ("recovered after a fault, median", _median),
     ("  longest", _longest),
-    ("all at its end, after the load", lambda each: _seconds(each.settled)),
+    ("settled, after the load", lambda each: _seconds(each.settled)),
     ("requests tried again", _tried_again),
     ("orders a second", _rate),
 )
@@ -161,7 +163,7 @@ def _remarks(report: Report) -> Iterator[str]:
     if report.setting.naive:
         return
     if report.settled is None:
-        yield "NOT ALL CAME TO ITS END IN TIME"
+        yield "NOT SETTLED IN TIME"
     for order, why in report.ledger.findings.items():
         yield f"{order}  {why}"
     if report.evidence:

@@ -1,4 +1,4 @@
-"""The journal tells how many processes of a service were ended."""
+"""The journal counts how many processes of a service were ended."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The ledger finds what is lost, doubled or stuck, and says how sure a figure is."""
+"""The ledger finds what is lost, doubled or stuck, and bounds what a figure proves."""
 
 from uuid import uuid4
 
@@ -21,31 +21,33 @@ ORDER = plain(uuid4())
 WHOLE: dict[str, list[tuple[object, ...]]] = {
     "orders": [(ORDER, "SENT")],
     "event": [("event", ORDER, "PUBLISHED")],
-    "taken": [("event",)],
+    "handled": [("event", "PUSHED")],
     "notification": [(ORDER, "SENT", 1)],
-    "told": [(ORDER, "line")],
+    "received": [(ORDER, "line")],
 }
 JANE = "jane@example.org"
-PRINTED: Written = ("told", [(ORDER, "line")])
-MAILED: Written = ("told", [(ORDER, "line"), (ORDER, JANE)])
+PRINTED: Written = ("received", [(ORDER, "line")])
+MAILED: Written = ("received", [(ORDER, "line"), (ORDER, JANE)])
 
 
-def _books(*changed: Written, way: str = "line") -> Books:
+def _books(*changed: Written, channel: str = "line") -> Books:
     books = Books()
-    books.accepted(ORDER, way)
+    books.accepted(ORDER, channel)
     for name, rows in {**WHOLE, **dict(changed)}.items():
         books.write(name, rows)
     return books
 
 
-@pytest.mark.parametrize(("told", "way"), [(PRINTED, "line"), (MAILED, JANE)])
-def test_an_order_that_was_notified_once_is_no_finding(told: Written, way: str) -> None:
-    found = judge(_books(told, way=way))
+@pytest.mark.parametrize(("received", "channel"), [(PRINTED, "line"), (MAILED, JANE)])
+def test_an_order_that_was_notified_once_is_no_finding(
+    received: Written, channel: str
+) -> None:
+    found = judge(_books(received, channel=channel))
 
     assert found.is_clean
     assert found.findings == {}
     assert found.records
-    assert (found.told.accepted, found.records.notified) == (1, 1)
+    assert (found.received.accepted, found.records.notified) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_an_order_that_was_notified_once_is_no_finding(told: Written, way: str) 
     [
         ("orders", "lost, no row of orders"),
         ("event", "lost, no OrderCreated"),
-        ("taken", "lost, not in the inbox"),
+        ("handled", "lost, not in the inbox"),
         ("notification", "lost, no notification"),
     ],
 )
@@ -76,7 +78,7 @@ def test_what_is_lost_is_named_before_what_is_stuck() -> None:
 
 
 def test_a_mail_that_is_said_to_be_sent_and_is_nowhere_is_lost() -> None:
-    found = judge(_books(way=JANE))
+    found = judge(_books(channel=JANE))
 
     assert not found.is_clean
     assert found.findings == {ORDER: "lost, SENT and no mail"}
@@ -100,13 +102,13 @@ def test_what_does_not_come_to_its_end_is_stuck(changed: Written, why: str) -> N
 
 
 @pytest.mark.parametrize(("state", "is_clean"), [("FAILED", False), ("HELD", True)])
-def test_who_is_not_told_for_a_reason_is_neither_lost_nor_stuck(
+def test_what_was_not_sent_for_a_reason_is_neither_lost_nor_stuck(
     state: str, *, is_clean: bool
 ) -> None:
     books = _books(
         ("notification", [(ORDER, state, 2)]),
         ("orders", [(ORDER, state)]),
-        ("told", []),
+        ("received", []),
         ("held", [(ORDER, 2, False, True, "nobody answered")] * is_clean),
     )
 
@@ -114,12 +116,16 @@ def test_who_is_not_told_for_a_reason_is_neither_lost_nor_stuck(
 
     assert found.is_clean is is_clean
     assert found.records
-    assert (found.records.lost, found.records.stuck, found.told.untold) == (0, 0, 1)
+    assert (found.records.lost, found.records.stuck, found.received.not_notified) == (
+        0,
+        0,
+        1,
+    )
     assert (found.records.failed, found.records.held) == (not is_clean, is_clean)
 
 
 def test_a_second_line_is_found() -> None:
-    found = judge(_books(("told", [(ORDER, "line")] * 2)))
+    found = judge(_books(("received", [(ORDER, "line")] * 2)))
 
     assert not found.is_clean
     assert found.findings == {ORDER: "2 times by line"}
@@ -129,22 +135,24 @@ def test_a_second_line_is_found() -> None:
 def test_a_second_mail_is_found_unless_the_first_was_unknown(
     version: int, *, is_clean: bool
 ) -> None:
-    told: Written = ("told", [(ORDER, JANE)] * 2)
+    received: Written = ("received", [(ORDER, JANE)] * 2)
 
-    found = judge(_books(told, ("notification", [(ORDER, "SENT", version)]), way=JANE))
+    found = judge(
+        _books(received, ("notification", [(ORDER, "SENT", version)]), channel=JANE)
+    )
 
     assert found.is_clean is is_clean
-    assert (found.told.twice, found.told.again) == (not is_clean, is_clean)
+    assert (found.received.twice, found.received.again) == (not is_clean, is_clean)
 
 
 def test_a_mail_to_somebody_else_is_found() -> None:
-    told: Written = ("told", [(ORDER, JANE), (ORDER, "ada@example.org")])
+    received: Written = ("received", [(ORDER, JANE), (ORDER, "ada@example.org")])
 
-    found = judge(_books(told, way=JANE))
+    found = judge(_books(received, channel=JANE))
 
     assert not found.is_clean
-    assert found.told.astray == 1
-    assert found.findings == {ORDER: "told ada@example.org"}
+    assert found.received.astray == 1
+    assert found.findings == {ORDER: "received by ada@example.org"}
 
 
 def test_an_order_that_nobody_was_answered_is_found() -> None:
@@ -153,7 +161,7 @@ def test_an_order_that_nobody_was_answered_is_found() -> None:
     found = judge(_books(orders))
 
     assert not found.is_clean
-    assert found.told.surplus == 1
+    assert found.received.surplus == 1
 
 
 @pytest.mark.parametrize(
@@ -181,7 +189,7 @@ def test_a_mail_is_held_that_was_unknown_twice_or_whose_key_was_too_old(
         (1, False, True, "unknown once"),
         (2, False, False, "never in doubt"),
         (2, False, None, None),
-        (2, True, True, "unknown twice, and its server knows it again"),
+        (2, True, True, "unknown twice, and its server deduplicates"),
         (2, True, True, f"{REFUSED_AGAIN}: no"),
         (2, True, False, TOO_LATE),
         (1, False, True, TOO_LATE),
@@ -202,7 +210,7 @@ def test_a_mail_that_is_held_and_of_which_no_more_is_known_is_found() -> None:
     assert not judge(_held()).is_clean
 
 
-def test_a_held_mail_keeps_its_reason_where_the_server_knows_each_again() -> None:
+def test_a_held_mail_keeps_its_reason_where_the_server_deduplicates() -> None:
     books = _held((ORDER, 2, False, True, "nobody answered"))
 
     books.allow_one_mail()
@@ -214,9 +222,9 @@ def _held(*rows: tuple[object, ...]) -> Books:
     return _books(
         ("notification", [(ORDER, "HELD", 2)]),
         ("orders", [(ORDER, "HELD")]),
-        ("told", []),
+        ("received", []),
         ("held", [*rows]),
-        way=JANE,
+        channel=JANE,
     )
 
 
@@ -233,7 +241,7 @@ def _held(*rows: tuple[object, ...]) -> Books:
 def test_lines_that_were_not_printed_are_found_beyond_what_ended_processes_explain(
     unprinted: int, ended: int, *, is_clean: bool
 ) -> None:
-    books = _books(("told", []))
+    books = _books(("received", []))
     for number in range(1, unprinted):
         _is_sent_and_not_printed(books, number)
 
@@ -251,7 +259,7 @@ def _is_sent_and_not_printed(books: Books, number: int) -> None:
     books.accepted(order)
     books.write("orders", [(order, "SENT")])
     books.write("event", [(event, order, "PUBLISHED")])
-    books.write("taken", [(event,)])
+    books.write("handled", [(event, "PUSHED")])
     books.write("notification", [(order, "SENT", 1)])
 
 
@@ -266,27 +274,31 @@ def test_dead_letters_of_forged_events_are_counted_apart() -> None:
 
 
 def test_a_second_mail_is_found_where_the_server_should_have_known_the_first() -> None:
-    told: Written = ("told", [(ORDER, JANE)] * 2)
+    received: Written = ("received", [(ORDER, JANE)] * 2)
     unknown: Written = ("notification", [(ORDER, "SENT", 2)])
-    books = _books(told, unknown, way=JANE)
-    assert judge(books).told.twice == 0
+    books = _books(received, unknown, channel=JANE)
+    assert judge(books).received.twice == 0
 
     books.allow_one_mail()
 
-    assert judge(books).told.twice == 1
+    assert judge(books).received.twice == 1
 
 
 def test_a_program_without_records_is_judged_by_what_customers_see() -> None:
     books = Books()
-    for told in ([], ["line"], ["line"] * 2):
+    for received in ([], ["line"], ["line"] * 2):
         order = plain(uuid4())
         books.accepted(order)
         books.write("orders", [(order, "")])
-        books.write("told", [(order, way) for way in told])
+        books.write("received", [(order, each) for each in received])
 
     found = judge_without_records(books)
 
-    assert (found.told.accepted, found.told.untold, found.told.twice) == (3, 1, 1)
+    assert (
+        found.received.accepted,
+        found.received.not_notified,
+        found.received.twice,
+    ) == (3, 1, 1)
     assert found.records is None
 
 

@@ -12,12 +12,12 @@ from verification.chaos.books import Books, plain
 from verification.chaos.load import Load
 
 ORDER = str(uuid4())
-TAKEN = Response(f'{{"orderId":"{ORDER}"}}', 201)
+ACCEPTED = Response(f'{{"orderId":"{ORDER}"}}', 201)
 
 
 @dataclass
 class Shop:
-    """Gives these answers, one after the other, and remembers by which key it was asked."""
+    """Returns these answers, one after the other, and records the keys of the requests."""
 
     answers: Iterator[Response]
     keys: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ async def _ordered(*answers: Response, email: str | None = None) -> tuple[Load, 
 async def test_every_kind_of_trouble_is_counted_and_the_key_stays_the_same() -> None:
     half = Response('{"orderId":"01a', 201)
 
-    load, shop = await _ordered(Response("", 503), Response("", 201), half, TAKEN)
+    load, shop = await _ordered(Response("", 503), Response("", 201), half, ACCEPTED)
 
     assert load.trouble == {"503": 1, "201 without an order": 2}
     assert len(shop.keys) == 4
@@ -54,22 +54,22 @@ async def test_every_kind_of_trouble_is_counted_and_the_key_stays_the_same() -> 
 
 
 async def test_each_order_has_a_key_of_its_own() -> None:
-    (_, one), (_, other) = await _ordered(TAKEN), await _ordered(TAKEN)
+    (_, one), (_, other) = await _ordered(ACCEPTED), await _ordered(ACCEPTED)
 
     assert one.keys != other.keys
 
 
-async def test_what_was_accepted_is_in_the_books_with_how_its_customer_is_told() -> (
+async def test_what_was_accepted_is_in_the_books_with_how_its_customer_is_notified() -> (
     None
 ):
-    load, _ = await _ordered(TAKEN, email="jane@example.org")
+    load, _ = await _ordered(ACCEPTED, email="jane@example.org")
 
     written = load.books.rows("SELECT * FROM accepted")
     assert written == [(plain(ORDER), "jane@example.org")]
 
 
-async def test_who_is_not_reached_by_one_way_tries_the_next() -> None:
-    shop = Shop(iter([TAKEN]))
+async def test_a_customer_who_is_not_answered_by_one_sidecar_tries_the_next() -> None:
+    shop = Shop(iter([ACCEPTED]))
     load = Load([f"http://127.0.0.1:{closed_port()}", "http://shop"], Books(), 1, 0.0)
     async with shop.client() as http:
         await load.order(http, "Jane Doe")

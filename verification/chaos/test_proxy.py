@@ -1,4 +1,4 @@
-"""The proxy does to a connection what its mode says."""
+"""The proxy disturbs a connection by its mode."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from verification.chaos.faults import Journal
-from verification.chaos.ledger import Ledger, Records, Told
+from verification.chaos.ledger import Ledger, Received, Records
 from verification.chaos.plan import Fault, Setting
 from verification.chaos.report import Report, write_json
 from verification.chaos.tables import markdown, table
@@ -17,7 +17,9 @@ JOURNAL.write(Fault("kill", "order", 0.0, 1.0), 12.0, 2.5)
 OURS = Report(
     Setting(),
     Ledger(
-        Told(3000, 0, 0, 0, 0, 0), Records(3000, 0, 0, 0, 0, 7, 0, 0, 12, 0, 100), {}
+        Received(3000, 0, 0, 0, 0, 0),
+        Records(3000, 0, 0, 0, 0, 7, 0, 0, 12, 0, 100),
+        {},
     ),
     JOURNAL,
     {"500": 2, "ReadTimeout": 5},
@@ -28,7 +30,7 @@ OURS = Report(
 NAIVE = replace(
     OURS,
     setting=Setting(naive=True),
-    ledger=Ledger(Told(2500, 7, 3, 0, 0, 4), None, {}),
+    ledger=Ledger(Received(2500, 7, 3, 0, 0, 4), None, {}),
 )
 
 
@@ -57,7 +59,7 @@ def test_lines_that_were_not_printed_stand_with_what_ended_processes_explain() -
 def test_the_naive_program_stands_beside_ours() -> None:
     shown = table([OURS, NAIVE])
 
-    assert _row(shown, "customer told nothing") == [
+    assert _row(shown, "customer received nothing") == [
         "0",
         "<",
         "0.1",
@@ -70,16 +72,16 @@ def test_the_naive_program_stands_beside_ours() -> None:
     assert _row(shown, "notified") == ["3,000", "-"]
 
 
-def test_why_requests_were_tried_again_is_said_most_often_first() -> None:
+def test_why_requests_were_tried_again_is_listed_most_often_first() -> None:
     assert "tried again after ReadTimeout (5), 500 (2)" in table([OURS])
 
 
-def test_what_did_not_settle_is_said_and_no_good_run() -> None:
+def test_a_run_that_did_not_settle_is_no_good_run() -> None:
     unsettled = replace(OURS, settled=None)
 
     assert OURS.is_clean
     assert not unsettled.is_clean
-    assert "NOT ALL CAME TO ITS END IN TIME" in table([unsettled])
+    assert "NOT SETTLED IN TIME" in table([unsettled])
 
 
 def test_a_system_that_never_came_back_is_no_good_run() -> None:
@@ -92,7 +94,7 @@ def test_a_system_that_never_came_back_is_no_good_run() -> None:
 
 def test_each_order_that_should_not_be_there_is_named() -> None:
     lost = Ledger(
-        OURS.ledger.told, OURS.ledger.records, {"0a": "lost, no OrderCreated"}
+        OURS.ledger.received, OURS.ledger.records, {"0a": "lost, no OrderCreated"}
     )
 
     assert "0a  lost, no OrderCreated" in table([replace(OURS, ledger=lost)])
@@ -112,4 +114,4 @@ def test_all_of_it_can_be_read_by_programs(tmp_path: Path) -> None:
 
     ours, naive = json.loads((tmp_path / "report.json").read_text())
     assert ours["ledger"]["records"]["pulled"] == 12
-    assert naive["ledger"]["told"]["untold"] == 7
+    assert naive["ledger"]["received"]["not_notified"] == 7

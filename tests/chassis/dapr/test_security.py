@@ -1,4 +1,4 @@
-"""Security: what only the sidecar or another service calls is closed to everybody else."""
+"""What only the sidecar or another service calls is closed to everybody else."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,12 +7,9 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from chassis.dapr.tokens import shared_secret
-from chassis.http.openapi import FROM_THE_SIDECAR
-from services.notification import app as notification_app
-from tests.support.database import migrated
+from chassis.http import FROM_THE_SIDECAR
 from tests.support.delivering import order_created
-from tests.support.services import Service, running
+from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
 
 TOKEN = "t0ken-of-the-sidecar"
@@ -48,19 +45,12 @@ DETOURS = [
 @pytest.fixture
 async def guarded(tmp_path: Path, dapr: SimulatedDapr) -> AsyncIterator[Service]:
     """Run the notification service with a token, which its sidecar sends."""
-    settings = notification_app.Settings.model_validate(
-        {
-            "database_url": migrated("notification", tmp_path).url,
-            "feed_secret_file": tmp_path / "feed.secret",
-            "app_api_token": TOKEN,
-        }
-    )
-    async with running(notification_app.create_app(settings, dapr.sidecar())) as made:
+    async with notification_service(tmp_path, dapr, app_api_token=TOKEN) as made:
         yield made
 
 
 def of_the_sidecar(service: Service) -> list[tuple[str, str]]:
-    """Give method and path of every route that only the sidecar calls."""
+    """Return method and path of every route that only the sidecar calls."""
     return [
         (method, route.path)
         for route in service.app.routes
@@ -80,7 +70,7 @@ async def ask(
     return await service.http.request(method, path, headers=headers, json=body)
 
 
-async def test_what_only_the_sidecar_calls_wants_its_token(guarded: Service) -> None:
+async def test_what_only_the_sidecar_calls_needs_its_token(guarded: Service) -> None:
     routes = of_the_sidecar(guarded)
 
     assert routes == [
@@ -99,7 +89,7 @@ async def test_what_only_the_sidecar_calls_wants_its_token(guarded: Service) -> 
 
 
 @pytest.mark.parametrize("caller", ["order", ""])
-async def test_what_another_app_asks_through_dapr_is_not_of_the_sidecar(
+async def test_what_another_app_calls_through_dapr_is_not_from_the_sidecar(
     guarded: Service, caller: str
 ) -> None:
     """Its sidecar passes it on with the token."""
@@ -107,11 +97,11 @@ async def test_what_another_app_asks_through_dapr_is_not_of_the_sidecar(
         headers = {"dapr-api-token": TOKEN, "dapr-caller-app-id": caller}
         answer = await guarded.http.request(method, path, headers=headers)
         assert answer.status_code == 401
-        assert answer.json()["detail"] == "Another app asks for it through Dapr."
+        assert answer.json()["detail"] == "Another app calls it through Dapr."
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_what_others_call_wants_no_token(guarded: Service, path: str) -> None:
+async def test_what_others_call_needs_no_token(guarded: Service, path: str) -> None:
     for token in (None, "wrong"):
         answer = await ask(guarded, "GET", path, token)
         # The simulated sidecar was asked for no subscriptions: not ready, and open.
@@ -126,15 +116,7 @@ async def test_without_a_token_everything_is_open(
         assert (await ask(notification, method, path, token)).status_code == 200
 
 
-async def test_an_empty_token_is_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("APP_API_TOKEN", "")
-
-    assert notification_app.Settings().token is None
-
-
-async def test_no_other_way_to_write_a_path_passes_the_guard(guarded: Service) -> None:
+async def test_no_other_spelling_of_a_path_passes_the_guard(guarded: Service) -> None:
     for path in DETOURS:
         url = httpx.URL("http://app").copy_with(raw_path=path.encode())
         for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "BREW"):
@@ -163,13 +145,13 @@ async def test_no_other_way_to_write_a_path_passes_the_guard(guarded: Service) -
         "Bearer tökén",
     ],
 )
-async def test_the_feed_wants_the_secret(
-    notification: Service, tmp_path: Path, authorization: str | None
+async def test_the_feed_needs_the_secret(
+    notification: Service, authorization: str | None
 ) -> None:
-    secret = shared_secret(tmp_path / "feed.secret")
-    said = None if authorization is None else authorization.replace("{}", secret)
+    secret = notification.parts.secret
+    sent = None if authorization is None else authorization.replace("{}", secret)
     headers = httpx.Headers(
-        {} if said is None else {b"authorization": said.encode("latin-1")}
+        {} if sent is None else {b"authorization": sent.encode("latin-1")}
     )
 
     for query in ("?topic=NotificationSent", "", "?topic=x&limit=-1&after=x"):
@@ -180,11 +162,10 @@ async def test_the_feed_wants_the_secret(
         assert secret not in answer.text
 
 
-async def test_the_feed_is_open_to_who_knows_the_secret(
-    notification: Service, tmp_path: Path
+async def test_the_feed_is_open_to_whoever_knows_the_secret(
+    notification: Service,
 ) -> None:
-    secret = shared_secret(tmp_path / "feed.secret")
-    headers = {"authorization": f"Bearer {secret}"}
+    headers = {"authorization": f"Bearer {notification.parts.secret}"}
 
     answer = await notification.http.get(
         "/events?topic=NotificationSent", headers=headers
@@ -193,10 +174,17 @@ async def test_the_feed_is_open_to_who_knows_the_secret(
     assert (answer.status_code, answer.json()["events"]) == (200, [])
 
 
-async def test_no_secret_is_told(
-    guarded: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_a_signing_key_does_not_open_the_feed(notification: Service) -> None:
+    for key in notification.parts.keys.keys.values():
+        headers = {"authorization": f"Bearer {key.decode()}"}
+        answer = await notification.http.get("/events?topic=x", headers=headers)
+        assert answer.status_code == 401
+
+
+async def test_no_secret_is_shown(
+    guarded: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secret = shared_secret(tmp_path / "feed.secret")
+    secret = guarded.parts.secret
     headers = {"authorization": f"Bearer {secret}", "dapr-api-token": TOKEN}
 
     with caplog.at_level("DEBUG"):

@@ -1,32 +1,120 @@
 """The way to the sidecar: on this machine, whatever the environment says of the world outside."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
-from chassis.dapr.sidecar import Sidecar
+from chassis.dapr import Entry, OutcomeUnknown, Sidecar, SidecarUnavailable
+from chassis.runtime import ServiceSettings
+from chassis.service import make_parts
 from tests.support.sockets import closed_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 
 
-async def test_no_proxy_is_asked_for_the_way_to_the_sidecar(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+async def asked() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Run a server on the sidecar's behalf; yield its port, and the heads of the requests it answers."""
+    heads: list[bytes] = []
+
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(ANSWER)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], heads
+
+
+async def test_no_proxy_is_used_on_the_way_to_the_sidecar(
+    monkeypatch: pytest.MonkeyPatch, asked: tuple[int, list[bytes]]
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
 
-    async def answer(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
-        await writer.drain()
+    async with Sidecar(f"http://127.0.0.1:{asked[0]}") as sidecar:
+        assert await sidecar.metadata() == {}
+
+
+async def test_a_service_sends_the_token_that_its_sidecar_wants(
+    tmp_path: Path, asked: tuple[int, list[bytes]]
+) -> None:
+    port, heads = asked
+    settings = ServiceSettings(
+        database_url=f"sqlite:///{tmp_path}/x.db",
+        dapr_http_port=port,
+        dapr_api_token=SecretStr("the-sidecars-token"),
+        secrets_folder=tmp_path,
+    )
+    parts = make_parts("order", settings, tmp_path)
+
+    async with parts.sidecar:
+        await parts.sidecar.metadata()
+    await parts.database.close()
+
+    assert b"\r\ndapr-api-token: the-sidecars-token\r\n" in heads[0]
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """Records requests, and answers each with an empty document."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Record a request."""
+        self.requests.append(request)
+        return httpx.Response(204 if request.method == "POST" else 200, json={})
+
+
+@pytest.mark.parametrize("token", [None, "the-sidecars-token"])
+async def test_the_sidecars_token_is_sent_with_every_call(token: str | None) -> None:
+    recorder = Recorder()
+
+    async with Sidecar("http://sidecar", token=token, transport=recorder) as sidecar:
+        await sidecar.metadata()
+        await sidecar.ask("order", "events", query={"topic": "x"}, headers={"a": "b"})
+        await sidecar.publish("pubsub", "OrderCreated", [Entry("1", "{}")])
+        await sidecar.send("email", "text", {"emailTo": "jane@example.org"})
+        with pytest.raises(OutcomeUnknown):  # the endpoint's own status is missing
+            await sidecar.post("email", {}, {})
+
+    sent = [each.headers.get("dapr-api-token") for each in recorder.requests]
+    assert sent == [token] * 5
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """Run a server that accepts a connection and answers nothing; yield its URL."""
+    ends = asyncio.Event()
+
+    async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ends.wait()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with Sidecar(f"http://127.0.0.1:{port}") as sidecar:
-            assert await sidecar.metadata() == {}
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ends.set()
+
+
+async def test_a_sidecar_that_does_not_answer_in_time_is_unavailable(
+    silent: str,
+) -> None:
+    async with Sidecar(silent, deadline=0.05) as sidecar:
+        with pytest.raises(SidecarUnavailable, match="does not answer"):
+            await sidecar.metadata()
+
+
+async def test_a_sidecar_that_does_not_run_is_unavailable() -> None:
+    async with Sidecar(f"http://127.0.0.1:{closed_port()}") as sidecar:
+        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+            await sidecar.metadata()

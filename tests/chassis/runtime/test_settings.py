@@ -1,4 +1,4 @@
-"""Settings: defaults that run, read once from the environment, and a clear end where one is wrong."""
+"""Settings: defaults that run, read once from the environment; a wrong one ends the process with a sentence."""
 
 import subprocess
 import sys
@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chassis.runtime.settings import EX_CONFIG, ServiceSettings, load
+from chassis.runtime.settings import EX_CONFIG, ServiceSettings, load, reveal
 from services.notification.app import Settings as NotificationSettings
 from services.order.app import Settings as OrderSettings
 
 ROOT = Path(__file__).parents[3]
 VARIABLES = ("DATABASE_URL", "DAPR_HTTP_PORT", "PUBSUB_NAME", "LOG_LEVEL")
+OTHERS = ("SUBSCRIPTION_FILE", "APP_API_TOKEN", "DAPR_API_TOKEN", "SECRETS_FOLDER")
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what this shell's environment says."""
-    for name in (*VARIABLES, "SUBSCRIPTION_FILE"):
+    """Remove the settings of this shell's environment."""
+    for name in (*VARIABLES, *OTHERS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -28,9 +29,11 @@ def test_without_any_settings_a_service_runs_locally(
 ) -> None:
     loaded = load(settings)
 
-    assert loaded.database_url.startswith("sqlite+aiosqlite:///.local/")
+    assert loaded.database_url.startswith("sqlite:///.local/")
     assert loaded.sidecar_url == "http://127.0.0.1:3500"
     assert loaded.pubsub_name == "pubsub"
+    assert loaded.secrets_folder == Path(".local")
+    assert (loaded.app_api_token, loaded.dapr_api_token) == (None, None)
 
 
 def test_each_service_has_a_database_of_its_own() -> None:
@@ -40,14 +43,14 @@ def test_each_service_has_a_database_of_its_own() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(
         VARIABLES,
-        ["postgresql+asyncpg://order@db/order", "3601", "bus", "DEBUG"],
+        ["postgresql://order@db/order", "3601", "bus", "DEBUG"],
         strict=True,
     ):
         monkeypatch.setenv(name, value)
 
     loaded = load(OrderSettings)
 
-    assert loaded.database_url == "postgresql+asyncpg://order@db/order"
+    assert loaded.database_url == "postgresql://order@db/order"
     assert loaded.sidecar_url == "http://127.0.0.1:3601"
     assert (loaded.pubsub_name, loaded.log_level) == ("bus", "DEBUG")
 
@@ -59,7 +62,7 @@ def test_settings_never_change() -> None:
         setattr(loaded, "pubsub_name", "another")  # noqa: B010 - mypy would refuse the plain statement
 
 
-def test_a_setting_that_is_wrong_is_named(
+def test_a_setting_that_is_wrong_is_named_with_its_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DAPR_HTTP_PORT", "many")
@@ -68,26 +71,56 @@ def test_a_setting_that_is_wrong_is_named(
         load(OrderSettings)
 
     assert ended.value.code == EX_CONFIG == 78
-    said = capsys.readouterr().err
-    assert said.startswith("The setting DAPR_HTTP_PORT is wrong: ")
-    assert said.endswith("(it is 'many').\n")
+    line = capsys.readouterr().err
+    assert line.startswith("The setting DAPR_HTTP_PORT is wrong: ")
+    assert line.endswith("(it is 'many').\n")
 
 
 @pytest.mark.parametrize("settings", [OrderSettings, NotificationSettings])
-def test_a_database_that_is_neither_of_the_two_is_refused_without_its_password(
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://order:secret@db/order",
+        "postgresql+asyncpg://order:secret@db/order",
+        "sqlite+aiosqlite:///secret.db",
+        "secret",
+        "",
+    ],
+)
+def test_a_url_of_neither_database_is_refused_without_showing_its_password(
     settings: type[ServiceSettings],
+    url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://order:secret@db/order")
+    monkeypatch.setenv("DATABASE_URL", url)
 
     with pytest.raises(SystemExit) as ended:
         load(settings)
 
-    said = capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == EX_CONFIG
-    assert said.startswith("The setting DATABASE_URL is wrong: ")
-    assert "secret" not in said
+    assert line.startswith("The setting DATABASE_URL is wrong: it must be of the form ")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("name", ["APP_API_TOKEN", "DAPR_API_TOKEN"])
+def test_a_token_is_read_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "a-secret-token")
+
+    loaded = load(OrderSettings)
+
+    assert reveal(getattr(loaded, name.lower())) == "a-secret-token"
+    assert "a-secret-token" not in repr(loaded)
+
+
+@pytest.mark.parametrize("name", ["APP_API_TOKEN", "DAPR_API_TOKEN"])
+def test_an_empty_token_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+
+    assert not reveal(getattr(load(OrderSettings), name.lower()))
 
 
 @pytest.mark.parametrize(("service", "port"), [("order", "many"), ("notification", "")])

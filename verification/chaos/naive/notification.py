@@ -1,7 +1,7 @@
-"""The notification service as a tutorial writes it: a handler that tells the customer.
+"""The notification service as a tutorial writes it: a handler that notifies the customer.
 
 An error in it is an error for Dapr, which delivers again by the policy of components/resiliency.yaml. What it
-lacks is an inbox: nobody remembers who was told.
+lacks is an inbox: nothing records who was notified.
 """
 
 from functools import cache
@@ -17,7 +17,7 @@ dapr = cache(DaprClient)
 
 
 def create_app() -> FastAPI:
-    """Put the service together."""
+    """Return the service's app."""
     app = FastAPI()
 
     @app.get("/healthz")
