@@ -2,6 +2,7 @@
 
 import json
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,18 +13,20 @@ from toolchain.servers.broker import Broker
 
 def is_ready(system: System, broker: Broker) -> bool:
     """Return whether all services are ready, here and through Dapr, and the broker keeps their events."""
-    apps = system.document["apps"]
-    return (
-        all(answers(f"http://127.0.0.1:{app['appPort']}/readyz") for app in apps)
-        and all(answers(f"{system.invoke_url(app['appID'])}/readyz") for app in apps)
-        and all(_has_its_subscriptions(app, broker) for app in apps)
-    )
+    apps = [app for app in system.document["apps"] if "appPort" in app]
+    return all(_is_ready(system, app, broker) for app in apps)
 
 
-def _has_its_subscriptions(app: dict[str, Any], broker: Broker) -> bool:
+def _is_ready(system: System, app: dict[str, Any], broker: Broker) -> bool:
+    status, _ = _get(f"http://127.0.0.1:{app['appPort']}/readyz", {})
+    if status == 404:  # an app of another kind, which does not report it
+        return True
     topics = topics_of(app)
-    return topics is not None and all(
-        broker.keeps(topic, app["appID"]) for topic in topics
+    return (
+        status == 200
+        and answers(f"{system.invoke_url(app['appID'])}/readyz")
+        and topics is not None
+        and all(broker.keeps(topic, app["appID"]) for topic in topics)
     )
 
 
@@ -32,8 +35,8 @@ def topics_of(
 ) -> list[str] | None:
     """Return the topics that an app subscribes to, as its sidecar sees it; None where it does not answer."""
     url = f"http://127.0.0.1:{app['appPort']}/dapr/subscribe"
-    answer = _get(url, token_of("APP", environment))
-    return None if answer is None else [each["topic"] for each in json.loads(answer)]
+    status, body = _get(url, token_of("APP", environment))
+    return [each["topic"] for each in json.loads(body)] if status == 200 else None
 
 
 def token_of(
@@ -46,13 +49,16 @@ def token_of(
 
 def answers(url: str) -> bool:
     """Return whether a GET is answered with 200."""
-    return _get(url, token_of("DAPR")) is not None
+    return _get(url, token_of("DAPR"))[0] == 200
 
 
-def _get(url: str, headers: Mapping[str, str]) -> bytes | None:
+def _get(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
     request = urllib.request.Request(url, headers=dict(headers))
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return bytes(answer.read()) if answer.status == 200 else None
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, b""
     except OSError:
-        return None
+        return 0, b""

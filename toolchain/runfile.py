@@ -121,12 +121,12 @@ def _move(document: dict[str, Any], offset: int, state: Path) -> None:
     common["configFilePath"] = str(_configuration(common["configFilePath"], state))
     for app in document["apps"]:
         moved = _ports(app, offset)
-        app["command"] = [
-            part.replace(f"--port={app['appPort']}", f"--port={moved['appPort']}")
-            for part in app["command"]
-        ]
+        if "appPort" in app:
+            old, new = f"--port={app['appPort']}", f"--port={moved['appPort']}"
+            app["command"] = [part.replace(old, new) for part in app["command"]]
         app.update(moved)
-        _set(app, "DATABASE_URL", f"sqlite+aiosqlite:///{state / app['appID']}.db")
+        _set(app, "DATABASE_URL", f"sqlite:///{state / app['appID']}.db")
+        _set(app, "SECRETS_FOLDER", str(state))
 
 
 def _set(app: dict[str, Any], variable: str, value: str) -> None:
@@ -168,7 +168,7 @@ def _configuration(path: str, state: Path) -> Path:
 
 def postgresql_url(role: str, port: int, database: str | None = None) -> str:
     """Return the URL of a database of the project's own cluster; by default the one named like the role."""
-    return f"postgresql+asyncpg://{role}@127.0.0.1:{port}/{database or role}"
+    return f"postgresql://{role}@127.0.0.1:{port}/{database or role}"
 
 
 def free_offset() -> int:

@@ -95,7 +95,8 @@ def renamed(folder: Path) -> System:
 def sidecar(system: System, folder: Path) -> Iterator[str]:
     """Run the order service's sidecar; yield its address."""
     app = system.app("order")
-    environment = {**os.environ, **system.addresses()}
+    inherited = os.environ  # noqa: TID251 - handed on, not read
+    environment = {**inherited, **system.addresses()}
     part = Part(sidecar_command(system, app), environment, folder / "daprd.log")
     part.start()
     try:

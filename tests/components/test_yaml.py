@@ -222,7 +222,7 @@ async def test_the_notification_service_hands_the_folders_tuning_on(
     folder: Path, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
     settings = notification.Settings(
-        database_url=f"sqlite+aiosqlite:///{tmp_path}/notification.db",
+        database_url=f"sqlite:///{tmp_path}/notification.db",
         subscription_file=folder / "subscription.yaml",
     )
 

@@ -157,6 +157,10 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     offset = runfile.free_offset()
     chosen = {"broker": broker, "database": database, "mail": mail}
     system = runfile.load(offset, folder, **chosen)
+    apps = system.document["apps"]
+    services = {path.name for path in (ROOT / "services").iterdir()}
+    # Whatever else dapr.yaml may run beside them.
+    system.document["apps"] = [each for each in apps if each["appID"] in services]
     real = RealSystem(system, own_broker(system, folder))
     for number in range(1, replicas + 1):
         for app in system.document["apps"]:

@@ -46,6 +46,8 @@ def test_a_mail_is_read_as_it_was_posted(running: Running) -> None:
     (taken,) = mailbox.newest(running[0], 10)
     assert (taken.sender, taken.to) == (MAIL["from"], MAIL["to"])
     assert (taken.subject, taken.text) == (MAIL["subject"], "Dear Minh")
+    (file,) = running[0].glob("*.eml")
+    assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n")
 
 
 def test_a_key_is_taken_once_also_after_a_kill(running: Running) -> None:

@@ -1,16 +1,13 @@
 """PostgreSQL as a server of the project's own: which programs, what is made once, and what becomes of it."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.sockets import listening_at
 from tests.toolchain.stand_ins import (
@@ -46,17 +43,10 @@ def cluster_in(folder: Path) -> Cluster:
 
 def asked(address: str, *statements: str) -> object:
     """Return the last statement's first value; each is a transaction of its own."""
-
-    async def ask() -> object:
-        engine = create_async_engine(address, isolation_level="AUTOCOMMIT")
-        try:
-            async with engine.connect() as connection:
-                answers = [await connection.execute(text(each)) for each in statements]
-                return answers[-1].scalar() if answers[-1].returns_rows else None
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(ask())
+    with psycopg.connect(address, autocommit=True) as connection:
+        answer = [connection.execute(each.encode()) for each in statements][-1]
+        row = answer.fetchone() if answer.description else None
+        return row[0] if row else None
 
 
 def processes_in(folder: Path) -> Iterator[int]:
@@ -140,9 +130,9 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
         safe = "SELECT current_setting('fsync') || current_setting('data_checksums')"
         assert asked(own, safe) == "onon"
         for role, database in (("order", "notification"), ("postgres", "postgres")):
-            with pytest.raises(DBAPIError, match="no pg_hba"):
+            with pytest.raises(psycopg.Error, match="no pg_hba"):
                 asked(runfile.postgresql_url(role, cluster.port, database), "SELECT 1")
-        with pytest.raises(DBAPIError, match=r"must be superuser|permission denied"):
+        with pytest.raises(psycopg.Error, match=r"must be superuser|permission denied"):
             asked(own, "COPY (SELECT 1) TO PROGRAM 'true'")
 
     until(lambda: not list(processes_in(tmp_path)))
@@ -169,19 +159,14 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
     held = f"(held := postgresql_cluster.running({make})).__enter__()"
     work = f"({held}, print('up'), signal.pause())"
 
-    async def stay() -> None:
-        engine = create_async_engine(runfile.postgresql_url("order", cluster.port))
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-            parent.kill()
-            await asyncio.to_thread(until, lambda: not list(processes_in(tmp_path)))
-            await connection.invalidate()
-        await engine.dispose()
-
     with elsewhere(work, this_machine()) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "up\n"
-        asyncio.run(stay())
+        with psycopg.connect(runfile.postgresql_url("order", cluster.port)) as staying:
+            staying.execute("SELECT 1")
+            parent.kill()
+            until(lambda: not list(processes_in(tmp_path)))
+            staying.close()
 
 
 def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None:
@@ -224,7 +209,7 @@ def test_a_system_on_postgresql_gives_each_app_its_url(tmp_path: Path) -> None:
     assert not system.is_as_declared
     for name in ("order", "notification"):
         assert system.app(name)["env"]["DATABASE_URL"] == (
-            f"postgresql+asyncpg://{name}@127.0.0.1:6442/{name}"
+            f"postgresql://{name}@127.0.0.1:6442/{name}"
         )
 
 

@@ -5,11 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from toolchain import readiness
+from toolchain.runfile import System
+from toolchain.servers.broker import Broker
 
 TOPICS = [{"topic": "OrderCreated"}, {"topic": "dead-letter"}]
 
@@ -18,9 +21,10 @@ class Guarded(BaseHTTPRequestHandler):
     """Answers who sends the token."""
 
     def do_GET(self) -> None:
-        """Answer with the subscriptions, or 401."""
+        """Answer with the subscriptions, or 401; there is no readiness here."""
         is_known = self.headers["dapr-api-token"] == "secret"
-        self.send_response(200 if is_known else 401)
+        status = 200 if is_known else 401
+        self.send_response(404 if self.path == "/readyz" else status)
         self.end_headers()
         self.wfile.write(json.dumps(TOPICS).encode())
 
@@ -68,3 +72,11 @@ def test_an_app_is_asked_for_its_subscriptions_with_its_own_token(
     topics = readiness.topics_of(app, {"APP_API_TOKEN": "secret"})
 
     assert topics == ["OrderCreated", "dead-letter"]
+
+
+def test_an_app_of_another_kind_is_not_waited_for(
+    app: dict[str, Any], tmp_path: Path
+) -> None:
+    apps = [{"appID": "web", **app}, {"appID": "a worker without a port"}]
+
+    assert readiness.is_ready(System({"apps": apps}, tmp_path), Broker("none", "-"))

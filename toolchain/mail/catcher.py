@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email import policy
 from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
@@ -144,7 +145,7 @@ def _message(body: bytes) -> EmailMessage:
     posted = json.loads(body)
     if not all(isinstance(posted[name], str) for name in PARTS):
         raise TypeError
-    message = EmailMessage()
+    message = EmailMessage(policy.SMTP)  # with the line ends of the headers before it
     for name in PARTS[:-1]:
         message[name.capitalize()] = posted[name]
     message.set_content(posted["html"], subtype="html")
