@@ -103,6 +103,7 @@ def _signed_bytes(envelope: CloudEvent) -> bytes:
         rfc3339(envelope.time),
         envelope.dataschema,
         envelope.correlationid,
+        envelope.causationid,
         envelope.aggregateversion,
         envelope.data,
     ]

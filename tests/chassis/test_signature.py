@@ -98,6 +98,7 @@ def test_daprd_may_write_another_trace() -> None:
         {"time": "2026-01-31T08:15:30.123Z"},
         {"dataschema": "urn:contract:Happened:2"},
         {"correlationid": "another"},
+        {"causationid": "another"},
         {"aggregateversion": 4},
     ],
     ids=lambda change: next(iter(change)),
