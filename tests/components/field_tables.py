@@ -166,7 +166,7 @@ def _facts(field: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     """Write every stored table anew, from the Go module of the pinned version."""
-    sources = module(os.environ)  # noqa: TID251 - where Go keeps its modules
+    sources = module(os.environ)
     for kind in types():
         text = json.dumps(made_from(sources, kind), indent=1, sort_keys=True)
         (FIELDS / f"{kind}.json").write_text(f"{text}\n")

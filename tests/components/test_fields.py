@@ -17,7 +17,7 @@ COMPONENTS = [
     if yaml.safe_load(path.read_text())["kind"] == "Component"
 ]
 TUNINGS = sorted((ROOT / "components").rglob("subscription.yaml"))
-SOURCES = field_tables.module(os.environ)  # noqa: TID251 - where Go keeps its modules
+SOURCES = field_tables.module(os.environ)
 with_the_module = pytest.mark.skipif(
     not SOURCES.exists(),
     reason=f"components-contrib {field_tables.pinned()} is not on this machine: daprd was not built here",

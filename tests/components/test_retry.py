@@ -95,7 +95,7 @@ def renamed(folder: Path) -> System:
 def sidecar(system: System, folder: Path) -> Iterator[str]:
     """Run the order service's sidecar; yield its address."""
     app = system.app("order")
-    inherited = os.environ  # noqa: TID251 - handed on, not read
+    inherited = os.environ
     environment = {**inherited, **system.addresses()}
     part = Part(sidecar_command(system, app), environment, folder / "daprd.log")
     part.start()

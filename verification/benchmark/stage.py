@@ -15,7 +15,7 @@ from tests.support.system import RealSystem, build
 from toolchain import runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT
-from toolchain.servers import companions, postgresql, postgresql_cluster
+from toolchain.servers import companions, postgresql
 from verification.benchmark.contestants import Contestant
 
 LOCAL = runfile.LOCAL / "benchmark"
@@ -88,7 +88,7 @@ async def _are_ready(real: RealSystem) -> None:
 
 
 def _running(real: RealSystem, servers: dict[str, set[int]]) -> Running:
-    assert real.broker  # noqa: S101 - it was started
+    assert real.broker
     pids = {"broker": real.broker.pids(), **servers}
     for kind, parts in (("app", real.apps), ("sidecar", real.sidecars)):
         for name, part in parts.items():
@@ -105,5 +105,4 @@ def postgresql_server(folder: Path) -> Iterator[str]:
     """Run PostgreSQL with a database of its own, and yield its address without a driver."""
     port = runfile.free_port()
     with postgresql.provide(this_machine(), folder / "postgresql", port, ["bench"]):
-        url = postgresql_cluster.url("bench", port)
-        yield url.replace("+asyncpg", "")
+        yield runfile.postgresql_url("bench", port, "bench")

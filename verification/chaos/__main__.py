@@ -85,7 +85,7 @@ def main() -> int:
     if options.markdown:
         options.markdown.write_text(tables.markdown(reports) + "\n")
     again = f"python -m verification.chaos {shlex.join(sys.argv[1:])}".rstrip()
-    print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
+    print(f"\n{tables.table(reports)}\n  again: {again}")
     return 0 if reports[0].is_clean else 1
 
 
