@@ -1,4 +1,4 @@
-"""Places three orders through Dapr invoke and follows each until its customer is notified."""
+"""Place three orders through Dapr invoke and follow each until its customer is notified."""
 
 import sys
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
-from toolchain import run, say
-from toolchain.attempt import attempt
-from toolchain.failure import Failure
-from toolchain.machine import this_machine
+from toolchain import readiness, run
+from toolchain.machine import terminal, this_machine
+from toolchain.machine.failure import Failure, exit_status
 from toolchain.runfile import System
 
 ORDERS = (
@@ -20,14 +20,14 @@ ORDERS = (
     {"customerName": "Ada Lovelace", "customerEmail": "ada@example.org"},
     {"customerName": "Nguyễn Thị Minh"},
 )
-"""What is ordered: who gives an address is told by mail, which is said on the console too."""
+"""The orders: a customer with an address is notified by mail, and every notification is printed too."""
 PATIENCE = 60.0
-"""How long a notification may take before the demo says that something is wrong, in seconds."""
+"""Seconds that a notification may take before the demo fails."""
 
 
 @dataclass(frozen=True)
 class Followed:
-    """An order that was followed until it shows its notification, and when each came, in milliseconds."""
+    """An order that shows its notification, and when it was accepted, notified and shown, in milliseconds."""
 
     order_id: str
     line: str
@@ -38,28 +38,32 @@ class Followed:
 
 def main() -> None:
     """Follow three orders through the system that runs, or through one for the demo's time."""
-    sys.exit(attempt(demonstrate))
+    sys.exit(exit_status(demonstrate))
 
 
 def demonstrate() -> None:
-    """Place the orders, print what their customers are told, and sum up."""
+    """Place the orders, print the notifications and a summary."""
     system = run.chosen()
-    is_up = run.answers(f"{system.invoke_url('order')}/healthz")
-    log = system.state / "demo.log"
+    is_up = readiness.answers(f"{system.invoke_url('order')}/healthz")
+    log, token = system.state / "demo.log", readiness.token_of("DAPR")
     with nullcontext() if is_up else run.running(this_machine(), system, log):
         try:
-            with httpx.Client(timeout=30, trust_env=False) as client:
+            with httpx.Client(timeout=30, trust_env=False, headers=token) as client:
                 followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:
             raise _failure("The system stopped answering", str(error)) from error
-        say.plainly("\n" + "\n".join(each.line for each in followed))
-        say.plainly(summary(followed))
+        terminal.plainly("\n" + "\n".join(each.line for each in followed))
+        terminal.plainly(summary(followed))
 
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:
     """Place one order and wait until its notification is sent, and shown on the order."""
     started = time.monotonic()
-    answer = client.post(f"{system.invoke_url('order')}/api/order", json=order)
+    url, key = (
+        f"{system.invoke_url('order')}/api/order",
+        {"idempotency-key": str(uuid4())},
+    )
+    answer = client.post(url, json=order, headers=key)
     # Dapr may answer 2xx for an app that is not there: only the expected status with its body counts.
     if answer.status_code != 201 or "orderId" not in answer.json():
         raise _failure(
@@ -89,7 +93,7 @@ def _wait_until(
         if time.monotonic() > deadline:
             raise _failure(
                 "A notification was not sent, or is not shown",
-                f"After {PATIENCE:.0f} s {url} says: {answer.text}",
+                f"After {PATIENCE:.0f} s the answer of {url} is: {answer.text}",
             )
         time.sleep(0.005)
         answer = client.get(url)
@@ -105,7 +109,7 @@ def _failure(what: str, why: str) -> Failure:
 
 
 def summary(followed: list[Followed]) -> str:
-    """Say in two lines how long it took."""
+    """Return in two lines how long it took."""
     accepted = ", ".join(f"{each.accepted:.0f}" for each in followed)
     notified = ", ".join(f"{each.notified:.0f}" for each in followed)
     shown = ", ".join(f"{each.shown:.0f}" for each in followed)

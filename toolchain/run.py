@@ -1,4 +1,4 @@
-"""Runs the whole system in the foreground: broker, then `dapr run` with the sidecars and the services."""
+"""Run the whole system in the foreground: broker, then `dapr run` with the sidecars and the services."""
 
 import argparse
 import os
@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +14,15 @@ from types import FrameType
 
 import yaml
 
-from toolchain import beside, descendants, kafka, rabbitmq, redis, runfile, say, server
-from toolchain.attempt import attempt
-from toolchain.broker import Broker
-from toolchain.failure import Failure
-from toolchain.machine import Machine, this_machine
+from toolchain import runfile
+from toolchain.machine import Machine, terminal, this_machine
+from toolchain.machine.failure import Failure, exit_status
+from toolchain.readiness import is_ready, token_of
 from toolchain.runfile import System
-from toolchain.server import RunningServer
+from toolchain.servers import companions, kafka, rabbitmq, redis
+from toolchain.servers.broker import Broker
+from toolchain.supervise import descendants, server
+from toolchain.supervise.server import RunningServer
 
 READY_WITHIN = 120.0
 BROKERS: Mapping[str, Callable[[Machine, Path], AbstractContextManager[Broker]]] = {
@@ -54,7 +54,7 @@ class Provided:
         time.sleep(LOOKS_EVERY)
 
     def pids(self) -> set[int]:
-        """Give the ids of all their processes."""
+        """Return the ids of all their processes."""
         return {pid for each in self.servers for pid in each.pids()}
 
 
@@ -70,27 +70,36 @@ def main() -> None:
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _interrupt)
     work = run_broker if options.broker_only else run_all
-    sys.exit(attempt(lambda: work(this_machine(), chosen())))
+    sys.exit(exit_status(lambda: work(this_machine(), chosen())))
 
 
 def chosen() -> System:
-    """Give the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure where there is none."""
-    broker = os.environ.get("BROKER") or runfile.BROKER
-    if broker not in BROKERS:
+    """Return the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure if none is."""
+    return runfile.load(
+        int(os.environ.get("OFFSET") or 0),
+        broker=_chosen("BROKER", runfile.BROKER, BROKERS),
+        database=_chosen("DATABASE", runfile.DATABASE, runfile.DATABASES),
+        mail=_chosen("MAIL", runfile.MAIL, runfile.MAILS),
+    )
+
+
+def _chosen(variable: str, usual: str, known: Iterable[str]) -> str:
+    chosen = os.environ.get(variable) or usual
+    if "/" in chosen:  # a login's own MAIL: the file that its mails come into
+        return usual
+    if chosen not in known:
         raise Failure(
-            f"There is no broker {broker!r} here",
-            "BROKER names one of the folders in components/.",
-            f"One of these helps: {', '.join(f'BROKER={each}' for each in BROKERS)}",
+            f"{variable}={chosen} cannot be used",
+            f"{variable} is one of the words below (see the folders in components/).",
+            f"One of these helps: {', '.join(f'{variable}={each}' for each in known)}",
         )
-    offset = int(os.environ.get("OFFSET") or 0)
-    database, mail = beside.chosen_database(), beside.chosen_mail()
-    return runfile.load(offset, broker=broker, database=database, mail=mail)
+    return chosen
 
 
 def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
     with suppress(Interrupted), provided(machine, system) as parts:
-        say.plainly(
+        terminal.plainly(
             f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."
         )
@@ -101,21 +110,23 @@ def run_broker(machine: Machine, system: System) -> None:
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
     with suppress(Interrupted), running(machine, system) as (cli, parts):
-        say.plainly(welcome(system))
+        terminal.plainly(welcome(system))
         while cli.poll() is None:
             parts.keep()
 
 
 def welcome(system: System) -> str:
-    """Say what to open and what to type."""
+    """Return what to open and what to type."""
     api = system.app("order")["appPort"]
     port = system.app("order")["daprHTTPPort"]
     # Whichever broker carries them, the orders are placed in the same way: only other ports must be named.
     demo = f"make demo OFFSET={system.offset}" if system.offset else "make demo"
+    token = """-H "dapr-api-token: $DAPR_API_TOKEN" """ if token_of("DAPR") else ""
     return (
         f"\n  Everything runs. Open http://127.0.0.1:{api}/docs, or type in another terminal: {demo}, or\n"
         f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
-        """-H 'content-type: application/json' -d '{"customerName":"Jane Doe"}'\n"""
+        f"{token}-H 'content-type: application/json' -H \"idempotency-key: $RANDOM$RANDOM\" "
+        """-d '{"customerName":"Jane Doe"}'\n"""
         "  Ctrl-C stops all of it.\n"
     )
 
@@ -130,14 +141,14 @@ def running(
     """
     descendants.adopt_orphans()
     with provided(machine, system) as parts:
-        say.busy("services", "the sidecars and the services start: some seconds")
+        terminal.busy("services", "the sidecars and the services start: some seconds")
         cli = _start(machine, system, log)
         try:
             _wait_until_ready(cli, system, parts.broker)
             yield cli, parts
         finally:
             _ignore_interrupts()
-            say.busy(
+            terminal.busy(
                 "stop",
                 "the services, the sidecars, then the broker finish what they are at",
             )
@@ -149,8 +160,8 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
     """Provide the broker at this system's address, and the servers beside it."""
     machine = replace(machine, environment=_environment(machine, system))
     with BROKERS[system.broker](machine, system.state / system.broker) as broker:
-        say.done(broker.name, broker.how)
-        with beside.running(machine, system) as others:
+        terminal.done(broker.name, broker.how)
+        with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             yield Provided(broker, [*ours, *others])
 
@@ -182,13 +193,13 @@ def _wait_until_ready(
     cli: subprocess.Popen[bytes], system: System, broker: Broker
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
-    keepers = 0
+    supervisors = 0
     while not is_ready(system, broker):
-        keepers, before = len(descendants.children(cli.pid)), keepers
-        if cli.poll() is not None or keepers < before:
+        supervisors, before = len(descendants.children(cli.pid)), supervisors
+        if cli.poll() is not None or supervisors < before:
             raise _given_up()
         if time.monotonic() > deadline:
-            say.warning(
+            terminal.warning(
                 "services",
                 f"not ready after {READY_WITHIN:.0f} s; what is wrong stands above",
             )
@@ -199,33 +210,14 @@ def _wait_until_ready(
 def _given_up() -> Failure:
     return Failure(
         "The system cannot run",
-        "A part of it gave up; what it said, and what its keeper says of it, stands above or in .dapr/logs.",
+        "A part of it gave up; its output, and its supervisor's reason, stand above or in .dapr/logs.",
         "Correct that, then run it again.",
     )
 
 
-def is_ready(system: System, broker: Broker) -> bool:
-    """Tell whether both services say so, here and through Dapr, and the broker keeps what is published."""
-    apps = system.document["apps"]
-    return (
-        all(answers(f"http://127.0.0.1:{app['appPort']}/readyz") for app in apps)
-        and all(answers(f"{system.invoke_url(app['appID'])}/readyz") for app in apps)
-        and broker.keeps("OrderCreated", "notification")
-    )
-
-
-def answers(url: str) -> bool:
-    """Tell whether a GET is answered with 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def _stop(cli: subprocess.Popen[bytes], servers: set[int]) -> None:
-    # `dapr run` would SIGKILL its parts, and while a sidecar has not come up it hears nothing at all: so the
-    # keepers are asked first, who end their parts in good order; the CLI has nothing left to do then.
+    # `dapr run` would SIGKILL its parts, and while a sidecar has not come up it ignores signals: so the
+    # supervisors are asked first, which end their parts in good order; the CLI has nothing left to do then.
     descendants.end(descendants.children(cli.pid), STOPS_WITHIN)
     cli.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):

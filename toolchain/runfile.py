@@ -1,4 +1,4 @@
-"""Reads dapr.yaml, and can move what it describes to other ports and another folder: a second system."""
+"""Read dapr.yaml, and move what it describes to other ports and another folder: a second system."""
 
 import random
 import socket
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from toolchain import postgresql_cluster
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
@@ -28,17 +26,19 @@ VARIABLES = {
     "redis": "REDIS_HOST",
     "kafka": "KAFKA_BROKERS",
 }
-"""The variable of the sidecars' environment that says where each broker is."""
+"""The variable of the sidecars' environment that names each broker."""
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What dapr.yaml, as it is, runs on."""
+DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
+"""Where the services can keep their data, and how mails leave (the folders in components/mail)."""
 OFFSETS = range(1100, 15000, 100)
 """How much higher the ports of another system may be."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A system to run: the run file's document, and what of it is not as dapr.yaml says.
+    """A system to run: the run file's document, and what of it differs from dapr.yaml.
 
     Its ports are `offset` higher than the usual ones; all that it keeps is under `state`.
     """
@@ -52,7 +52,7 @@ class System:
 
     @property
     def is_as_declared(self) -> bool:
-        """Tell whether dapr.yaml itself describes it."""
+        """Return whether dapr.yaml itself describes it."""
         chosen = self.offset, self.broker, self.database, self.mail
         return chosen == (0, BROKER, DATABASE, MAIL)
 
@@ -72,7 +72,7 @@ class System:
         return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
 
     def app(self, app_id: str) -> dict[str, Any]:
-        """Give what the run file says of one app."""
+        """Return the run file's entry of one app."""
         return next(app for app in self.document["apps"] if app["appID"] == app_id)
 
     def invoke_url(self, app_id: str) -> str:
@@ -103,7 +103,7 @@ def load(
     database: str = DATABASE,
     mail: str = MAIL,
 ) -> System:
-    """Read dapr.yaml, with another broker, database or way of mails, or moved to other ports and a folder."""
+    """Read dapr.yaml, with another broker, database or mail component, or moved to other ports."""
     document = yaml.safe_load((ROOT / "dapr.yaml").read_text())
     state = state or (LOCAL / str(offset) if offset else LOCAL)
     system = System(document, state, offset, broker, database, mail)
@@ -121,14 +121,16 @@ def _move(document: dict[str, Any], offset: int, state: Path) -> None:
     common["configFilePath"] = str(_configuration(common["configFilePath"], state))
     for app in document["apps"]:
         moved = _ports(app, offset)
-        app["command"] = [
-            part.replace(f"--port={app['appPort']}", f"--port={moved['appPort']}")
-            for part in app["command"]
-        ]
-        app.update(
-            moved,
-            env={"DATABASE_URL": f"sqlite+aiosqlite:///{state / app['appID']}.db"},
-        )
+        if "appPort" in app:
+            old, new = f"--port={app['appPort']}", f"--port={moved['appPort']}"
+            app["command"] = [part.replace(old, new) for part in app["command"]]
+        app.update(moved)
+        _set(app, "DATABASE_URL", f"sqlite:///{state / app['appID']}.db")
+        _set(app, "SECRETS_FOLDER", str(state))
+
+
+def _set(app: dict[str, Any], variable: str, value: str) -> None:
+    app["env"] = {**app.get("env", {}), variable: value}
 
 
 def _swap(common: dict[str, Any], old: str, new: str) -> None:
@@ -144,13 +146,12 @@ def _swap(common: dict[str, Any], old: str, new: str) -> None:
 def _use_postgresql(system: System) -> None:
     port = system.port("postgresql")
     for app in system.document["apps"]:
-        url = postgresql_cluster.url(app["appID"], port)
-        app["env"] = {**app.get("env", {}), "DATABASE_URL": url}
+        _set(app, "DATABASE_URL", postgresql_url(app["appID"], port))
 
 
 def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
     # 50001 lies where the kernel takes ports for outgoing connections: one may be taken at any moment.
-    ports = {name: app[name] + offset for name in APP_PORTS}
+    ports = {name: app[name] + offset for name in APP_PORTS if name in app}
     return {**ports, "daprGRPCPort": ports["daprHTTPPort"] + 50}
 
 
@@ -165,6 +166,11 @@ def _configuration(path: str, state: Path) -> Path:
     return copied
 
 
+def postgresql_url(role: str, port: int, database: str | None = None) -> str:
+    """Return the URL of a database of the project's own cluster; by default the one named like the role."""
+    return f"postgresql://{role}@127.0.0.1:{port}/{database or role}"
+
+
 def free_offset() -> int:
     """Find an offset at which every port of a system is free; at random, as others may look too."""
     return next(
@@ -175,7 +181,7 @@ def free_offset() -> int:
 
 
 def ports_are_free(offset: int) -> bool:
-    """Tell whether nothing listens where a system with this offset would."""
+    """Return whether nothing listens where a system with this offset would."""
     ports = [port + offset for port in PORTS.values()]
     for app in load().document["apps"]:
         ports += _ports(app, offset).values()
@@ -189,7 +195,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nothing listens there."""
+    """Return whether nothing listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

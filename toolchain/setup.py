@@ -1,7 +1,7 @@
-"""Sets a bare machine up, and again whenever something is missing: `python3 -m toolchain.setup`.
+"""Set up a bare machine, or what is missing on it: `python3 -m toolchain.setup`.
 
-With --if-needed, a machine that was set up before hears only of what takes time. With --for-tests, it gets
-all that the tests need: every broker.
+With --if-needed, on a machine that was set up before, only what takes time is printed. With --for-tests, all
+that the tests need is set up: every broker.
 """
 
 from __future__ import (
@@ -17,20 +17,21 @@ NEEDED = (3, 11)
 def main() -> int:
     """Run set-up; return what the shell gets: 0 ready, 1 failed, 130 stopped."""
     refuse_old_python(tuple(sys.version_info[:2]))
-    from toolchain import attempt, machine, say, steps  # noqa: PLC0415 - an older Python cannot even read these
+    from toolchain import machine, steps  # noqa: PLC0415 - an older Python cannot even read these
+    from toolchain.machine import failure, terminal  # noqa: PLC0415
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     here = machine.this_machine()
     if "--if-needed" in sys.argv and steps.was_set_up(here):
-        say.only_what_takes_time()
-    return attempt.attempt(
+        terminal.only_what_takes_time()
+    return failure.exit_status(
         lambda: steps.set_up(here, for_tests="--for-tests" in sys.argv)
     )
 
 
 def refuse_old_python(version: tuple[int, ...]) -> None:
-    """End with a clear word where Python is too old."""
+    """Exit with the remedy where Python is too old."""
     if version >= NEEDED:
         return
     has, needs = (".".join(map(str, numbers)) for numbers in (version, NEEDED))

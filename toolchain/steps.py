@@ -3,26 +3,17 @@
 import os
 from pathlib import Path
 
-from toolchain import (
-    build,
-    faketime,
-    kafka,
-    postgresql,
-    programs,
-    rabbitmq,
-    redis,
-    say,
-    virtual_environment,
-)
-from toolchain.locks import alone
-from toolchain.machine import Machine
+from toolchain.dapr import build, programs
+from toolchain.machine import Machine, faketime, terminal, virtual_environment
+from toolchain.servers import kafka, postgresql, rabbitmq, redis
+from toolchain.supervise.locks import alone
 
 
 def set_up(machine: Machine, *, for_tests: bool = False) -> None:
-    """Make the machine ready to run the project; what is there already is used, what is missing is made."""
+    """Make the machine ready to run the project: use what is there, install or build what is missing."""
     waiting = "another set-up is at work in this clone: waiting for that one"
     with alone(
-        machine.root / ".local" / "setup.lock", lambda: say.busy("set-up", waiting)
+        machine.root / ".local" / "setup.lock", lambda: terminal.busy("set-up", waiting)
     ):
         _take_the_steps(machine)
         if for_tests:
@@ -30,11 +21,11 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             kafka.prepare(machine)
             postgresql.prepare(machine)
             faketime.prepare(machine)
-    say.done("Ready", "type: make run")
+    terminal.done("Ready", "type: make run")
 
 
 def was_set_up(machine: Machine) -> bool:
-    """Tell whether set-up has come to its end here before, and so has said what is to be known."""
+    """Return whether set-up has come to its end here before, and so has printed its warnings."""
     return all(
         (machine.programs / each.name).exists()
         for each in (programs.CLI, programs.SIDECAR)
@@ -47,7 +38,7 @@ def provide_program(machine: Machine, program: programs.Program) -> Path:
     path = present or build.provide(machine, program)
     version = programs.version_of(path) or build.pinned_version(machine, program)
     link(machine.programs / program.name, path)
-    say.done(
+    terminal.done(
         program.name,
         f"{version}, {'found at' if present else 'our own build,'} {_shown(machine, path)}",
     )

@@ -1,0 +1,1 @@
+"""The programs that prove what the project promises."""

@@ -17,8 +17,8 @@ from sqlalchemy import (
 
 READERS = 4
 """Threads, and connections, of one process that only read."""
-WRITERS = 4
-"""Threads, and connections, of one process that write; SQLite has one writer."""
+WRITERS = 2
+"""Threads, and connections, of one process that write to PostgreSQL; more would compete for the interpreter."""
 
 # WAL lets readers work beside the writer; FULL makes every commit survive a power failure.
 _PRAGMAS = (

@@ -7,7 +7,12 @@ import psycopg
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-TRANSIENT = (DBAPIError, PoolTimeout)
+
+class CommitFailed(Exception):
+    """A group of units could not be committed, or nobody knows whether it was; each may be tried again."""
+
+
+TRANSIENT = (DBAPIError, PoolTimeout, CommitFailed)
 """Among these is whatever an unavailable database raises."""
 
 _SQLSTATES = (
@@ -47,7 +52,7 @@ def is_unavailable(error: BaseException) -> bool:
     """Return whether this is a database that is away, full, starting or locked."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or _means_not_now(error.orig)
-    return isinstance(error, PoolTimeout)
+    return isinstance(error, PoolTimeout | CommitFailed)
 
 
 def _means_not_now(raised: object) -> bool:

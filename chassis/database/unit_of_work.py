@@ -9,8 +9,9 @@ import hashlib
 import logging
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +26,11 @@ from chassis.database.engine import (
     open_engine,
     sqlite_file,
 )
+from chassis.database.group_commit import GroupCommit, Unit
 from chassis.database.hooks import Act
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-R = TypeVar("R")
 Work = Callable[[Session], T]
 """A unit of work: it neither begins nor commits, has no effect outside the session, and returns plain values."""
 
@@ -55,49 +56,45 @@ class Database:
         self._info: dict[str, Any] = {"service": service, "keys": keys}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._signals: dict[str, asyncio.Event] = {}
-        self._writers = ThreadPoolExecutor(
-            WRITERS if self.is_shared else 1, f"{service} writer"
-        )
+        writers = WRITERS if self.is_shared else 1
+        self._writers = ThreadPoolExecutor(writers, f"{service} writer")
+        self._group = GroupCommit(self._open, self._writers, writers, self._committed)
         self._readers = ThreadPoolExecutor(READERS, f"{service} reader")
 
-    async def write(self, work: Work[T]) -> T:
-        """Run a unit of work in one transaction and return its result once that is committed.
+    async def write(self, work: Work[T], lane: str = "") -> T:
+        """Run a unit of work and return its result once it is committed; whatever it raises rolls it back.
 
-        Whatever it raises rolls everything back. Never nest it, and never call another part (the sidecar,
-        another service) inside it.
+        Units of one lane that wait at the same time share a transaction (group_commit.py); without a lane it has
+        one of its own, as a unit needs that locks rows or is known to fail. Never nest it, and never call
+        another part (the sidecar, another service) inside it.
         """
-        result, acts, notified = await self._run(self._writers, self._commit, work)
-        for name in sorted(notified):
-            self.signal(name).set()
-        for act in acts:
-            _carry_out(act)
-        return result
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._group.add(Unit(work, lane, future))
+        return await future
 
     async def read(self, work: Work[T]) -> T:
         """Run queries on a reader's thread, without holding up those who write."""
-        return await self._run(self._readers, self._query, work)
+        context, loop = copy_context(), asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._readers, lambda: context.run(self._query, work)
+        )
 
-    def _commit(self, work: Work[T]) -> tuple[T, list[Act], set[str]]:
-        acts: list[Act] = []
-        notified: set[str] = set()
-        info = {**self._info, "after_commit": acts, "notified": notified}
-        with self._sessions.begin() as session:
-            session.info.update(info)
-            result = work(session)
-        return result, acts, notified
-
-    def _query(self, work: Work[T]) -> T:
+    @contextmanager
+    def _open(self) -> Iterator[Session]:
         with self._sessions() as session:
             session.info.update(self._info)
+            yield session
+
+    def _committed(self, unit: Unit) -> None:
+        for name in sorted(unit.notified):
+            self.signal(name).set()
+        for act in unit.acts:
+            _carry_out(act)
+
+    def _query(self, work: Work[T]) -> T:
+        with self._open() as session:
             session.connection(execution_options={"begin": "BEGIN"})
             return work(session)
-
-    async def _run(
-        self, threads: ThreadPoolExecutor, act: Callable[[Work[T]], R], work: Work[T]
-    ) -> R:
-        context = copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, lambda: context.run(act, work))
 
     def lock_file(self, loop: str) -> Path:
         """Return the file whose lock a background loop holds while it works.

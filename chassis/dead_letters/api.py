@@ -158,7 +158,8 @@ def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> APIR
         dry_run = query.dry_run
         try:
             return await unit.run(
-                lambda session: replay(session, id, inbox, by_name, dry_run=dry_run)
+                lambda session: replay(session, id, inbox, by_name, dry_run=dry_run),
+                alone=True,
             )
         except DryRun as done:
             return done.result
@@ -207,5 +208,5 @@ async def post_discard(
     """
     who, why = command.by, command.reason
     return await unit.run(
-        lambda session: _shown(discard(session, id, by=who, because=why))
+        lambda session: _shown(discard(session, id, by=who, because=why)), alone=True
     )

@@ -134,7 +134,10 @@ def _canonical(body: bytes) -> bytes:
 
 
 async def carry_out_once(
-    parts: Parts, request: KeyedRequest, work: Callable[[Session], Response]
+    parts: Parts,
+    request: KeyedRequest,
+    work: Callable[[Session], Response],
+    lane: str,
 ) -> Response:
     """Carry out a request in one transaction with its key and answer, or return the stored answer.
 
@@ -146,7 +149,7 @@ async def carry_out_once(
         while True:
             try:
                 return await database.write(
-                    lambda session: _once(session, database, request, work)
+                    lambda session: _once(session, database, request, work), lane
                 )
             except _HeldElsewhere:
                 if clock.monotonic() >= deadline:

@@ -55,18 +55,20 @@ class UnitOfWork:
     request: KeyedRequest | None
     status: int
 
-    async def run(self, command: Command) -> Response:
+    async def run(self, command: Command, *, alone: bool = False) -> Response:
         """Carry out a command and return its answer; with an Idempotency-Key, at most once.
 
-        The command is a plain function of the session: it may be run again before COMMIT.
+        The command is a plain function of the session: it may be run again before COMMIT. Commands that wait at
+        the same time share a transaction; `alone` is for those that lock rows.
         """
+        lane = "" if alone else "commands"
 
         def work(session: Session) -> Response:
             return self._answer(command(session))
 
         if self.request is None:
-            return await self.parts.database.write(work)
-        return await carry_out_once(self.parts, self.request, work)
+            return await self.parts.database.write(work, lane)
+        return await carry_out_once(self.parts, self.request, work, lane)
 
     def _answer(self, result: View | Created) -> Response:
         view = result.view if isinstance(result, Created) else result

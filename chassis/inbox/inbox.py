@@ -73,7 +73,10 @@ class Inbox:
             if arrival is Arrival.PUSHED:
                 check_age(envelope)
             await self.database.write(
-                lambda session: handle_once(session, reaction, envelope, event, arrival)
+                lambda session: handle_once(
+                    session, reaction, envelope, event, arrival
+                ),
+                lane=f"deliveries to {reaction.name}",
             )
         except NotAuthentic as error:
             if arrival is not Arrival.PUSHED:

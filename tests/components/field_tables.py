@@ -31,7 +31,7 @@ Fields = dict[str, dict[str, Any]]
 
 def pinned() -> str:
     """The version of components-contrib that the project's daprd is built with."""
-    text = (ROOT / "toolchain" / "runtime" / "go.mod").read_text()
+    text = (ROOT / "toolchain" / "dapr" / "runtime" / "go.mod").read_text()
     (version,) = re.findall(rf"^\s*{re.escape(MODULE)} (v\S+)", text, re.MULTILINE)
     return str(version)
 
@@ -102,7 +102,7 @@ def _places(table: Table) -> list[Fields]:
 
 
 def wrong_in(component: dict[str, Any]) -> Iterator[str]:
-    """Say what is wrong with a component's fields; Dapr would not say it."""
+    """List what is wrong with a component's fields; Dapr would not report it."""
     spec = component["spec"]
     table = real(spec["type"])
     values = {each["name"]: each.get("value") for each in spec["metadata"]}
@@ -118,7 +118,7 @@ def wrong_in(component: dict[str, Any]) -> Iterator[str]:
 
 
 def wrong_in_tuning(kind: str, metadata: dict[str, str]) -> Iterator[str]:
-    """Say what is wrong with the metadata of a component's subscriptions."""
+    """List what is wrong with the metadata of a component's subscriptions."""
     read = real(kind)["subscription"]
     for name, value in metadata.items():
         yield from _wrong_with(name, value, [read[name]] if name in read else [])
@@ -166,7 +166,7 @@ def _facts(field: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     """Write every stored table anew, from the Go module of the pinned version."""
-    sources = module(os.environ)  # noqa: TID251 - where Go keeps its modules
+    sources = module(os.environ)
     for kind in types():
         text = json.dumps(made_from(sources, kind), indent=1, sort_keys=True)
         (FIELDS / f"{kind}.json").write_text(f"{text}\n")

@@ -17,7 +17,7 @@ COMPONENTS = [
     if yaml.safe_load(path.read_text())["kind"] == "Component"
 ]
 TUNINGS = sorted((ROOT / "components").rglob("subscription.yaml"))
-SOURCES = field_tables.module(os.environ)  # noqa: TID251 - where Go keeps its modules
+SOURCES = field_tables.module(os.environ)
 with_the_module = pytest.mark.skipif(
     not SOURCES.exists(),
     reason=f"components-contrib {field_tables.pinned()} is not on this machine: daprd was not built here",
@@ -26,7 +26,7 @@ TYPES = field_tables.types()
 
 
 def named(path: Path) -> str:
-    """Give a file's name for a test."""
+    """Return a file's name for a test."""
     return str(path.relative_to(ROOT))
 
 
@@ -37,7 +37,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def changed(path: str, field: str, /, **facts: str) -> list[str]:
-    """Say what is wrong with a component in which one field is otherwise; without a name, it is gone."""
+    """List what is wrong with a component in which a field is changed, or removed where no name is given."""
     component = read(path)
     (item,) = [each for each in component["spec"]["metadata"] if each["name"] == field]
     item.update(facts)

@@ -1,6 +1,7 @@
 """dapr.yaml says what `dapr run -f` understands, and what it names is there."""
 
 import os
+import shutil
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 RUN_FILE: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
 COMMON: dict[str, Any] = RUN_FILE["common"]
 APPS: list[dict[str, Any]] = RUN_FILE["apps"]
+SERVICES = [app for app in APPS if (ROOT / "services" / app["appID"]).is_dir()]
+"""The apps that are ours; others may run beside them."""
 
 # The keys that the CLI knows, from its source at v1.16.5; others it ignores without a word.
 # fmt: off
@@ -57,7 +60,7 @@ def test_every_path_exists_and_is_relative() -> None:
         COMMON["runtimePath"],
         COMMON["env"]["SUBSCRIPTION_FILE"],
         *(app["appDirPath"] for app in APPS),
-        *(app["command"][0] for app in APPS),
+        *(app["command"][0] for app in SERVICES),
     ]
 
     assert [path for path in paths if not (ROOT / path).exists()] == []
@@ -72,7 +75,7 @@ def test_one_broker_is_chosen_in_both_places() -> None:
     assert COMMON["env"]["SUBSCRIPTION_FILE"] == f"{broker}/subscription.yaml"
 
 
-def test_a_way_of_mails_is_chosen() -> None:
+def test_a_mail_component_is_chosen() -> None:
     assert Path(COMMON["resourcesPaths"][-1]).parent == Path("components/mail")
 
 
@@ -117,7 +120,51 @@ def test_sidecars_and_apps_listen_on_loopback_only() -> None:
     assert COMMON["apiListenAddresses"] == "127.0.0.1"
     assert "--metrics-listen-address 127.0.0.1" in script
     assert "--dapr-internal-grpc-listen-address 127.0.0.1" in script
-    assert all("--host=127.0.0.1" in app["command"] for app in APPS)
+    assert all("--host=127.0.0.1" in app["command"] for app in SERVICES)
+
+
+THIRD = {
+    "appID": "statistics",
+    "appDirPath": ".",
+    "appPort": 8003,
+    "daprHTTPPort": 3502,
+    "command": ["python", "-m", "statistics_app", "--port=8003"],
+    "env": {"COUNT": "days"},
+}
+
+
+@pytest.fixture
+def with_a_third_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a third app to dapr.yaml, as a team would write it: with no more ports than it must have."""
+    document = {**RUN_FILE, "apps": [*APPS, THIRD]}
+    (tmp_path / "dapr.yaml").write_text(yaml.safe_dump(document))
+    configuration = tmp_path / "configuration"
+    configuration.mkdir()
+    shutil.copy(ROOT / COMMON["configFilePath"], configuration)
+    monkeypatch.setattr(runfile, "ROOT", tmp_path)
+
+
+@pytest.mark.usefixtures("with_a_third_app")
+@pytest.mark.parametrize("database", runfile.DATABASES)
+def test_a_third_app_is_moved_with_the_others_and_its_env_stays(
+    database: str, tmp_path: Path
+) -> None:
+    system = runfile.load(1000, tmp_path / "moved", database=database)
+
+    app = system.app("statistics")
+    assert (app["appPort"], app["daprHTTPPort"], app["daprGRPCPort"]) == (
+        9003,
+        4502,
+        4552,
+    )
+    assert app["command"][-1] == "--port=9003"
+    assert app["env"]["COUNT"] == "days"
+    assert "statistics" in app["env"]["DATABASE_URL"]
+
+
+@pytest.mark.usefixtures("with_a_third_app")
+def test_without_an_offset_a_third_app_is_as_it_is_declared() -> None:
+    assert runfile.load().app("statistics") == THIRD
 
 
 def test_the_apps_health_is_watched() -> None:
@@ -141,7 +188,7 @@ def test_a_probe_ends_before_the_next_one() -> None:
 
 def test_all_ports_are_distinct() -> None:
     names = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
-    ports = [app[name] for app in APPS for name in names]
+    ports = [app[name] for app in APPS for name in names if name in app]
     ports += runfile.PORTS.values()
 
     assert len(set(ports)) == len(ports)
@@ -150,10 +197,10 @@ def test_all_ports_are_distinct() -> None:
 def test_every_service_is_run() -> None:
     folders = {path.parent.name for path in (ROOT / "services").glob("*/app.py")}
 
-    assert sorted(app["appID"] for app in APPS) == sorted(folders)
+    assert sorted(app["appID"] for app in SERVICES) == sorted(folders)
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
+@pytest.mark.parametrize("app", SERVICES, ids=lambda app: str(app["appID"]))
 def test_an_app_is_kept_running_and_listens_where_its_sidecar_looks(
     app: dict[str, Any],
 ) -> None:
@@ -175,7 +222,7 @@ def test_a_sidecar_is_kept_running() -> None:
     assert 'exec "$root/toolchain/keep" "$root/.venv/bin/daprd" "$@"' in script
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
+@pytest.mark.parametrize("app", SERVICES, ids=lambda app: str(app["appID"]))
 def test_an_app_leaves_it_to_its_sidecar_to_close_an_idle_connection(
     app: dict[str, Any],
 ) -> None:
@@ -190,7 +237,7 @@ def test_an_app_leaves_it_to_its_sidecar_to_close_an_idle_connection(
     assert seconds > 90
 
 
-@pytest.mark.parametrize("app", APPS, ids=lambda app: str(app["appID"]))
+@pytest.mark.parametrize("app", SERVICES, ids=lambda app: str(app["appID"]))
 def test_an_app_is_one_process(app: dict[str, Any]) -> None:
     """Its loops run once for each sidecar; more of it are replicas."""
     assert not any(

@@ -19,8 +19,10 @@ from tests.support.eventually import eventually
 from tests.support.mail_server import HOST, Mailbox, serving
 from tests.support.part import Part
 from tests.support.system import sidecar_command
-from toolchain import rabbitmq, rabbitmq_node, runfile, server
+from toolchain import runfile
 from toolchain.runfile import System
+from toolchain.servers import rabbitmq, rabbitmq_node
+from toolchain.supervise import server
 
 SMTP = 1025
 TOPICS = (TOPIC, WATCHED, DEAD)

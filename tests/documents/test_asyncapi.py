@@ -14,7 +14,7 @@ from referencing import Registry
 
 from chassis.event import Event
 from toolchain.documents import asyncapi, publisher, schemas, services
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 OFFICIAL = Path(__file__).parent / "asyncapi" / "3.0.0.json"
 ALONE: Registry[Any] = Registry()

@@ -17,7 +17,7 @@ from chassis.inbox.dead_letter import dead_letter
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS, migrated
 from toolchain.documents import publisher, schemas
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 PUBLISHED = sorted((publisher.ROOT / publisher.SCHEMAS).iterdir())
 ORDER = UUID("01a20727-ad7d-7a6d-8ffc-e0698ef24ad8")

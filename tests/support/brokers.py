@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from toolchain import kafka, rabbitmq, rabbitmq_node, redis
-from toolchain.broker import Broker
 from toolchain.machine import this_machine
 from toolchain.runfile import System
-from toolchain.server import Server
+from toolchain.servers import kafka, rabbitmq, rabbitmq_node, redis
+from toolchain.servers.broker import Broker
+from toolchain.supervise.server import Server
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ class Mailbox:
         self.most_open = max(self.most_open, len(self.open))
 
     def to(self, recipient: str) -> list[Mail]:
-        """Give the mails that were taken for a recipient."""
+        """Return the mails that were taken for a recipient."""
         return [each for each in self.mails if recipient in each.recipients]
 
     def act(self, stage: str, *recipients: str) -> Act:
-        """Tell what is to be done at a stage of a transfer to these recipients."""
+        """Return what is to be done at a stage of a transfer to these recipients."""
         keys = (stage, *(f"{stage} {each}" for each in recipients))
         return next((self.acts[key] for key in keys if key in self.acts), Act())
 
@@ -114,7 +114,7 @@ class _Connection(SMTP):
             await super().smtp_DATA(arg)
 
     async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Say goodbye."""
+        """Reply to QUIT."""
         await self._perform("QUIT")
         await super().smtp_QUIT(arg)
 
@@ -168,7 +168,7 @@ def _mail(envelope: Envelope) -> Mail:
 
 
 def plain(text: str) -> str:
-    """Give a text as it is the same before and after a transfer."""
+    """Return a text as it is the same before and after a transfer."""
     return text.replace("\r\n", "\n").removesuffix("\n")
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.eventually import eventually
-from toolchain import descendants
 from toolchain.runfile import ROOT
+from toolchain.supervise import descendants
 
 STOPS_WITHIN = 50.0
 

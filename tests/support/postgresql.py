@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from toolchain import postgresql, postgresql_cluster, runfile
+from toolchain import runfile
 from toolchain.machine import this_machine
-from toolchain.postgresql_cluster import Cluster
+from toolchain.servers import postgresql, postgresql_cluster
+from toolchain.servers.postgresql_cluster import Cluster
 
 ROLE = "tests"
 MEMORY, ROOM = Path("/dev/shm"), 2**30  # noqa: S108 - the folder in it is made by mkdtemp

@@ -5,8 +5,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
-from toolchain import postgresql, programs
+from toolchain.dapr import programs
 from toolchain.machine import this_machine
+from toolchain.servers import postgresql
 
 ROWS = {
     "databases": ("sqlite", "postgresql"),

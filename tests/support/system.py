@@ -14,13 +14,11 @@ from tests.support.brokers import OwnBroker, own_broker
 from tests.support.database import secrets_in
 from tests.support.eventually import eventually
 from tests.support.part import Part
-from toolchain import (
-    beside,
-    runfile,
-    server,
-)
+from toolchain import readiness, runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT, System
+from toolchain.servers import companions
+from toolchain.supervise import server
 
 COMMON = {
     "enableAppHealthCheck": "enable-app-health-check",
@@ -59,12 +57,12 @@ class RealSystem:
         self.broker = None
 
     def start_sidecars(self) -> None:
-        """Start both sidecars."""
+        """Start the sidecars."""
         for part in self.sidecars.values():
             part.start()
 
     def start_apps(self) -> None:
-        """Start both services."""
+        """Start the services."""
         for part in self.apps.values():
             part.start()
 
@@ -79,24 +77,35 @@ class RealSystem:
         await self.is_ready()
 
     async def is_ready(self, deadline: float = 60.0) -> None:
-        """Wait until both services say so, and reach each other through Dapr."""
+        """Wait until all services are ready, reach each other through Dapr, and have their subscriptions."""
         async with httpx.AsyncClient(trust_env=False) as client:
             for app in self.instances.values():
                 ready = f"http://127.0.0.1:{app['appPort']}/readyz"
                 await _answers(client, ready, deadline)
             for caller in self.instances:
+                client.headers = readiness.token_of(
+                    "DAPR", self.sidecars[caller].environment
+                )
                 for app in self.system.document["apps"]:
                     ready = f"{self.invoke_url(caller, app['appID'])}/readyz"
                     await _answers(client, ready, deadline)
 
-        async def keeps() -> bool:
-            return await asyncio.to_thread(
-                self.own.keeps, "OrderCreated", "notification"
+        for name in self.instances:
+            await self._has_its_subscriptions(name, deadline)
+
+    async def _has_its_subscriptions(self, name: str, deadline: float) -> None:
+        app, environment = self.instances[name], self.apps[name].environment
+
+        def keeps() -> bool:
+            topics = readiness.topics_of(app, environment)
+            return topics is not None and all(
+                self.own.keeps(topic, app["appID"]) for topic in topics
             )
 
-        await eventually(
-            keeps, "the broker keeps events for the notification service", deadline
-        )
+        async def kept() -> bool:
+            return await asyncio.to_thread(keeps)
+
+        await eventually(kept, f"the broker keeps events for {app['appID']}", deadline)
 
     def invoke_url(self, caller: str, app_id: str) -> str:
         """Return where an app's methods are reached through the sidecar of one of the processes."""
@@ -148,6 +157,10 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     offset = runfile.free_offset()
     chosen = {"broker": broker, "database": database, "mail": mail}
     system = runfile.load(offset, folder, **chosen)
+    apps = system.document["apps"]
+    services = {path.name for path in (ROOT / "services").iterdir()}
+    # Whatever else dapr.yaml may run beside them.
+    system.document["apps"] = [each for each in apps if each["appID"] in services]
     real = RealSystem(system, own_broker(system, folder))
     for number in range(1, replicas + 1):
         for app in system.document["apps"]:
@@ -217,7 +230,7 @@ async def running(
     """Run the whole system, ready to be used."""
     real = build(folder, broker=broker, database=database)
     # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
-    with beside.database(this_machine(), real.system):
+    with companions.database(this_machine(), real.system):
         async with _started(real):
             yield real
 

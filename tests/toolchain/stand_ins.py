@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from toolchain.dapr import golang
 from toolchain.machine import Machine
 
 CLONE = Path(__file__).parent.parent.parent
@@ -14,6 +15,7 @@ TOOLS = (
     "cat",
     "chmod",
     "cp",
+    "grep",
     "mkdir",
     "mkfifo",
     "mv",
@@ -27,9 +29,9 @@ TOOLS = (
 def bare_machine(folder: Path, **variables: str) -> Machine:
     """A machine with the clone's Go modules and nothing on the PATH that set-up could use."""
     root, tools = folder / "clone", folder / "tools"
-    for name in ("cli", "kafka", "runtime"):
+    for name in ("dapr/cli", "dapr/runtime", "servers/kafka"):
         shutil.copytree(CLONE / "toolchain" / name, root / "toolchain" / name)
-    shutil.copy(CLONE / "toolchain" / "go-requirements.txt", root / "toolchain")
+    shutil.copy(CLONE / golang.REQUIREMENTS, root / golang.REQUIREMENTS)
     (root / "requirements-dev.txt").write_text("one==1\ntwo==2\n")
     (root / ".venv" / "bin").mkdir(parents=True)
     (folder / "home").mkdir()
@@ -93,15 +95,16 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
     arguments = [str(machine.root), str(machine.system), machine.environment["PATH"]]
     script = (
         "import signal, sys; from pathlib import Path\n"
-        "from toolchain import attempt, build, kafka_jars, postgresql_cluster, programs\n"
-        "from toolchain import rabbitmq_node, server\n"
-        "from toolchain.postgresql_cluster import Cluster\n"
-        "from toolchain.machine import Machine\n"
+        "from toolchain.dapr import build, programs\n"
+        "from toolchain.machine import Machine, failure\n"
+        "from toolchain.servers import kafka_jars, postgresql_cluster, rabbitmq_node\n"
+        "from toolchain.servers.postgresql_cluster import Cluster\n"
+        "from toolchain.supervise import server\n"
         "root, system = map(Path, sys.argv[1:3]); folder = root.parent\n"
         "environment = {'PATH': sys.argv[3], 'HOME': str(folder / 'home'), 'RECORD': str(folder)}\n"
         "machine = Machine(root, environment, system)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"sys.exit(attempt.attempt(lambda: {work}))\n"
+        f"sys.exit(failure.exit_status(lambda: {work}))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-u", "-c", script, *arguments],

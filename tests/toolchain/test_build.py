@@ -15,9 +15,9 @@ from tests.toolchain.stand_ins import (
     program,
     until,
 )
-from toolchain import build, golang
-from toolchain.failure import Failure
-from toolchain.programs import CLI, SIDECAR, version_of
+from toolchain.dapr import build, golang
+from toolchain.dapr.programs import CLI, SIDECAR, version_of
+from toolchain.machine.failure import Failure
 
 
 def builds(folder: Path) -> list[str]:
@@ -45,7 +45,7 @@ def test_what_is_built_is_not_built_again_until_a_pin_changes(tmp_path: Path) ->
     assert build.provide(machine, SIDECAR) == first
     assert len(builds(tmp_path)) == 1
 
-    with (machine.root / "toolchain" / "runtime" / "go.sum").open("a") as sums:
+    with (machine.root / "toolchain" / "dapr" / "runtime" / "go.sum").open("a") as sums:
         sums.write("\n")
     assert build.provide(machine, SIDECAR) != first
 
@@ -85,7 +85,7 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
     assert "stopped; run it again to go on where it stopped" in said
     assert sorted(path.name for path in build.place(machine, CLI).parent.iterdir()) == [
         "build.log",
-        "lock",
+        "dapr.lock",
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
@@ -98,7 +98,7 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
         ("dial tcp: lookup proxy: no such host", "no network"),
         ("verifying module: checksum mismatch", "not the one that go.sum names"),
         ("link: signal: killed", "too little memory"),
-        ("pkg/x.go:1: syntax error", "last words"),
+        ("pkg/x.go:1: syntax error", "last output"),
     ],
 )
 def test_a_failing_build_says_why_and_leaves_nothing_in_place(
@@ -120,7 +120,7 @@ def test_a_build_that_tells_another_version_is_not_put_in_place(tmp_path: Path) 
     machine = bare_machine(tmp_path)
     go_that(tmp_path, 'echo "echo 9.9.9" >>"$2"')
 
-    with pytest.raises(Failure, match="says 9\\.9\\.9"):
+    with pytest.raises(Failure, match="is 9\\.9\\.9"):
         build.provide(machine, SIDECAR)
 
     assert not build.place(machine, SIDECAR).exists()

@@ -1,15 +1,12 @@
 """The databases that tests get: each its own, made from a template in a moment, gone afterwards."""
 
-import asyncio
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from tests.support.postgresql import Databases
 from tests.toolchain.stand_ins import CLONE, until
@@ -25,11 +22,6 @@ def make(address: str) -> None:
     asked(address, "CREATE TABLE kept (x int)", "INSERT INTO kept VALUES (1)")
 
 
-async def number_of_rows(connection: AsyncConnection) -> object:
-    """Count what is in the table."""
-    return (await connection.execute(text("SELECT count(*) FROM kept"))).scalar()
-
-
 def test_each_is_a_copy_of_the_template_and_nobody_elses(databases: Databases) -> None:
     template = databases.template("kept_template", make)
     with databases.fresh(template) as one, databases.fresh(template) as other:
@@ -41,19 +33,15 @@ def test_each_is_a_copy_of_the_template_and_nobody_elses(databases: Databases) -
     assert len(MADE) == 1
 
 
-async def test_a_coroutine_gets_one_too_and_it_goes_with_all_connections(
-    databases: Databases,
-) -> None:
+def test_it_is_dropped_with_all_connections(databases: Databases) -> None:
     template = databases.template("kept_template", make)
     with databases.fresh(template) as address:
-        engine = create_async_engine(address)
-        async with engine.connect() as connection:
-            assert await number_of_rows(connection) == 1
-            await connection.invalidate()
-    await engine.dispose()
+        staying = psycopg.connect(address)
+        staying.execute("SELECT 1")
+    staying.close()
 
-    with pytest.raises(DBAPIError, match="does not exist"):
-        await asyncio.to_thread(asked, address, "SELECT 1")
+    with pytest.raises(psycopg.Error, match="does not exist"):
+        asked(address, "SELECT 1")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine
-from toolchain import faketime
-from toolchain.machine import this_machine
+from toolchain.machine import faketime, this_machine
 
 SHOWN = "import time; print(time.time(), time.monotonic())"
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.toolchain.small_broker import free_port, listening
 from tests.toolchain.stand_ins import bare_machine, calls, elsewhere, stand_in, until
-from toolchain import kafka, kafka_jars
-from toolchain.failure import Failure
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
+from toolchain.servers import kafka, kafka_jars
 
 JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
 OUTPUT = 'for word; do case $word in -DoutputDirectory=*) to=${word#*=} ;; esac; done\nmkdir -p "$to"\n'
@@ -22,12 +22,14 @@ def machine_with_port(folder: Path, port: int | None = None) -> Machine:
 
 
 def wants(machine: Machine, **jars: str) -> None:
-    """Let these jars be the ones that are to be fetched: their names, and what is in them."""
+    """Pin these jars: their names, and what is in them."""
     lines = [
         f"{hashlib.sha256(text.encode()).hexdigest()}  {name}.jar\n"
         for name, text in jars.items()
     ]
-    (machine.root / "toolchain" / "kafka" / "jars.sha256").write_text("".join(lines))
+    (machine.root / "toolchain" / "servers" / "kafka" / "jars.sha256").write_text(
+        "".join(lines)
+    )
 
 
 def maven_that(folder: Path, *commands: str) -> None:

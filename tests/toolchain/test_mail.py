@@ -1,6 +1,7 @@
 """The mail server for real: what it answered for is kept, and it is there when the system is."""
 
 import os
+import re
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ import pytest
 from tests.support.sockets import listening_at
 from tests.toolchain.small_broker import listening
 from tests.toolchain.stand_ins import until
-from toolchain import mail, mail_intake, mailbox, runfile, server
-from toolchain.failure import Failure
+from toolchain import mail, runfile
 from toolchain.machine import Machine
-from toolchain.server import RunningServer
+from toolchain.machine.failure import Failure
+from toolchain.mail import catcher, mailbox, provision
+from toolchain.runfile import System
+from toolchain.supervise import server
+from toolchain.supervise.server import RunningServer
 
 
 @dataclass
@@ -40,9 +44,9 @@ class Running:
             client.sendmail("orders@shop", ["jane@example.org"], content)
 
     def subjects(self) -> list[str]:
-        """Give the subjects that its page shows to programs."""
-        mails = httpx.get(f"{self.page}/api/mail", trust_env=False).json()
-        return [each["subject"] for each in mails]
+        """Return the subjects that its page shows."""
+        shown = httpx.get(self.page, trust_env=False).text
+        return re.findall("^Subject: (.*)$", shown, re.MULTILINE)
 
 
 @pytest.fixture
@@ -54,9 +58,14 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 def machine_with(port: int, host: str = "127.0.0.1") -> Machine:
-    """A machine on which mails go there."""
+    """Return a machine on which mails go there."""
     address = {"SMTP_HOST": host, "SMTP_PORT": str(port)}
     return Machine(runfile.ROOT, {**os.environ, **address})
+
+
+def system_in(folder: Path, kind: str = "smtp") -> System:
+    """Return a system with free ports that keeps its data in this folder."""
+    return runfile.load(runfile.free_offset(), folder, mail=kind)
 
 
 def test_a_mail_that_was_taken_survives_a_kill(running: Running) -> None:
@@ -82,8 +91,8 @@ def test_a_mail_that_is_too_large_is_refused_and_the_next_one_is_taken(
         client.rcpt("jane@example.org")
         assert client.data(b"Subject: large\r\n\r\n" + b"x\r\n" * 2**19)[0] == 552
     with pytest.raises(smtplib.SMTPSenderRefused, match="552"):
-        running.send("large", mail_intake.LARGEST)
-    running.send("a long line", mail_intake.LARGEST - 100)
+        running.send("large", catcher.LARGEST)
+    running.send("a long line", catcher.LARGEST - 100)
 
     assert running.subjects() == ["a long line"]
 
@@ -111,18 +120,20 @@ def test_it_ends_though_a_client_stays(tmp_path: Path) -> None:
 def test_one_that_answers_is_used(
     running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with mail.provide(machine_with(running.smtp), tmp_path / "own", 1) as started:
+    with mail.provide(
+        machine_with(running.smtp), system_in(tmp_path / "own")
+    ) as started:
         assert started is None
 
     assert f"answers at 127.0.0.1:{running.smtp}" in capsys.readouterr().out
-    assert not (tmp_path / "own").exists()
+    assert not (tmp_path / "own" / "mail").exists()
 
 
 def test_something_else_at_the_port_is_said(tmp_path: Path) -> None:
     with (
         listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(Failure, match="Something else listens there"),
-        mail.provide(machine_with(port), tmp_path, 1),
+        mail.provide(machine_with(port), system_in(tmp_path)),
     ):
         pass
 
@@ -130,7 +141,7 @@ def test_something_else_at_the_port_is_said(tmp_path: Path) -> None:
 def test_none_here_replaces_one_on_another_machine(tmp_path: Path) -> None:
     with (
         pytest.raises(Failure, match=r"mail\.invalid:25: SMTP_HOST names another"),
-        mail.provide(machine_with(25, "mail.invalid"), tmp_path, 1),
+        mail.provide(machine_with(25, "mail.invalid"), system_in(tmp_path)),
     ):
         pass
 
@@ -140,16 +151,17 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
     address = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port}
 
     with pytest.raises(Failure, match="SMTP_PORT cannot be used"):
-        mail.address_of(Machine(runfile.ROOT, address))
+        provision.address_of(Machine(runfile.ROOT, address))
 
 
 def test_the_page_moves_where_its_port_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
-        taken = int(somebody_else.getsockname()[1])
-        machine = machine_with(runfile.free_port())
-        with mail.provide(machine, tmp_path / "mail", taken):
+    system = system_in(tmp_path)
+    taken = system.port("mail page")
+    with socket.create_server(("127.0.0.1", taken)):
+        machine = machine_with(system.port("smtp"))
+        with mail.provide(machine, system):
             page = capsys.readouterr().out.split()[-1]
             assert not page.endswith(f":{taken}")
             assert "No mail yet" in httpx.get(page, trust_env=False).text

@@ -8,10 +8,13 @@ import httpx
 import pytest
 
 from tests.support.sockets import closed_port
-from toolchain import mail, mailbox, run, runfile, server
-from toolchain.failure import Failure
+from tests.toolchain.test_mail import system_in
+from toolchain import mail, run, runfile
 from toolchain.machine import Machine
-from toolchain.server import RunningServer
+from toolchain.machine.failure import Failure
+from toolchain.mail import mailbox
+from toolchain.supervise import server
+from toolchain.supervise.server import RunningServer
 
 MAIL = {
     "from": "Orders <orders@localhost>",
@@ -24,7 +27,7 @@ Running = tuple[Path, str, RunningServer]
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    """Run a mail server; give its folder, its page, and itself."""
+    """Run a mail server; yield its folder, its page, and itself."""
     folder, smtp, page = tmp_path / "mail", runfile.free_port(), runfile.free_port()
     with server.running(mail.server_in(folder, smtp, page)) as started:
         yield folder, f"http://127.0.0.1:{page}", started
@@ -41,8 +44,10 @@ def test_a_mail_is_read_as_it_was_posted(running: Running) -> None:
     assert post(running, "a").status_code == 200
 
     (taken,) = mailbox.newest(running[0], 10)
-    assert (taken.sender, taken.to) == (MAIL["from"], (MAIL["to"],))
-    assert (taken.subject, taken.html.strip()) == (MAIL["subject"], MAIL["html"])
+    assert (taken.sender, taken.to) == (MAIL["from"], MAIL["to"])
+    assert (taken.subject, taken.text) == (MAIL["subject"], "Dear Minh")
+    (file,) = running[0].glob("*.eml")
+    assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n")
 
 
 def test_a_key_is_taken_once_also_after_a_kill(running: Running) -> None:
@@ -90,7 +95,7 @@ def test_without_a_key_nothing_is_taken(running: Running) -> None:
     ("named", "chosen"),
     [("api", "api"), ("", "smtp"), ("/var/mail/jane", "smtp")],
 )
-def test_a_way_of_mails_is_chosen_and_a_logins_own_mail_is_not_one(
+def test_a_mail_component_is_chosen_and_a_logins_own_mail_is_none(
     monkeypatch: pytest.MonkeyPatch, named: str, chosen: str
 ) -> None:
     monkeypatch.setenv("MAIL", named)
@@ -98,30 +103,31 @@ def test_a_way_of_mails_is_chosen_and_a_logins_own_mail_is_not_one(
     assert run.chosen().mail == chosen
 
 
-def test_a_way_of_mails_that_there_is_not_is_said(
+def test_an_unknown_mail_component_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAIL", "pigeon")
 
     with pytest.raises(
-        Failure, match=r"(?s)no way of mails 'pigeon'.*MAIL=smtp, MAIL=api"
+        Failure, match=r"(?s)MAIL=pigeon cannot be used.*MAIL=smtp, MAIL=api"
     ):
         run.chosen()
 
 
 def machine_with(url: str) -> Machine:
-    """A machine on which mails go there."""
+    """Return a machine on which mails go there."""
     return Machine(runfile.ROOT, {**os.environ, "MAIL_API_URL": url})
 
 
 def test_an_api_is_started_where_none_listens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url, smtp = f"http://127.0.0.1:{closed_port()}/emails", runfile.free_port()
+    machine = machine_with(f"http://127.0.0.1:{closed_port()}/emails")
+    system = system_in(tmp_path, "api")
 
-    with mail.provide_api(machine_with(url), tmp_path, smtp) as started:
+    with mail.provide(machine, system) as started:
         assert started
-        with mail.provide_api(machine_with(url), tmp_path, smtp) as second:
+        with mail.provide(machine, system) as second:
             assert second is None
 
     assert "goes to the mail API at" in capsys.readouterr().out
@@ -130,7 +136,7 @@ def test_an_api_is_started_where_none_listens(
 def test_an_api_elsewhere_is_left_to_itself(tmp_path: Path) -> None:
     machine = machine_with("https://mail.invalid/emails")
 
-    with mail.provide_api(machine, tmp_path, 1) as started:
+    with mail.provide(machine, system_in(tmp_path, "api")) as started:
         assert started is None
 
 
@@ -138,6 +144,6 @@ def test_an_api_elsewhere_is_left_to_itself(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     with (
         pytest.raises(Failure, match="MAIL_API_URL cannot be used"),
-        mail.provide_api(machine_with(url), tmp_path, 1),
+        mail.provide(machine_with(url), system_in(tmp_path, "api")),
     ):
         pass

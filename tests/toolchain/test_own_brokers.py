@@ -10,12 +10,13 @@ import pytest
 from tests.support.sockets import listening_at
 from tests.toolchain.small_broker import free_port
 from tests.toolchain.stand_ins import CLONE
-from toolchain import kafka, redis, server
-from toolchain.failure import Failure
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
 from toolchain.run import BROKERS
 from toolchain.runfile import VARIABLES
-from toolchain.server import Server
+from toolchain.servers import kafka, redis
+from toolchain.supervise import server
+from toolchain.supervise.server import Server
 
 pytestmark = pytest.mark.system
 

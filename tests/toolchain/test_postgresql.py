@@ -1,16 +1,13 @@
 """PostgreSQL as a server of the project's own: which programs, what is made once, and what becomes of it."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.sockets import listening_at
 from tests.toolchain.stand_ins import (
@@ -21,11 +18,13 @@ from tests.toolchain.stand_ins import (
     stand_in,
     until,
 )
-from toolchain import beside, postgresql, postgresql_cluster, run, runfile, server
-from toolchain.broker import Broker
-from toolchain.failure import Failure
+from toolchain import run, runfile
 from toolchain.machine import Machine, this_machine
-from toolchain.postgresql_cluster import Cluster, url
+from toolchain.machine.failure import Failure
+from toolchain.servers import companions, postgresql, postgresql_cluster
+from toolchain.servers.broker import Broker
+from toolchain.servers.postgresql_cluster import Cluster
+from toolchain.supervise import server
 
 
 def install(folder: Path, version: str, where: str = "") -> Path:
@@ -43,22 +42,15 @@ def cluster_in(folder: Path) -> Cluster:
 
 
 def asked(address: str, *statements: str) -> object:
-    """Give the last statement's first value; each is a transaction of its own."""
-
-    async def ask() -> object:
-        engine = create_async_engine(address, isolation_level="AUTOCOMMIT")
-        try:
-            async with engine.connect() as connection:
-                answers = [await connection.execute(text(each)) for each in statements]
-                return answers[-1].scalar() if answers[-1].returns_rows else None
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(ask())
+    """Return the last statement's first value; each is a transaction of its own."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        answer = [connection.execute(each.encode()) for each in statements][-1]
+        row = answer.fetchone() if answer.description else None
+        return row[0] if row else None
 
 
 def processes_in(folder: Path) -> Iterator[int]:
-    """Give every process that works in this folder or below."""
+    """Yield every process that works in this folder or below."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
             if (process / "cwd").readlink().is_relative_to(folder):
@@ -96,27 +88,25 @@ def debian(folder: Path) -> Machine:
     """A Debian machine whose apt-get installs PostgreSQL 15."""
     programs = folder / "system/usr/lib/postgresql/15/bin"
     says = "printf '#!/bin/sh\\necho postgres 15.1\\n'"
-    note = 'cat "$NOTE" >"$RECORD/note.seen" 2>&1'
     files = " ".join(str(programs / name) for name in postgresql.NEEDED)
     makes = f"mkdir -p {programs}; for each in {files}; do {says} >$each; chmod +x $each; done"
-    stand_in(folder, "apt-get", f"{note}; {makes}")
+    stand_in(folder, "apt-get", makes)
     stand_in(folder, "sudo", 'shift; exec "$@"')
-    for name in ("apt-cache", "dpkg", "dpkg-query", "systemctl"):
+    for name in ("dpkg", "systemctl"):
         stand_in(folder, name, "true")
     (folder / "system" / "usr" / "sbin").mkdir(parents=True)
-    note_path = folder / "system/etc/postgresql-common/createcluster.d"
-    return bare_machine(folder, NOTE=str(note_path / "orders-on-dapr.conf"))
+    return bare_machine(folder)
 
 
-def test_the_package_is_installed_without_a_cluster_of_its_own(tmp_path: Path) -> None:
+def test_the_package_is_installed_and_its_own_service_does_not_start(
+    tmp_path: Path,
+) -> None:
     machine = debian(tmp_path)
 
     postgresql.prepare(machine)
 
     assert calls(tmp_path, "apt-get")[-1].endswith("--no-install-recommends postgresql")
-    seen = (tmp_path / "note.seen").read_text()
-    assert seen == "create_main_cluster = false\n"
-    assert not (machine.system / "etc" / "postgresql-common").exists()
+    assert calls(tmp_path, "systemctl") == ["disable postgresql.service"]
 
 
 def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
@@ -133,16 +123,16 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
     with postgresql_cluster.running(cluster) as started:
         (pid,) = started.pids()
         assert listening_at(pid) == {"127.0.0.1"}
-        own = url("order", cluster.port)
+        own = runfile.postgresql_url("order", cluster.port)
         assert asked(own, "SELECT current_user || '@' || current_database()") == (
             "order@order"
         )
         safe = "SELECT current_setting('fsync') || current_setting('data_checksums')"
         assert asked(own, safe) == "onon"
         for role, database in (("order", "notification"), ("postgres", "postgres")):
-            with pytest.raises(DBAPIError, match="no pg_hba"):
-                asked(url(role, cluster.port, database), "SELECT 1")
-        with pytest.raises(DBAPIError, match=r"must be superuser|permission denied"):
+            with pytest.raises(psycopg.Error, match="no pg_hba"):
+                asked(runfile.postgresql_url(role, cluster.port, database), "SELECT 1")
+        with pytest.raises(psycopg.Error, match=r"must be superuser|permission denied"):
             asked(own, "COPY (SELECT 1) TO PROGRAM 'true'")
 
     until(lambda: not list(processes_in(tmp_path)))
@@ -150,7 +140,7 @@ def test_each_service_has_a_database_that_no_other_can_enter(tmp_path: Path) -> 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
     cluster = cluster_in(tmp_path / "postgresql")
-    own = url("notification", cluster.port)
+    own = runfile.postgresql_url("notification", cluster.port)
     with postgresql_cluster.running(cluster) as started:
         asked(own, "CREATE TABLE kept (x int)", "INSERT INTO kept VALUES (7)")
 
@@ -169,19 +159,14 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
     held = f"(held := postgresql_cluster.running({make})).__enter__()"
     work = f"({held}, print('up'), signal.pause())"
 
-    async def stay() -> None:
-        engine = create_async_engine(url("order", cluster.port))
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-            parent.kill()
-            await asyncio.to_thread(until, lambda: not list(processes_in(tmp_path)))
-            await connection.invalidate()
-        await engine.dispose()
-
     with elsewhere(work, this_machine()) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "up\n"
-        asyncio.run(stay())
+        with psycopg.connect(runfile.postgresql_url("order", cluster.port)) as staying:
+            staying.execute("SELECT 1")
+            parent.kill()
+            until(lambda: not list(processes_in(tmp_path)))
+            staying.close()
 
 
 def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None:
@@ -190,7 +175,7 @@ def test_an_interrupted_beginning_leaves_no_half_cluster(tmp_path: Path) -> None
     half.mkdir(parents=True)
 
     with postgresql_cluster.running(cluster):
-        assert asked(url("order", cluster.port), "SELECT 1") == 1
+        assert asked(runfile.postgresql_url("order", cluster.port), "SELECT 1") == 1
 
     assert not half.parent.exists()
 
@@ -224,7 +209,7 @@ def test_a_system_on_postgresql_gives_each_app_its_url(tmp_path: Path) -> None:
     assert not system.is_as_declared
     for name in ("order", "notification"):
         assert system.app(name)["env"]["DATABASE_URL"] == (
-            f"postgresql+asyncpg://{name}@127.0.0.1:6442/{name}"
+            f"postgresql://{name}@127.0.0.1:6442/{name}"
         )
 
 
@@ -233,7 +218,7 @@ def test_a_database_that_is_not_known_is_refused(
 ) -> None:
     monkeypatch.setenv("DATABASE", "oracle")
 
-    with pytest.raises(Failure, match="no database 'oracle'") as failure:
+    with pytest.raises(Failure, match="DATABASE=oracle cannot be used") as failure:
         run.chosen()
 
     assert "DATABASE=postgresql" in failure.value.remedy
@@ -243,7 +228,7 @@ def test_it_runs_beside_the_broker_and_is_kept_running(tmp_path: Path) -> None:
     offset = runfile.free_offset()
     system = runfile.load(offset, tmp_path, database="postgresql")
     machine = Machine(runfile.ROOT, {**os.environ, **system.addresses()})
-    with beside.running(machine, system) as servers:
+    with companions.running(machine, system) as servers:
         own = system.app("order")["env"]["DATABASE_URL"]
         assert asked(own, "SELECT 1") == 1
         (started,) = [each for each in servers if each.server.name == "PostgreSQL"]

@@ -13,9 +13,10 @@ from tests.toolchain.stand_ins import (
     program,
     stand_in,
 )
-from toolchain import programs, steps
-from toolchain.failure import Failure
-from toolchain.programs import CLI, SIDECAR
+from toolchain import steps
+from toolchain.dapr import programs
+from toolchain.dapr.programs import CLI, SIDECAR
+from toolchain.machine.failure import Failure
 
 CLI_ANSWER = 'echo "CLI version: {}"; echo "Runtime version: 1.18.2"'
 
@@ -52,7 +53,7 @@ def test_a_daprd_of_the_wrong_version_is_refused_and_ours_is_built(
     assert built.is_relative_to(machine.cache)
     assert programs.version_of(built) == "1.18.2"
     said = capsys.readouterr().out
-    assert f"{old} is 1.15.2; needed is 1.18." in said
+    assert f"{old} is 1.15.2; needed is 1.18 or newer." in said
     assert "left untouched" in said
 
 
@@ -86,7 +87,7 @@ def test_an_explicit_daprd_that_does_not_suit_is_an_error_and_not_replaced(
     with pytest.raises(Failure, match="as DAPRD asks") as failure:
         programs.choose(machine, SIDECAR)
 
-    assert f"{wrong} is 1.17.0; needed is 1.18." in failure.value.why
+    assert f"{wrong} is 1.17.0; needed is 1.18 or newer." in failure.value.why
     assert "unset it" in failure.value.remedy
 
 

@@ -1,16 +1,15 @@
-"""Where RabbitMQ comes from: the one that runs, the package, a container, in that order."""
+"""Where RabbitMQ comes from: the one that runs, else the package."""
 
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.toolchain.small_broker import hello, listening
-from tests.toolchain.stand_ins import CLONE, bare_machine, calls, program, stand_in
-from toolchain import amqp, rabbitmq
-from toolchain.failure import Failure
+from tests.toolchain.small_broker import HELLO, listening
+from tests.toolchain.stand_ins import bare_machine, calls, program, stand_in
 from toolchain.machine import Machine
+from toolchain.machine.failure import Failure
+from toolchain.servers import rabbitmq
 
 
 def machine_with_port(folder: Path, port: int | None = None) -> Machine:
@@ -21,42 +20,27 @@ def machine_with_port(folder: Path, port: int | None = None) -> Machine:
     return bare_machine(folder, RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{port}")
 
 
-def docker_that_works(folder: Path, port: int) -> None:
-    """A Docker engine in which a container is a small broker."""
-    broker = f"{sys.executable} -m tests.toolchain.small_broker {port}"
-    stand_in(
-        folder,
-        "docker",
-        'case "$1" in\nimage) exit 1 ;;\n'
-        f'run) cd {CLONE}; {broker} >&- 2>&- & echo $! >"$RECORD/pid" ;;\n'
-        'stop) kill "$(cat "$RECORD/pid")" ;;\nesac',
-    )
-
-
 def test_one_that_answers_is_used_before_anything_is_started(tmp_path: Path) -> None:
-    stand_in(tmp_path, "docker", "true")
-    with listening(hello(version="3.10.8")) as port:
+    with listening(HELLO) as port:
         machine = machine_with_port(tmp_path, port)
-        with rabbitmq.provide(machine) as broker:
-            assert (
-                broker.how == f"already running (RabbitMQ 3.10.8) at 127.0.0.1:{port}"
-            )
+        with rabbitmq.provide(machine, tmp_path / "own") as broker:
+            assert broker.how == f"already running at 127.0.0.1:{port}"
             assert broker.server is None
 
-    assert calls(tmp_path, "docker") == []
+    assert not (tmp_path / "own").exists()
 
 
 def test_preparing_says_that_the_one_that_answers_is_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with listening(hello()) as port:
+    with listening(HELLO) as port:
         rabbitmq.prepare(machine_with_port(tmp_path, port))
 
-    assert "RabbitMQ 3.13.1 already runs" in capsys.readouterr().out
+    assert "RabbitMQ  already runs" in capsys.readouterr().out
 
 
-def test_the_package_is_preferred_to_a_container(tmp_path: Path) -> None:
-    for name in ("docker", "apt-get", "apt-cache", "dpkg", "dpkg-query", "systemctl"):
+def test_the_package_is_installed_where_there_is_none(tmp_path: Path) -> None:
+    for name in ("apt-get", "dpkg", "systemctl"):
         stand_in(tmp_path, name, "true")
     stand_in(tmp_path, "sudo", 'shift; exec "$@"')
     (tmp_path / "system" / "usr" / "sbin").mkdir(parents=True)
@@ -67,7 +51,6 @@ def test_the_package_is_preferred_to_a_container(tmp_path: Path) -> None:
         "install --yes --no-install-recommends rabbitmq-server"
         in calls(tmp_path, "apt-get")[-1]
     )
-    assert calls(tmp_path, "docker") == []
 
 
 def test_an_installed_package_is_not_installed_again(tmp_path: Path) -> None:
@@ -82,45 +65,25 @@ def test_an_installed_package_is_not_installed_again(tmp_path: Path) -> None:
     assert calls(tmp_path, "apt-get") == []
 
 
-def test_without_apt_a_container_runs_and_is_stopped_again(tmp_path: Path) -> None:
-    machine = machine_with_port(tmp_path)
-    port = rabbitmq.address_of(machine).port
-    docker_that_works(tmp_path, port)
-
-    with rabbitmq.provide(machine) as broker:
-        assert "a container" in broker.how
-        assert amqp.probe("127.0.0.1", port).found == "rabbitmq"
-
-    verbs = [call.split()[0] for call in calls(tmp_path, "docker")]
-    assert verbs == ["info", "image", "pull", "rm", "run", "stop"]
-    assert f"--publish 127.0.0.1:{port}:5672" in calls(tmp_path, "docker")[4]
-
-
-def test_a_docker_command_without_an_engine_is_not_enough(tmp_path: Path) -> None:
-    stand_in(tmp_path, "docker", "exit 1")
-
+def test_where_nothing_can_be_installed_what_to_do_is_said(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failure:
         rabbitmq.prepare(machine_with_port(tmp_path))
 
-    for way in ("RABBITMQ_URL", "apt-get install rabbitmq-server", "start Docker"):
-        assert way in failure.value.remedy
+    for remedy in ("RABBITMQ_URL", "apt-get install rabbitmq-server"):
+        assert remedy in failure.value.remedy
 
 
 def test_something_else_on_the_port_is_named_and_nothing_is_started(
     tmp_path: Path,
 ) -> None:
-    stand_in(tmp_path, "docker", "true")
     with (
         listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(Failure, match=f"127.0.0.1:{port}: Something else listens"),
     ):
         rabbitmq.prepare(machine_with_port(tmp_path, port))
 
-    assert calls(tmp_path, "docker") == []
-
 
 def test_no_local_broker_replaces_one_on_another_machine(tmp_path: Path) -> None:
-    stand_in(tmp_path, "docker", "true")
     machine = bare_machine(tmp_path, RABBITMQ_URL="amqp://me:secret@broker.invalid")
 
     with pytest.raises(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,10 +17,11 @@ import yaml
 
 from tests.support.eventually import within
 from tests.support.terminal import CTRL_C, Terminal
-from toolchain import run, runfile
-from toolchain.broker import Broker
-from toolchain.rabbitmq_page import keeps
+from toolchain import readiness, runfile
+from toolchain.mail import catcher
 from toolchain.runfile import ROOT, System
+from toolchain.servers import rabbitmq_node
+from toolchain.servers.broker import Broker
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -39,13 +41,13 @@ def system() -> Iterator[System]:
 
 
 def readme(beginning: str) -> str:
-    """Give the command of the README that begins like this."""
+    """Return the command of the README that begins like this."""
     lines = (ROOT / "README.md").read_text().splitlines()
     return next(line for line in lines if line.startswith(beginning))
 
 
 def typed(command: str) -> str:
-    """Type a command into a shell; give what it prints."""
+    """Type a command into a shell; return what it prints."""
     ended = subprocess.run(
         ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -53,7 +55,7 @@ def typed(command: str) -> str:
 
 
 def port(system: System) -> int:
-    """Give the port of the order service's sidecar."""
+    """Return the port of the order service's sidecar."""
     return int(system.app("order")["daprHTTPPort"])
 
 
@@ -63,13 +65,13 @@ def make(verb: str, system: System) -> list[str]:
 
 
 def nothing_is_left(system: System) -> bool:
-    """Tell whether the ports are free, and no process names what the system keeps."""
+    """Return whether the ports are free, and no process names what the system keeps."""
     named = [command for command in commands() if str(system.state) in command]
     return runfile.ports_are_free(system.offset) and not named
 
 
 def commands() -> Iterator[str]:
-    """Give the command line of each process."""
+    """Yield the command line of each process."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
             yield path.read_text()
@@ -124,6 +126,31 @@ def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified
     assert nothing_is_left(system)
 
 
+def test_a_sidecar_that_dies_is_reported_in_the_terminal(system: System) -> None:
+    """Its output is a file: without this, a crash that repeats is seen by nobody."""
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("Ctrl-C stops all of it", deadline=120)
+
+        os.kill(sidecar_of(system, "order"), signal.SIGKILL)
+
+        died = r"supervisor: the sidecar of order died \(killed by SIGKILL"
+        terminal.shows(died, deadline=60)
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
+    assert nothing_is_left(system)
+
+
+def sidecar_of(system: System, app_id: str) -> int:
+    """Return the process id of an app's daprd itself."""
+    port = f"\0{system.app(app_id)['daprHTTPPort']}\0"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            command = path.read_text()
+            if command.startswith(f"{ROOT}/.venv/bin/daprd\0") and port in command:
+                return int(path.parent.name)
+    raise AssertionError(f"the sidecar of {app_id} does not run")
+
+
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:
@@ -132,7 +159,7 @@ def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
         somebody_else.listen()
         with Terminal(make("run", system), ROOT) as terminal:
             given_up = (
-                "keeper: notification is not started again.*address already in use"
+                "supervisor: notification is not started again.*address already in use"
             )
             terminal.shows(given_up, deadline=120)
             terminal.shows("The system cannot run", deadline=60)
@@ -170,7 +197,7 @@ def test_the_demo_starts_a_system_where_none_runs_and_stops_it(system: System) -
 
 
 def tree() -> str:
-    """Give what git says of the working tree."""
+    """Return what git reports of the working tree."""
     answers = (
         subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=True)
         for words in (["status", "--porcelain"], ["diff"])
@@ -211,10 +238,10 @@ def test_mails_by_an_api_are_one_word(system: System) -> None:
         typed(curl.replace('"Jane Doe"', f'"Jane Doe",{address}'))
 
         terminal.shows(f"== APP - notification == {LINE}", deadline=60)
-        (mail,) = httpx.get(f"{page}/api/mail", trust_env=False).json()
-        assert mail["to"] == ["jane@example.org"]
-        source = f"{page}/mail/{mail['id']}/source"
-        assert "X-Known-By: " in httpx.get(source, trust_env=False).text
+        mails = httpx.get(page, trust_env=False).text
+        assert mails.count("To: jane@example.org") == 1
+        (source,) = re.findall("^Source: (.*)$", mails, re.MULTILINE)
+        assert catcher.DIGEST in httpx.get(f"{page}{source}", trust_env=False).text
         terminal.types(CTRL_C)
         terminal.ends(deadline=60)
     assert nothing_is_left(system)
@@ -230,12 +257,12 @@ def test_the_system_by_hand(system: System) -> None:
     with Terminal(make("broker", system), ROOT) as broker:
         shown = broker.shows("Ctrl-C ends the broker", deadline=60)
         page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
+        keeps = partial(rabbitmq_node.is_bound, page)
+        broker_by_hand = Broker("RabbitMQ", "by hand", keeps=keeps)
         with Terminal(["sh", "-c", dapr], ROOT) as by_hand:
             within(
                 60,
-                lambda: run.is_ready(
-                    system, Broker("RabbitMQ", "by hand", keeps=keeps(page))
-                ),
+                lambda: readiness.is_ready(system, broker_by_hand),
                 "the system is ready",
             )
             invoke = f"{readme('. .venv/bin/activate')} && {readme('dapr invoke ')}"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine, elsewhere, program, until
-from toolchain import amqp, server
-from toolchain.failure import Failure
-from toolchain.rabbitmq_node import Node, node_in
+from toolchain.machine.failure import Failure
+from toolchain.servers.rabbitmq_node import Node, answers, node_in
+from toolchain.supervise import server
 
 pytestmark = pytest.mark.system
 
@@ -64,13 +64,13 @@ def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -
     node = node_in(tmp_path / "rabbitmq")
 
     with server.running(node.server()):
-        assert amqp.probe("127.0.0.1", node.amqp_port).product == "RabbitMQ"
+        assert answers(("127.0.0.1", node.amqp_port))
         listeners = ask(node, "GET", "/api/nodes")
         assert '"ip_address": "::"' not in json.dumps(listeners)
         assert "beam.smp" in list(processes_of(node))
 
     until(lambda: not list(processes_of(node)))
-    assert amqp.probe("127.0.0.1", node.amqp_port) == amqp.NOTHING
+    assert not answers(("127.0.0.1", node.amqp_port))
 
 
 def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:

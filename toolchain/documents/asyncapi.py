@@ -9,7 +9,7 @@ from chassis.cloud_event import CloudEvent
 from chassis.event import Delivery, Event
 from toolchain.documents import schemas, services
 from toolchain.documents.services import Use
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ import yaml
 from chassis.event import Event
 from toolchain.documents import asyncapi, schemas, services
 from toolchain.documents.compatibility import incompatibilities
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMAS = "contracts/schemas"

@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 import contracts
 from chassis.event import Event
-from toolchain.failure import Failure
+from toolchain.machine.failure import Failure
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -8,8 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from toolchain import faketime
-from toolchain.machine import this_machine
+from toolchain.machine import faketime, this_machine
 from verification.chaos import disks, plan, report, tables
 from verification.chaos.plan import Setting
 from verification.chaos.run import run
@@ -86,7 +85,7 @@ def main() -> int:
     if options.markdown:
         options.markdown.write_text(tables.markdown(reports) + "\n")
     again = f"python -m verification.chaos {shlex.join(sys.argv[1:])}".rstrip()
-    print(f"\n{tables.table(reports)}\n  again: {again}")  # noqa: T201 - a program for the terminal
+    print(f"\n{tables.table(reports)}\n  again: {again}")
     return 0 if reports[0].is_clean else 1
 
 

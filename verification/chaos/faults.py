@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from toolchain import server
+from toolchain.supervise import server
 from verification.chaos import disks
 from verification.chaos.plan import ENDS, Fault
 from verification.chaos.proxy import Mode

@@ -13,10 +13,12 @@ from signal import SIGCONT, SIGKILL, Signals
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from tests.support.system import RealSystem, build
-from toolchain import beside, descendants, faketime, mail, server
-from toolchain.machine import this_machine
+from toolchain import mail
+from toolchain.machine import faketime, this_machine
 from toolchain.runfile import VARIABLES
-from toolchain.server import RunningServer
+from toolchain.servers import companions
+from toolchain.supervise import descendants, server
+from toolchain.supervise.server import RunningServer
 from verification.chaos import disks
 from verification.chaos.plan import APPS, CLOCKS, Fault, Setting
 from verification.chaos.proxy import Proxy, open_proxy
@@ -155,7 +157,7 @@ async def running(
         if setting.naive:
             _become_naive(stage)
         await _connect(stage, stack)
-        cluster = stack.enter_context(beside.database(this_machine(), real.system))
+        cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
             stage.servers["database"] = cluster
         stack.push_async_callback(_stop, stage)

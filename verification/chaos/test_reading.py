@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from chassis.runtime import clock
 from services.notification.model import Channel, Notification, State
 from tests.support.database import migrated
-from toolchain import mailbox
+from toolchain.mail import mailbox
 from verification.chaos.books import Books, plain
 from verification.chaos.reading import Reader, read_mails, read_output, read_records
 

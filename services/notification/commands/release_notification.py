@@ -98,5 +98,5 @@ async def post_release(
     from a mail API that still knows its key.
     """
     return await unit.run(
-        lambda session: release_notification(orderId, command, session)
+        lambda session: release_notification(orderId, command, session), alone=True
     )

@@ -91,7 +91,7 @@ def test_whoever_supervises_it_starts_it_again_and_logs_so_once(tmp_path: Path) 
     environment = {**settings(tmp_path, "a folder"), "APP_ID": "order"}
     with log.open("wb") as written:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "toolchain.keeper", *SERVER],
+            [sys.executable, "-m", "toolchain.supervise.supervisor", *SERVER],
             cwd=ROOT,
             env={"PATH": os.defpath, **environment},
             stdout=written,
@@ -109,7 +109,7 @@ def test_whoever_supervises_it_starts_it_again_and_logs_so_once(tmp_path: Path) 
 
     others = [line for line in log.read_text().splitlines() if LINE not in line]
     (line,) = others
-    assert "order ended (exit status 75)" in line
+    assert "order died (exit status 75)" in line
 
 
 async def test_a_service_runs_all_its_loops(

@@ -1,0 +1,173 @@
+"""Group commit: units of work that wait for a writer share one transaction, and its one commit.
+
+While one group commits, the next one gathers; a unit that finds the writer free does not wait for company. Every
+answer is made from the run that committed, and none leaves before. Where a unit raises before COMMIT, everything
+is rolled back, the others run again in their order, and it runs once more, alone: its error is its own then. A
+COMMIT that fails has an unknown outcome: every unit of the group hears so, and none is run again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from chassis.database.hooks import Act
+from chassis.database.transient import CommitFailed
+
+MAX_GROUP = 50
+"""Units in one transaction."""
+LONGEST = 0.02
+"""Seconds after which a transaction takes no further unit: on PostgreSQL the longest holds up the feed."""
+
+
+@dataclass(eq=False)
+class Unit:
+    """One unit of work that waits for its commit; what hangs on its session hangs on it."""
+
+    work: Callable[[Session], Any]
+    lane: str
+    future: "asyncio.Future[Any]"
+    context: Context = field(default_factory=copy_context)
+    acts: list[Act] = field(default_factory=list)
+    notified: set[str] = field(default_factory=set)
+    result: Any = None
+    error: Exception | None = None
+
+    def run(self, session: Session) -> None:
+        """Run it, forgetting what an earlier run left."""
+        self.acts, self.notified = [], set()
+        session.info["after_commit"] = self.acts
+        session.info["notified"] = self.notified
+        self.result = self.context.run(self.work, session)
+
+
+class _UnitFailed(Exception):
+    def __init__(self, unit: Unit, error: Exception) -> None:
+        super().__init__()
+        self.unit = unit
+        self.error = error
+
+
+class GroupCommit:
+    """Runs units on `threads`, at most `writers` transactions at a time.
+
+    Units of one lane share transactions, those of the lane "" do not; lanes take turns, and are never mixed in
+    one. `committed` is called on the event loop with each unit that was.
+    """
+
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Session]],
+        threads: ThreadPoolExecutor,
+        writers: int,
+        committed: Callable[[Unit], None],
+    ) -> None:
+        self._open = transaction
+        self._threads = threads
+        self._writers = writers
+        self._committed = committed
+        self._lanes: dict[str, deque[Unit]] = {}
+        self._busy = 0
+        self._draining: set[asyncio.Task[None]] = set()
+
+    def add(self, unit: Unit) -> None:
+        """Let a unit wait for its transaction."""
+        self._lanes.setdefault(unit.lane, deque()).append(unit)
+        if self._busy < self._writers:
+            self._busy += 1
+            task = asyncio.create_task(self._drain())
+            self._draining.add(task)
+            task.add_done_callback(self._draining.discard)
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while group := self._take():
+            context = group[0].context.copy()
+            await loop.run_in_executor(self._threads, context.run, self._run, group)
+            for unit in group:
+                self._answer(unit)
+        # At once, not when the task is done: whoever adds a unit in between would wait for nobody.
+        self._busy -= 1
+
+    def _take(self) -> list[Unit]:
+        if not self._lanes:
+            return []
+        name = next(iter(self._lanes))
+        waiting = self._lanes.pop(name)
+        most = MAX_GROUP if name else 1
+        group = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        if waiting:
+            self._lanes[name] = waiting  # the last in turn now
+        return group
+
+    def _answer(self, unit: Unit) -> None:
+        if unit.error is None:
+            self._committed(unit)
+        if unit.future.done():  # whoever waited was cancelled meanwhile
+            return
+        if unit.error is None:
+            unit.future.set_result(unit.result)
+        else:
+            unit.future.set_exception(unit.error)
+
+    def _run(self, group: Sequence[Unit]) -> None:
+        try:
+            done = self._transaction(group)
+        except _UnitFailed as failed:
+            self._without(group, failed)
+        except Exception as error:  # noqa: BLE001 - the flush of all of them failed: whose it is is found by halves
+            self._halve(group, error)
+        else:
+            self._rest(group[done:])
+
+    def _rest(self, group: Sequence[Unit]) -> None:
+        if group:
+            self._run(group)
+
+    def _without(self, group: Sequence[Unit], failed: _UnitFailed) -> None:
+        if len(group) == 1:
+            failed.unit.error = failed.error
+            return
+        self._run([unit for unit in group if unit is not failed.unit])
+        self._run([failed.unit])
+
+    def _halve(self, group: Sequence[Unit], error: Exception) -> None:
+        if len(group) == 1:
+            group[0].error = error
+            return
+        middle = len(group) // 2
+        self._run(group[:middle])
+        self._run(group[middle:])
+
+    def _transaction(self, group: Sequence[Unit]) -> int:
+        began = perf_counter()
+        with self._open() as session:
+            done = 0
+            for unit in group:
+                try:
+                    unit.run(session)
+                except Exception as error:
+                    raise _UnitFailed(unit, error) from error
+                done += 1
+                if perf_counter() - began > LONGEST:
+                    break
+            session.flush()
+            self._commit(session, group[:done])
+        return done
+
+    @staticmethod
+    def _commit(session: Session, group: Sequence[Unit]) -> None:
+        try:
+            session.commit()
+        except Exception as error:  # noqa: BLE001 - its outcome is unknown: nothing of it is run again
+            # SQLite keeps the transaction open: with its connection it ends for certain.
+            session.invalidate()
+            for unit in group:
+                unit.error = error if len(group) == 1 else CommitFailed(str(error))

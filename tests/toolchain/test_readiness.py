@@ -1,0 +1,82 @@
+"""Whether a system is ready: the tokens are sent, and every app's subscriptions are asked for."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolchain import readiness
+from toolchain.runfile import System
+from toolchain.servers.broker import Broker
+
+TOPICS = [{"topic": "OrderCreated"}, {"topic": "dead-letter"}]
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """Answers who sends the token."""
+
+    def do_GET(self) -> None:
+        """Answer with the subscriptions, or 401; there is no readiness here."""
+        is_known = self.headers["dapr-api-token"] == "secret"
+        status = 200 if is_known else 401
+        self.send_response(404 if self.path == "/readyz" else status)
+        self.end_headers()
+        self.wfile.write(json.dumps(TOPICS).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def app() -> Iterator[dict[str, Any]]:
+    """Serve what wants a token."""
+    with serving() as port:
+        yield {"appPort": port}
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """Serve from a thread; yield the port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_sidecar_is_asked_with_its_token(
+    app: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{app['appPort']}/healthz"
+    monkeypatch.delenv("DAPR_API_TOKEN", raising=False)
+    assert not readiness.answers(url)
+
+    monkeypatch.setenv("DAPR_API_TOKEN", "secret")
+
+    assert readiness.answers(url)
+
+
+def test_an_app_is_asked_for_its_subscriptions_with_its_own_token(
+    app: dict[str, Any],
+) -> None:
+    assert readiness.topics_of(app, {"DAPR_API_TOKEN": "secret"}) is None
+
+    topics = readiness.topics_of(app, {"APP_API_TOKEN": "secret"})
+
+    assert topics == ["OrderCreated", "dead-letter"]
+
+
+def test_an_app_of_another_kind_is_not_waited_for(
+    app: dict[str, Any], tmp_path: Path
+) -> None:
+    apps = [{"appID": "web", **app}, {"appID": "a worker without a port"}]
+
+    assert readiness.is_ready(System({"apps": apps}, tmp_path), Broker("none", "-"))

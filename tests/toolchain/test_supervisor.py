@@ -1,0 +1,238 @@
+"""The supervisor: a part that dies is started again, one that cannot run is not, and all end together."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import within
+from toolchain.runfile import ROOT
+from toolchain.supervise.supervisor import EX_CONFIG
+
+SUPERVISE = """
+import sys
+from toolchain.supervise.supervisor import Supervisor
+sys.exit(Supervisor("part", sys.argv[1:], first_pause=0.01).run())
+"""
+FINISHES = """
+import os, pathlib, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.write(1, b"up\\n")
+signal.sigwait([signal.SIGTERM])
+for _ in range(3):
+    try:
+        os.write(1, b"stopping\\n")
+    except OSError:
+        pass
+pathlib.Path(sys.argv[1]).touch()
+"""
+PART = [sys.executable, "-c", FINISHES]
+"""A part that stops as daprd does: on SIGTERM, with some last words, and then there is a file."""
+SHELL = ["sh", "-c"]
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """Name the file that is there when the part has finished."""
+    return tmp_path / "finished"
+
+
+@contextmanager
+def kept(
+    argument: str, command: Sequence[str] = SHELL
+) -> Iterator[subprocess.Popen[str]]:
+    """Keep a part running, a shell script or another; its output and the supervisor's can be read."""
+    keep = [sys.executable, "-c", SUPERVISE, *command, argument]
+    with subprocess.Popen(
+        keep, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        try:
+            yield supervisor
+        finally:
+            supervisor.kill()
+
+
+def until(supervisor: subprocess.Popen[str], pattern: str) -> list[str]:
+    """Read lines until one matches; pytest's time-out is the deadline."""
+    assert supervisor.stdout
+    lines = []
+    for line in supervisor.stdout:
+        lines.append(line.rstrip("\n"))
+        if re.search(pattern, line):
+            return lines
+    raise AssertionError(f"it ended without saying {pattern}; it said {lines}")
+
+
+def test_a_part_that_dies_is_started_again_and_that_is_said_once(
+    tmp_path: Path,
+) -> None:
+    script = f"echo life >>{tmp_path}/lives; [ $(wc -l <{tmp_path}/lives) -gt 3 ] || exit 7; echo up; cat"
+    with kept(script) as supervisor:
+        lines = until(supervisor, "^up")
+
+    assert lines == [
+        "supervisor: part died (exit status 7); it is started again until it runs",
+        "up",
+    ]
+
+
+def test_how_a_part_was_killed_is_named(tmp_path: Path) -> None:
+    script = (
+        f"[ -e {tmp_path}/once ] && echo up && cat; touch {tmp_path}/once; kill -9 $$"
+    )
+    with kept(script) as supervisor:
+        assert "killed by SIGKILL" in until(supervisor, "^up")[0]
+
+
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        pytest.param("", EX_CONFIG, id="the status that says so"),
+        pytest.param(
+            'level=fatal msg="error loading configuration: bad"',
+            1,
+            id="a fatal line of daprd",
+        ),
+        pytest.param(
+            "Error loading ASGI app. No module", 1, id="an app that is not there"
+        ),
+    ],
+)
+def test_a_part_whose_configuration_is_wrong_is_given_up_with_a_clear_word(
+    says: str, status: int
+) -> None:
+    with kept(f"echo '{says}'; exit {status}") as supervisor:
+        lines = until(supervisor, "the command was|it is started again")
+
+        assert any(
+            "supervisor: part is not started again, as its configuration is wrong"
+            in line
+            for line in lines
+        )
+        assert supervisor.wait() == EX_CONFIG
+    if "bad" in says:
+        assert "error loading configuration: bad" in lines[-2]
+
+
+def test_a_broker_that_is_away_is_no_wrong_configuration(tmp_path: Path) -> None:
+    fatal = 'level=fatal msg="[INIT_COMPONENT_FAILURE]: dial tcp: connection refused"'
+    script = f"[ -e {tmp_path}/broker ] && echo up && cat; touch {tmp_path}/broker; echo '{fatal}'; exit 1"
+    with kept(script) as supervisor:
+        assert "connection refused); it is started again" in until(supervisor, "^up")[1]
+
+
+def test_an_address_that_stays_in_use_is_given_up_after_some_attempts() -> None:
+    with kept("echo 'bind: address already in use'; exit 1") as supervisor:
+        lines = until(supervisor, "the command was")
+
+        assert supervisor.wait() == EX_CONFIG
+    assert (
+        sum(
+            "address already in use" in line and "supervisor" not in line
+            for line in lines
+        )
+        == 5
+    )
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_supervisor_that_is_asked_to_stop_lets_its_part_finish(
+    finished: Path, sign: signal.Signals
+) -> None:
+    with kept(str(finished), command=PART) as supervisor:
+        until(supervisor, "^up")
+        supervisor.send_signal(sign)
+
+        assert supervisor.wait() == 0
+    assert finished.exists()
+
+
+def test_a_part_ends_in_good_order_when_its_supervisor_is_killed(
+    finished: Path,
+) -> None:
+    with kept(str(finished), command=PART) as supervisor:
+        until(supervisor, "^up")
+        supervisor.kill()
+
+        within(10, finished.exists, "the part has finished")
+
+
+def test_a_supervisor_ends_with_the_program_that_started_it(finished: Path) -> None:
+    start = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
+    command = [
+        sys.executable,
+        "-c",
+        start,
+        sys.executable,
+        "-c",
+        SUPERVISE,
+        *PART,
+        str(finished),
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        until(parent, "^up")
+        parent.kill()
+
+        within(10, finished.exists, "the part has finished")
+
+
+def test_a_part_that_stops_outlives_the_pipe_that_its_words_went_to(
+    finished: Path,
+) -> None:
+    # A shell, like daprd and unlike Python, dies of SIGPIPE unless its supervisor lets it ignore that.
+    last = f"kill $!; echo stopping; echo stopped; touch {finished}; exit"
+    with kept(f"trap '{last}' TERM; echo up; sleep 600 & wait") as supervisor:
+        until(supervisor, "^up")
+        assert supervisor.stdout
+        supervisor.stdout.close()
+        supervisor.kill()
+
+        within(10, finished.exists, "the part has finished")
+
+
+def test_without_set_up_the_supervisor_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "toolchain").mkdir()
+    keep = shutil.copy(ROOT / "toolchain" / "keep", tmp_path / "toolchain")
+
+    ended = subprocess.run(
+        [keep, "uvicorn"], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == EX_CONFIG
+    assert "run 'make setup' first" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        pytest.param(
+            "panic: interface conversion: interface {} is float64, not string\\n\\ngoroutine 1 [running]:",
+            "panic: interface conversion: interface {} is float64, not string",
+            id="a panic of Go",
+        ),
+        pytest.param(
+            'time=\\"now\\" level=error msg=\\"no such topic\\" scope=dapr',
+            "no such topic",
+            id="an error of daprd",
+        ),
+        pytest.param(
+            "Traceback (most recent call last):\\nValueError: not so",
+            "ValueError: not so",
+            id="an exception of Python",
+        ),
+    ],
+)
+def test_why_a_part_died_is_reported(output: str, reason: str) -> None:
+    with kept(f'printf "{output}\\n"; exit 2') as supervisor:
+        line = until(supervisor, "supervisor: ")[-1]
+
+    died = f"supervisor: part died (exit status 2: {reason}); it is started again"
+    assert line.startswith(died)

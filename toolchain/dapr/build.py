@@ -1,0 +1,170 @@
+"""Dapr's programs from source: built once into the user's cache, checked, and only then put in place."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from toolchain.dapr import golang
+from toolchain.dapr.programs import Program, version_of
+from toolchain.machine import Machine, kind, processes, terminal
+from toolchain.machine.failure import Failure
+from toolchain.supervise.locks import made_once, remove
+
+# readonly makes go.sum binding; the others make the result the same whatever this machine's settings are.
+COMMON_FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
+# Without C, as Dapr's own releases are: no compiler is needed here, and no particular libc.
+VARIABLES = {"CGO_ENABLED": "0", "GOWORK": "off"}
+REASONS = (
+    (
+        r"no space left on device",
+        "The disk is full.",
+        "Building needs about 8 GB in Go's caches. Make room, then run it again.",
+    ),
+    (
+        r"SECURITY ERROR|checksum mismatch",
+        "A source that was fetched is not the one that go.sum names.",
+        "Something between here and the sources changes them (a proxy?). Nothing was put in place.",
+    ),
+    (
+        r"dial tcp|no such host|TLS handshake|i/o timeout|connection refused|proxyconnect|Temporary failure",
+        "The sources could not be fetched: no network, or no way through to Go's module proxy.",
+        "Check the network, HTTPS_PROXY and GOPROXY, then run it again to go on where it stopped.",
+    ),
+    (
+        r"signal: killed|cannot allocate memory",
+        "There was too little memory: linking needs about 3 GB.",
+        "Close other programs, then run it again to go on where it stopped.",
+    ),
+    (
+        r"requires go >= |toolchain not available",
+        "This Go is too old and could not fetch a newer one.",
+        "Install a newer Go, or take the old one off the PATH: set-up then brings its own.",
+    ),
+)
+UNKNOWN = ("Go's last output:", "Run it again to go on where it stopped.")
+
+
+def provide(machine: Machine, program: Program) -> Path:
+    """Return the project's own build of a program; build it when the cache lacks it."""
+    final = place(machine, program)
+    waiting = "another set-up is building it right now: waiting for that one"
+    return made_once(
+        final,
+        lambda: terminal.busy(program.name, waiting),
+        lambda: _build(machine, program, final),
+    )
+
+
+def place(machine: Machine, program: Program) -> Path:
+    """Return where the cache keeps a program: a folder named by all that decides the result."""
+    sources = machine.root / "toolchain" / "dapr" / program.sources
+    recipe = [(sources / name).read_bytes() for name in ("go.mod", "go.sum")]
+    recipe += [
+        " ".join((*COMMON_FLAGS, *program.flags, *VARIABLES.values(), kind())).encode()
+    ]
+    identity = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:10]
+    return (
+        machine.cache
+        / f"{program.name}-{pinned_version(machine, program)}-{identity}"
+        / program.name
+    )
+
+
+def pinned_version(machine: Machine, program: Program) -> str:
+    """Return the version that go.mod pins."""
+    text = (
+        machine.root / "toolchain" / "dapr" / program.sources / "go.mod"
+    ).read_text()
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(program.module)} v(\S+)", text, re.MULTILINE
+    )
+    if not found:
+        raise Failure(
+            f"{program.name} cannot be built",
+            f"toolchain/dapr/{program.sources}/go.mod does not name {program.module}.",
+            f"Bring the file back with: git checkout -- toolchain/dapr/{program.sources}",
+        )
+    return found[1]
+
+
+def _build(machine: Machine, program: Program, final: Path) -> None:
+    go = golang.provide(machine)
+    version = pinned_version(machine, program)
+    terminal.busy(
+        program.name,
+        f"{version}, {program.role}, is built from source, because none that suits was found here:\n"
+        f"once, about {program.minutes} minutes; what is done stays done if you stop it",
+    )
+    half, scratch = final.with_suffix(".half"), final.parent / "scratch"
+    remove(scratch)
+    scratch.mkdir()
+    try:
+        _run_go(machine, program, go, half)
+        _check(program, half, version)
+        _put_in_place(half, final)
+    finally:
+        remove(half)
+        remove(scratch)
+
+
+def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> None:
+    flags = [
+        flag.format(version=pinned_version(machine, program)) for flag in program.flags
+    ]
+    command = (
+        str(go.command),
+        "build",
+        *COMMON_FLAGS,
+        *flags,
+        "-o",
+        str(half),
+        program.package,
+    )
+    # Go's temporary files stay beside the result: /tmp is small on many machines.
+    own = {"GOTMPDIR": str(half.parent / "scratch")}
+    environment = {**machine.environment, **VARIABLES, **go.variables, **own}
+    folder = machine.root / "toolchain" / "dapr" / program.sources
+    task = processes.Task(command, folder, environment, half.parent / "build.log")
+    if processes.carry_out(task, lambda elapsed: _say_progress(program, elapsed)):
+        raise _explained(program, task.log)
+
+
+def _say_progress(program: Program, elapsed: float) -> None:
+    terminal.busy(
+        program.name,
+        f"still building, {processes.duration(elapsed)} (usually about {program.minutes} min)",
+    )
+
+
+def _explained(program: Program, log: Path) -> Failure:
+    last = processes.tail(log)
+    found = [
+        (why, remedy)
+        for pattern, why, remedy in REASONS
+        if re.search(pattern, last, re.IGNORECASE)
+    ]
+    why, remedy = found[0] if found else UNKNOWN
+    by_hand = "Or install Dapr yourself (see the README): set-up then uses it."
+    return Failure(
+        f"{program.name} could not be built",
+        f"{why}\n{last}",
+        f"{remedy}\n{by_hand}\nGo's log: {log}",
+    )
+
+
+def _check(program: Program, half: Path, version: str) -> None:
+    answer = version_of(half)
+    if answer != version:
+        raise Failure(
+            f"{program.name} was built but is not put in place",
+            f"Its version should be {version}, and is {answer or 'unknown'}.",
+            "Run it again; if that does not help, report it with the versions of Go and of this system.",
+        )
+
+
+def _put_in_place(half: Path, final: Path) -> None:
+    with half.open("rb") as file:
+        # Else a power cut could leave the final name with an empty file.
+        os.fsync(file.fileno())
+    half.replace(final)

@@ -1,0 +1,198 @@
+"""Dapr's two programs: the versions that this project works with, and the choice of one that is there."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.machine import Machine, terminal
+from toolchain.machine.failure import Failure
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the project needs of one of Dapr's programs, and how it is built where it is missing."""
+
+    name: str
+    role: str
+    variable: str
+    wanted: str
+    at_least: Version
+    below: Version
+    sources: str
+    module: str
+    package: str
+    flags: tuple[str, ...]
+    minutes: int
+
+
+CLI = Program(
+    name="dapr",
+    role="Dapr's command line",
+    variable="DAPR",
+    wanted="1.16 or newer",
+    at_least=(1, 16, 0),
+    below=(2, 0, 0),
+    sources="cli",
+    module="github.com/dapr/cli",
+    package="github.com/dapr/cli",
+    flags=("-ldflags", "-s -w -X main.version={version} -X main.apiVersion=1.0"),
+    minutes=4,
+)
+SIDECAR = Program(
+    name="daprd",
+    role="Dapr's sidecar",
+    variable="DAPRD",
+    wanted="1.18 or newer",
+    at_least=(1, 18, 0),
+    below=(2, 0, 0),
+    sources="runtime",
+    module="github.com/dapr/dapr",
+    package="github.com/dapr/dapr/cmd/daprd",
+    # All components, because the stable ones lack SMTP, JetStream and the name resolution without multicast.
+    flags=(
+        "-tags",
+        "allcomponents",
+        "-ldflags",
+        "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={version}",
+    ),
+    minutes=8,
+)
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A flaw of some versions of daprd, and its effect here."""
+
+    effect: str
+    since: Version = (0, 0, 0)
+    fixed: Version = (9, 0, 0)
+
+    def is_in(self, version: Version) -> bool:
+        """Return whether a version has it."""
+        return self.since <= version < self.fixed
+
+
+TESTED = "1.18.2"
+"""The daprd that all tests run on; what a newer one changes is known from its release notes alone."""
+FLAWS = (
+    Flaw(
+        "crashes on an event whose `traceid` or `traceparent` is not a string (fixed in 1.18.3).\n"
+        "These services publish no such event; one from elsewhere stops its sidecar again and again.",
+        fixed=(1, 18, 3),
+    ),
+    Flaw(
+        "stops updating its metrics after a hot reload of its configuration, until it is restarted\n"
+        "(fixed in 1.18.5).",
+        fixed=(1, 18, 5),
+    ),
+    Flaw(
+        "ends the retry of a Redis delivery after `processingTimeout` (15 s): the event then goes to the\n"
+        "dead-letter topic. Nothing is lost: what the inbox lacks, the pull brings.",
+        since=(1, 18, 5),
+    ),
+    Flaw(
+        "can be got round access control with `%2F` in a path, and passes a caller's own\n"
+        "`dapr-caller-app-id` on (both fixed in 1.19).",
+        fixed=(1, 19, 0),
+    ),
+)
+
+
+def choose(machine: Machine, program: Program) -> Path | None:
+    """Return the suitable program that is already there, or None; print a line for an unsuitable one."""
+    explicit = machine.environment.get(program.variable)
+    if explicit:
+        return _insisted_on(program, Path(explicit))
+    for candidate in candidates(machine, program):
+        version = version_of(candidate)
+        if suits(program, version):
+            return candidate
+        terminal.warning(
+            program.name,
+            f"{candidate} is {version or 'of an unknown version'}; needed is {program.wanted}.\n"
+            "It is left untouched; the project uses one of its own beside it.",
+        )
+    return None
+
+
+def candidates(machine: Machine, program: Program) -> Iterator[Path]:
+    """Yield the programs of that name on the PATH and where Dapr's installer puts them, without our own."""
+    folders = [
+        Path(folder)
+        for folder in machine.environment.get("PATH", "").split(os.pathsep)
+        if folder
+    ]
+    seen: set[Path] = set()
+    for folder in [*folders, machine.home / ".dapr" / "bin"]:
+        candidate = folder / program.name
+        real = candidate.resolve()
+        if (
+            real in seen
+            or not os.access(real, os.X_OK)
+            or _is_ours(machine, folder, real)
+        ):
+            continue
+        seen.add(real)
+        yield candidate
+
+
+def version_of(path: Path) -> str | None:
+    """Return the version in the first line that a program prints (the CLI's second is the runtime's)."""
+    try:
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, check=False, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    first = answer.stdout.partition("\n")[0]
+    found = re.search(r"\d+\.\d+\.\d+\S*", first)
+    return found[0] if found else None
+
+
+def suits(program: Program, version: str | None) -> bool:
+    """Return whether the project works with that version."""
+    return version is not None and program.at_least <= numbers(version) < program.below
+
+
+def numbers(version: str) -> Version:
+    """Return the three numbers of a version; what follows them (`-rc.1`) does not matter here."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if not found:
+        raise ValueError(version)
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def warn_of_known_flaws(program: Program, version: str) -> None:
+    """Print the known flaws of a version, and whether it is the one that was tested."""
+    if program != SIDECAR:
+        return
+    found = numbers(version)
+    if found > numbers(TESTED):
+        terminal.warning(program.name, f"{version} is newer than the tested {TESTED}")
+    for flaw in FLAWS:
+        if flaw.is_in(found):
+            terminal.warning(program.name, f"{version} {flaw.effect}")
+
+
+def _insisted_on(program: Program, path: Path) -> Path:
+    version = version_of(path)
+    if suits(program, version):
+        return path.absolute()
+    state = f"is {version}" if version else "does not answer to --version"
+    raise Failure(
+        f"{program.name} cannot be used as {program.variable} asks",
+        f"{path} {state}; needed is {program.wanted}.",
+        f"Let {program.variable} name another, or unset it: set-up then finds or builds the right one.",
+    )
+
+
+def _is_ours(machine: Machine, folder: Path, real: Path) -> bool:
+    runtime_path = machine.root / "toolchain" / ".dapr" / "bin"
+    return folder in (machine.programs, runtime_path) or real.is_relative_to(
+        machine.cache.resolve()
+    )

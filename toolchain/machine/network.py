@@ -1,0 +1,29 @@
+"""Whether somebody answers at an address: one question, and the first bytes of the answer."""
+
+import socket
+import ssl
+from contextlib import suppress
+
+
+def ask(
+    address: tuple[str, int],
+    question: bytes = b"",
+    *,
+    size: int,
+    encrypted: bool = False,
+    patience: float = 3.0,
+) -> bytes | None:
+    """Return up to `size` bytes of the answer, as far as it comes; None where nobody listens."""
+    try:
+        connection = socket.create_connection(address, patience)
+    except OSError:
+        return None
+    answer = b""
+    with connection, suppress(OSError):  # hangs up, stays silent, speaks no TLS
+        if encrypted:
+            context = ssl.create_default_context()
+            connection = context.wrap_socket(connection, server_hostname=address[0])
+        connection.sendall(question)
+        while len(answer) < size and (part := connection.recv(size - len(answer))):
+            answer += part
+    return answer

@@ -1,0 +1,115 @@
+"""Long-running commands: output to a log, progress to the terminal, and none outlives set-up."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.machine.failure import Failure
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command, the folder and environment it runs in, and the log that keeps its output."""
+
+    command: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
+    log: Path
+
+
+def carry_out(
+    task: Task,
+    say_elapsed: Callable[[float], None],
+    every: float = 30,
+    when_stopped: Callable[[subprocess.Popen[bytes]], None] | None = None,
+) -> int:
+    """Run the task to its end, reporting the elapsed seconds now and then, and return its exit code."""
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with task.log.open("wb") as log:
+        child = start(task, log.fileno())
+        try:
+            while not _ended(child, every):
+                say_elapsed(time.monotonic() - started)
+        except BaseException:
+            (when_stopped or end)(child)
+            raise
+    return child.returncode
+
+
+def start(
+    task: Task, output: int, keep: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Start the task in a process group of its own, tied to this process's life where Linux can do that."""
+    try:
+        return subprocess.Popen(
+            [*_tied(task.environment), *task.command],
+            cwd=task.folder,
+            env=dict(task.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in the terminal then reaches us alone, and we end the children in the right order.
+            start_new_session=True,
+            pass_fds=keep,
+        )
+    except OSError as error:
+        raise Failure(
+            f"{task.command[0]} could not be started",
+            str(error),
+            "Check that it may be executed.",
+        ) from error
+
+
+def end(
+    child: subprocess.Popen[bytes],
+    first: signal.Signals = signal.SIGINT,
+    patience: float = 10,
+) -> None:
+    """End a child and its group: asked first, then killed; both are gone afterwards."""
+    signal_group(child, first)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(patience)
+    signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a child and all that it started in its group; one that is gone already is no error."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """Return the last lines of a log, for a message."""
+    try:
+        text = log.read_text(errors="replace")
+    except OSError:
+        return "(no output)"
+    return "\n".join(text.splitlines()[-lines:]) or "(no output)"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people write them."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _ended(child: subprocess.Popen[bytes], within: float) -> bool:
+    try:
+        child.wait(within)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _tied(environment: Mapping[str, str]) -> tuple[str, ...]:
+    # Linux ties to the thread, not to the process: start from one that lives as long as the child.
+    setpriv = shutil.which("setpriv", path=environment.get("PATH", ""))
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()

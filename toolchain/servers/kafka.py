@@ -1,0 +1,177 @@
+"""Kafka for the project: the one that runs, else a broker of its own in KRaft mode, without ZooKeeper."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolchain.machine import Machine, network, processes, terminal
+from toolchain.machine.failure import Failure
+from toolchain.servers import kafka_jars
+from toolchain.servers.broker import HERE, Address, Broker, refuse_to_replace
+from toolchain.supervise import server
+from toolchain.supervise.locks import remove
+from toolchain.supervise.server import Server
+
+NAME, VARIABLE = "Kafka", "KAFKA_BROKERS"
+DEFAULT_BROKERS = "127.0.0.1:9092"
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    # Alone, it is every replica that there is.
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # What it has accepted is on disk. Kafka leaves that to the replicas, and there are none.
+    "log.flush.interval.messages": "1",
+    # Nothing is removed by its age: after a week, Kafka would throw away what nobody has read yet.
+    "log.retention.ms": "-1",
+    # A topic comes into being when it is first used, with so many messages under way at once in a service.
+    "auto.create.topics.enable": "true",
+    "num.partitions": "4",
+    "offsets.topic.num.partitions": "4",
+    # The first consumer of a group does not wait for others, ...
+    "group.initial.rebalance.delay.ms": "0",
+    # ... and after a kill the broker does not wait long for itself.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+
+
+METADATA_REQUEST = b"\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\0\0\0\0"
+"""Size, Metadata, version 1, correlation id 7, no client id, no topics: which brokers are there?"""
+
+
+def answers(address: tuple[str, int]) -> bool:
+    """Return whether a Kafka serves there; one that is still starting knows of no broker."""
+    answer = network.ask(address, METADATA_REQUEST, size=12) or b""
+    return answer[4:8] == METADATA_REQUEST[8:12] and answer[8:12] > bytes(4)
+
+
+def addresses_of(machine: Machine) -> list[Address]:
+    """Return the configured addresses: any one of them leads to all brokers of a cluster."""
+    brokers = machine.environment.get(VARIABLE) or DEFAULT_BROKERS
+    pairs = [each.strip().rpartition(":") for each in brokers.split(",")]
+    if not all(host and port.isdecimal() for host, _, port in pairs):
+        raise Failure(
+            "KAFKA_BROKERS cannot be used",
+            "It is not of the form host:port, or several of these with commas between.",
+            f"Correct it, or unset it: then it is {DEFAULT_BROKERS}",
+        )
+    return [Address(host, int(port)) for host, _, port in pairs]
+
+
+def prepare(machine: Machine) -> None:
+    """Fetch what `provide` needs to work in seconds, and print what it will use."""
+    addresses = addresses_of(machine)
+    if running := _running(addresses):
+        terminal.done(NAME, f"already runs at {running.text}")
+        return
+    _refuse_what_cannot_be_started(addresses)
+    kafka_jars.java(machine)
+    kafka_jars.provide(machine)
+    terminal.done(
+        NAME, f"fetched; runs as the project's own broker at {addresses[0].text}"
+    )
+
+
+@contextmanager
+def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
+    """Yield a broker that answers at the configured address; what was started for it is stopped at the end.
+
+    One of the project's own keeps its data in `folder`.
+    """
+    addresses = addresses_of(machine)
+    if running := _running(addresses):
+        yield Broker(NAME, f"already running at {running.text}")
+        return
+    _refuse_what_cannot_be_started(addresses)
+    own = server_in(machine, folder, addresses[0].port)
+    terminal.busy(NAME, "the project's own broker starts: about 5 s")
+    with server.running(own) as started:
+        yield Broker(
+            NAME,
+            f"the project's own broker at {addresses[0].text}, every write on disk",
+            started,
+        )
+
+
+def server_in(machine: Machine, folder: Path, port: int) -> Server:
+    """Return how a broker with its data in that folder is started; its controller listens one port higher."""
+    folder = folder.absolute()
+    program = (
+        str(kafka_jars.java(machine)),
+        "-Djava.net.preferIPv4Stack=true",
+        "-cp",
+        f"{kafka_jars.provide(machine)}/*",
+    )
+    environment = {
+        "PATH": machine.environment.get("PATH", ""),
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+    }
+    heap = ("-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+    return Server(
+        NAME,
+        folder,
+        ((*program, *heap, "kafka.Kafka", str(folder / "server.properties")),),
+        environment,
+        lambda: answers(("127.0.0.1", port)),
+        lambda: _prepare_folder(program, environment, folder, port),
+    )
+
+
+def _running(addresses: list[Address]) -> Address | None:
+    return next((each for each in addresses if answers(each)), None)
+
+
+def _refuse_what_cannot_be_started(addresses: list[Address]) -> None:
+    # One that is on another machine, if any: those brokers are a cluster, and none is started in its place.
+    others = [each for each in addresses if each.host not in HERE]
+    address = (others or addresses)[0]
+    is_taken = network.ask(addresses[0], size=0) is not None
+    refuse_to_replace(NAME, VARIABLE, address, is_taken=is_taken)
+
+
+def _prepare_folder(
+    program: tuple[str, ...], environment: dict[str, str], folder: Path, port: int
+) -> None:
+    here, controller = f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"
+    settings = {
+        **SETTINGS,
+        "listeners": f"PLAINTEXT://{here},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{here}",
+        "controller.quorum.voters": f"1@{controller}",
+        "log.dirs": str(folder / "data"),
+    }
+    lines = [f"{name}={value}\n" for name, value in settings.items()]
+    (folder / "server.properties").write_text("".join(lines))
+    if not (folder / "data" / "meta.properties").exists():
+        _format(program, environment, folder)
+
+
+def _format(
+    program: tuple[str, ...], environment: dict[str, str], folder: Path
+) -> None:
+    # What an interrupted attempt left: nothing was ever stored in it.
+    remove(folder / "data")
+    command = (
+        *program,
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        "orders-on-dapr",
+        "-c",
+        str(folder / "server.properties"),
+    )
+    log = folder / "format.log"
+    if processes.carry_out(
+        processes.Task(command, folder, environment, log), lambda _: None
+    ):
+        raise Failure(
+            "The project's own Kafka could not be started",
+            f"Its storage could not be prepared:\n{processes.tail(log)}",
+            f"Check that {folder} can be written to.",
+        )

@@ -1,0 +1,186 @@
+"""Supervisor of one part of the system, a sidecar or an app: a part that dies is started again.
+
+`dapr run` starts each part once and does nothing when it dies. It ends its parts with SIGKILL, which reaches
+only this supervisor; the kernel then sends the part SIGTERM, and it stops cleanly. On Kubernetes, Kubernetes
+does all this.
+"""
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+EX_CONFIG = 78
+"""Exit status for a configuration error (sysexits.h), of the apps and of the supervisor."""
+
+FIRST_PAUSE, LONGEST_PAUSE, LASTING = 1.0, 10.0, 10.0
+"""Seconds: the first pause before a new start, the longest one, and how long a part lasts that was up."""
+
+FATAL = re.compile(
+    rb"level=fatal|address already in use|failed to execute|unknown (shorthand )?flag|invalid argument|"
+    rb"Error loading ASGI app|The setting \w+ is wrong|ModuleNotFoundError"
+)
+"""In the last lines of a part that cannot go on."""
+
+TRANSIENT = re.compile(rb"INIT_COMPONENT_FAILURE|address already in use")
+"""Of that, what a new start may cure: the broker is not there yet, or the part before is still stopping."""
+
+ERROR = re.compile(
+    rb"level=(fatal|error)|^(panic|fatal error): |^\w+(\.\w+)*(Error|Exception)\b"
+)
+"""A line that may be the reason why a part ended: of daprd, of Go, of Python."""
+
+ADDRESS_ATTEMPTS = 5
+"""How often in a row an address may be in use before it belongs to something else."""
+
+
+@dataclass
+class Supervisor:
+    """The supervisor of one part."""
+
+    name: str
+    command: Sequence[str]
+    child: subprocess.Popen[bytes] | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    fatal: bytes = b""
+    error: bytes = b""
+    reported: str = ""
+    address_in_use: int = 0
+    first_pause: float = FIRST_PAUSE
+
+    def run(self) -> int:
+        """Keep the part running until this process is told to stop, or a new start is of no use."""
+        for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(sign, self._stop)
+        threading.Thread(
+            target=self._watch_parent, args=(os.getppid(),), daemon=True
+        ).start()
+        pause = self.first_pause / 2
+        while True:
+            started = time.monotonic()
+            status = self._run_once()
+            if self.stopping.is_set():
+                return 0
+            if self._is_hopeless(status):
+                return self._give_up()
+            lasted = time.monotonic() - started > LASTING
+            pause = self.first_pause if lasted else min(pause * 2, LONGEST_PAUSE)
+            self._report(status, lasted=lasted)
+            if self.stopping.wait(pause):
+                return 0
+
+    def _run_once(self) -> int:
+        self.fatal = self.error = b""
+        # restore_signals=False leaves SIGPIPE ignored: when `dapr run` and its pipes are gone, daprd would
+        # otherwise die of the first line that it writes, in the middle of stopping cleanly.
+        self.child = subprocess.Popen(
+            [*_dies_with_its_parent(), *self.command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            restore_signals=False,
+        )
+        if self.stopping.is_set():  # told while it was being started
+            self.child.terminate()
+        assert self.child.stdout  # noqa: S101 - it is a pipe
+        for line in self.child.stdout:
+            if FATAL.search(line):
+                self.fatal = line
+            if ERROR.search(line) and not self.error.startswith(b"panic"):
+                self.error = line
+            with suppress(OSError):  # nobody reads any more: read it to its end
+                os.write(1, line)
+        status = self.child.wait()
+        if status < 0:  # killed, whatever its last error was
+            self.error = b""
+        return status
+
+    def _is_hopeless(self, status: int) -> bool:
+        in_use = b"address already in use" in self.fatal
+        self.address_in_use = self.address_in_use + 1 if in_use else 0
+        if TRANSIENT.search(self.fatal):
+            return self.address_in_use >= ADDRESS_ATTEMPTS
+        return status == EX_CONFIG or (status > 0 and bool(self.fatal))
+
+    def _give_up(self) -> int:
+        report(
+            f"{self.name} is not started again, as its configuration is wrong: {self._reason()}"
+        )
+        report(
+            f"correct that, and run it again (the command was: {' '.join(self.command)})"
+        )
+        return EX_CONFIG
+
+    def _report(self, status: int, *, lasted: bool) -> None:
+        how = (
+            f"killed by {signal.Signals(-status).name}"
+            if status < 0
+            else f"exit status {status}"
+        )
+        reason = f": {self._reason()}" if self._reason() else ""
+        text = f"{self.name} died ({how}{reason}); it is started again until it runs"
+        if lasted or text != self.reported:  # an outage is one line, however long it is
+            report(text)
+        self.reported = text
+
+    def _reason(self) -> str:
+        line = (self.fatal or self.error).decode(errors="replace").strip()
+        message = re.search(r'level=(?:fatal|error) msg="(.*?)(?<!\\)"', line)
+        return message[1].replace('\\"', '"') if message else line
+
+    def _watch_parent(self, parent: int) -> None:
+        # `dapr run` that was killed itself does not stop its parts. (Not by setpriv: the kernel would
+        # signal the end of the thread that started us, and the CLI's threads may come and go.)
+        with suppress(AttributeError, ProcessLookupError):  # macOS has no pidfd
+            select.select([os.pidfd_open(parent)], [], [])
+            self._stop()
+
+    def _stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        self.stopping.set()
+        if self.child:
+            self.child.terminate()
+
+
+def report(text: str) -> None:
+    """Print a line of the supervisor's own; of a sidecar, whose output is a file, in the terminal too."""
+    line = f"supervisor: {text}\n".encode()
+    with suppress(OSError):
+        os.write(1, line)
+    if _output_is_dapr_runs_file():
+        with suppress(OSError), open("/dev/tty", "wb", buffering=0) as terminal:  # noqa: PTH123 - a device
+            terminal.write(line)
+
+
+def _output_is_dapr_runs_file() -> bool:
+    # Not where a test or a rig has started this supervisor, and kills its part on purpose.
+    with suppress(OSError):
+        parent = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+        return parent == "dapr" and "--app-id" in sys.argv
+    return False
+
+
+def _dies_with_its_parent() -> list[str]:
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+def main(command: Sequence[str]) -> int:
+    """Supervise the program of this command line."""
+    if "--app-id" in command:
+        name = f"the sidecar of {command[command.index('--app-id') + 1]}"
+    else:
+        name = os.environ.get("APP_ID", Path(command[0]).name)
+    return Supervisor(name, command).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What an order costs, beside the programs that one would write otherwise: `make bench`."""

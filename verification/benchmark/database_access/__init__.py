@@ -1,0 +1,1 @@
+"""The ways to reach the database, measured against each other."""

@@ -1,0 +1,51 @@
+"""The finish line: a notification's SENT row (ours), or the line that a peer prints when it handled it."""
+
+import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+COUNT = "SELECT count(*) FROM notification WHERE state = 'SENT'"
+ROWS = "SELECT order_id, sent_at FROM notification WHERE state = 'SENT'"
+LINE = re.compile(
+    rb"Notification for Order ([0-9a-f-]{36}): .*\t([\d.]+)$", re.MULTILINE
+)
+
+
+def count_rows(url: str) -> int:
+    """Count the notifications that were sent, by SQL."""
+    with closing(_connect(url)) as connection:
+        (count,) = connection.execute(COUNT).fetchone()
+        return int(count)
+
+
+def read_rows(url: str) -> dict[str, float]:
+    """Return when each order's notification was sent."""
+    with closing(_connect(url)) as connection:
+        rows = connection.execute(ROWS).fetchall()
+    return {str(UUID(str(order_id))): _epoch(sent_at) for order_id, sent_at in rows}
+
+
+def _connect(url: str) -> Any:  # noqa: ANN401 - either driver's connection
+    scheme, _, place = url.partition("://")
+    if scheme.startswith("sqlite"):
+        return sqlite3.connect(f"file:{place[1:]}?mode=ro", uri=True, timeout=5)
+    import psycopg  # noqa: PLC0415 - it is in the dependency group `bench` alone
+
+    return psycopg.connect(f"postgresql://{place}")
+
+
+def _epoch(moment: object) -> float:
+    parsed = datetime.fromisoformat(str(moment))
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def read_lines(log: Path) -> dict[str, float]:
+    """Return when a peer handled each order; the first time counts."""
+    handled: dict[str, float] = {}
+    for order_id, moment in LINE.findall(log.read_bytes()):
+        handled.setdefault(order_id.decode(), float(moment))
+    return handled
