@@ -78,7 +78,7 @@ class GroupCommit:
         self._draining: set[asyncio.Task[None]] = set()
 
     def add(self, unit: Unit) -> None:
-        """Let a unit wait for its transaction."""
+        """Queue a unit for its transaction."""
         self._lanes.setdefault(unit.lane, deque()).append(unit)
         if self._busy < self._writers:
             self._busy += 1

@@ -54,11 +54,11 @@ class Part:
                 os.kill(pid, 9)
 
     def pids(self) -> set[int]:
-        """Give the process id of the part, if it runs."""
+        """Return the process id of the part, if it runs."""
         return descendants.children(self.keeper.pid) if self.keeper else set()
 
     def said(self) -> str:
-        """Give all that it has written so far."""
+        """Return all that it has written so far."""
         return self.log.read_text() if self.log.exists() else ""
 
     def ask_to_stop(self) -> None:

@@ -18,7 +18,7 @@ ROWS = {
 
 
 def summary(passed: Iterable[str]) -> list[str]:
-    """Say on which parts these tests were run, and how many on each."""
+    """Return on which parts these tests were run, and how many on each."""
     counted = Counter(
         part
         for nodeid in passed

@@ -28,7 +28,7 @@ class Load:
         return f"{self.rate} orders/s" if self.rate else f"{self.clients} clients"
 
     def options(self) -> list[str]:
-        """Say it as vegeta's options; an open loop starts another worker rather than be late."""
+        """Return it as vegeta's options; an open loop starts another worker rather than be late."""
         duration = f"-duration={self.seconds}s"
         if self.rate:
             return [duration, f"-rate={self.rate}"]

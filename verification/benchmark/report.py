@@ -26,7 +26,7 @@ COMPARED = ("orders/s", "CPU ms an order", "POST p99 ms", "notified p99 ms")
 
 
 def line(measured: Measured) -> str:
-    """Say in one line what came out."""
+    """Return the results in one line."""
     figures = list(FIGURES.items())[:2]
     said = (f"{_short(figure(measured))} {name}" for name, figure in figures)
     return f"{measured.contestant}: {', '.join(said)}"

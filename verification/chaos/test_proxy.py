@@ -46,7 +46,7 @@ async def proxy(echo: Echo) -> AsyncIterator[Proxy]:
 
 
 async def _says(proxy: Proxy, words: bytes, patience: float = 5) -> bytes | None:
-    """Say something through the proxy; give the answer, None where the connection stays silent."""
+    """Send something through the proxy; return the answer, None where the connection stays silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     try:
         writer.write(words)

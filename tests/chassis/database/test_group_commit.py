@@ -73,7 +73,7 @@ def holding(gate: threading.Event) -> Callable[[Session], None]:
 async def together(
     database: Database, *works: Callable[[Session], object]
 ) -> list[object]:
-    """Let units wait for each other, so that they meet in one group; return their results or errors."""
+    """Run units that meet in one group; return their results or errors."""
     gate = threading.Event()
     writers = WRITERS if database.is_shared else 1
     held = [asyncio.create_task(database.write(holding(gate))) for _ in range(writers)]

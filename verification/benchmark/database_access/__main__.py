@@ -91,7 +91,7 @@ class Customers:
 
 
 async def measure(way: Way, clients: int, customers: Customers) -> Figures:
-    """Let so many customers place the orders, one at a time each."""
+    """Place the orders by so many customers, one at a time each."""
     loop, marks = asyncio.get_running_loop(), list[tuple[float, float]]()
 
     def accept() -> Served:
