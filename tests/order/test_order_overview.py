@@ -120,7 +120,9 @@ async def test_a_query_that_nobody_knows_is_refused(order: Service, query: str) 
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize("state", set(NotificationState) - {NotificationState.SENT})
+@pytest.mark.parametrize(
+    "state", sorted(set(NotificationState) - {NotificationState.SENT})
+)
 async def test_orders_in_trouble_are_found_by_the_small_index_alone(
     order: Service, state: NotificationState
 ) -> None:
