@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from chassis.database import is_unavailable
+from chassis.database.transient import CommitFailed
 
 PROBLEM = "application/problem+json"
 
@@ -64,7 +65,7 @@ class InvalidRequest(Rejected):
 
 
 class InternalError(Rejected):
-    """The service failed unexpectedly; nothing was changed."""
+    """The service failed unexpectedly."""
 
     status = 500
 
@@ -99,7 +100,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _by_status)
-    app.add_exception_handler(SQLAlchemyError, _database_error)
+    for each in (SQLAlchemyError, CommitFailed):
+        app.add_exception_handler(each, _database_error)
     app.add_exception_handler(Exception, _internal)
 
 

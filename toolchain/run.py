@@ -125,7 +125,7 @@ def welcome(system: System) -> str:
     return (
         f"\n  Everything runs. Open http://127.0.0.1:{api}/docs, or type in another terminal: {demo}, or\n"
         f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
-        f"{token}-H 'content-type: application/json' -H \"idempotency-key: $RANDOM$RANDOM\" "
+        f"{token}-H 'content-type: application/json' -H \"idempotency-key: $(cat /proc/sys/kernel/random/uuid)\" "
         """-d '{"customerName":"Jane Doe"}'\n"""
         "  Ctrl-C stops all of it.\n"
     )

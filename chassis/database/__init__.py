@@ -4,7 +4,7 @@
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database.engine import Utc
-from chassis.database.hooks import after_commit, notify
+from chassis.database.hooks import after_commit, wake
 from chassis.database.transient import is_data_error, is_unavailable
 from chassis.database.unit_of_work import Database
 
@@ -15,5 +15,5 @@ __all__ = [
     "insert",
     "is_data_error",
     "is_unavailable",
-    "notify",
+    "wake",
 ]

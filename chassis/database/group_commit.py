@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from chassis.database.hooks import Act
-from chassis.database.transient import CommitFailed
+from chassis.database.transient import CommitFailed, is_conflict, is_unavailable
+
+T = TypeVar("T")
 
 MAX_GROUP = 50
 """Units in one transaction."""
@@ -36,16 +38,24 @@ class Unit:
     future: "asyncio.Future[Any]"
     context: Context = field(default_factory=copy_context)
     acts: list[Act] = field(default_factory=list)
-    notified: set[str] = field(default_factory=set)
+    woken: set[str] = field(default_factory=set)
     result: Any = None
     error: Exception | None = None
 
     def run(self, session: Session) -> None:
         """Run it, forgetting what an earlier run left."""
-        self.acts, self.notified = [], set()
+        self.acts, self.woken = [], set()
         session.info["after_commit"] = self.acts
-        session.info["notified"] = self.notified
-        self.result = self.context.run(self.work, session)
+        session.info["woken"] = self.woken
+        self.result = self.context.run(without_stop_iteration, self.work, session)
+
+
+def without_stop_iteration(work: Callable[[Session], T], session: Session) -> T:
+    """Run a unit of work; no future takes a StopIteration, so that a bare `next()` becomes a RuntimeError."""
+    try:
+        return work(session)
+    except StopIteration as error:
+        raise RuntimeError("a handler raised StopIteration") from error
 
 
 class _UnitFailed(Exception):
@@ -88,13 +98,15 @@ class GroupCommit:
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
-        while group := self._take():
-            context = group[0].context.copy()
-            await loop.run_in_executor(self._threads, context.run, self._run, group)
-            for unit in group:
-                self._answer(unit)
-        # At once, not when the task is done: whoever adds a unit in between would wait for nobody.
-        self._busy -= 1
+        try:
+            while group := self._take():
+                context = group[0].context.copy()
+                await loop.run_in_executor(self._threads, context.run, self._run, group)
+                for unit in group:
+                    self._answer(unit)
+        finally:
+            # At once, not when the task is done: whoever adds a unit in between would wait for nobody.
+            self._busy -= 1
 
     def _take(self) -> list[Unit]:
         if not self._lanes:
@@ -122,7 +134,7 @@ class GroupCommit:
             done = self._transaction(group)
         except _UnitFailed as failed:
             self._without(group, failed)
-        except Exception as error:  # noqa: BLE001 - the flush of all of them failed: whose it is is found by halves
+        except Exception as error:  # noqa: BLE001 - the flush of all of them failed: bisect to find the unit
             self._halve(group, error)
         else:
             self._rest(group[done:])
@@ -132,15 +144,15 @@ class GroupCommit:
             self._run(group)
 
     def _without(self, group: Sequence[Unit], failed: _UnitFailed) -> None:
-        if len(group) == 1:
-            failed.unit.error = failed.error
+        if len(group) == 1 or _is_outage(failed.error):
+            _fail(group, failed.error)
             return
         self._run([unit for unit in group if unit is not failed.unit])
         self._run([failed.unit])
 
     def _halve(self, group: Sequence[Unit], error: Exception) -> None:
-        if len(group) == 1:
-            group[0].error = error
+        if len(group) == 1 or _is_outage(error):
+            _fail(group, error)
             return
         middle = len(group) // 2
         self._run(group[:middle])
@@ -171,3 +183,13 @@ class GroupCommit:
             session.invalidate()
             for unit in group:
                 unit.error = error if len(group) == 1 else CommitFailed(str(error))
+
+
+def _is_outage(error: Exception) -> bool:
+    # It is nobody's in particular: each unit run again would wait for the database again, one after the other.
+    return is_unavailable(error) and not is_conflict(error)
+
+
+def _fail(group: Sequence[Unit], error: Exception) -> None:
+    for unit in group:
+        unit.error = error

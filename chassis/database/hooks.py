@@ -15,6 +15,6 @@ def after_commit(session: Session, act: Act) -> None:
     session.info["after_commit"].append(act)
 
 
-def notify(session: Session, name: str) -> None:
+def wake(session: Session, name: str) -> None:
     """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed."""
-    session.info["notified"].add(name)
+    session.info["woken"].add(name)

@@ -65,6 +65,12 @@ def _means_not_now(raised: object) -> bool:
     return code in _SQLITE_CODES
 
 
+def is_conflict(error: BaseException) -> bool:
+    """Return whether another transaction was in the way: a deadlock, or a serialization failure."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return str(state).startswith("40")
+
+
 def is_data_error(error: StatementError) -> bool:
     """Return whether a value does not fit where it was to go: every database would say the same."""
     # What PostgreSQL says of values that it cannot store, SQLAlchemy does not always call a DataError; and

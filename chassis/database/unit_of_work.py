@@ -26,7 +26,7 @@ from chassis.database.engine import (
     open_engine,
     sqlite_file,
 )
-from chassis.database.group_commit import GroupCommit, Unit
+from chassis.database.group_commit import GroupCommit, Unit, without_stop_iteration
 from chassis.database.hooks import Act
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Database:
     ) -> None:
         self.url = url
         self.engine = open_engine(url)
-        self.owner = f"{platform.node()}:{replica}"
+        self.owner = _owner(replica)
         self.is_shared = not is_sqlite(url)
         self._info: dict[str, Any] = {"service": service, "keys": keys}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -86,7 +86,7 @@ class Database:
             yield session
 
     def _committed(self, unit: Unit) -> None:
-        for name in sorted(unit.notified):
+        for name in sorted(unit.woken):
             self.signal(name).set()
         for act in unit.acts:
             _carry_out(act)
@@ -94,7 +94,7 @@ class Database:
     def _query(self, work: Work[T]) -> T:
         with self._open() as session:
             session.connection(execution_options={"begin": "BEGIN"})
-            return work(session)
+            return without_stop_iteration(work, session)
 
     def lock_file(self, loop: str) -> Path:
         """Return the file whose lock a background loop holds while it works.
@@ -109,7 +109,7 @@ class Database:
         return Path(tempfile.gettempdir()) / f"{service}-{name}.{loop}.lock"
 
     def signal(self, name: str) -> asyncio.Event:
-        """Return the event that is set after each commit that notified `name`."""
+        """Return the event that is set after each commit that woke `name`."""
         return self._signals.setdefault(name, asyncio.Event())
 
     async def close(self) -> None:
@@ -120,6 +120,12 @@ class Database:
         for threads in (self._writers, self._readers):
             threads.shutdown(wait=True)
         self.engine.dispose()
+
+
+def _owner(replica: str) -> str:
+    owner = f"{platform.node()}:{replica}"
+    # As long as the columns that store it.
+    return owner if len(owner) <= 64 else hashlib.sha256(owner.encode()).hexdigest()
 
 
 def _carry_out(act: Act) -> None:

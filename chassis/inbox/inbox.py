@@ -173,7 +173,7 @@ def claim(
     """Insert the keys of these events; return the ids that this reaction did not have.
 
     The insert itself is the claim: a look before it would let two deliveries through. In the order of their
-    ids, so that two transactions do not wait for each other.
+    ids, so that two pages do not deadlock; grouped deliveries may, and are run again.
     """
     now = clock.now()
     ids = sorted({envelope.id for envelope in envelopes})

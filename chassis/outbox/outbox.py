@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
-from chassis.database import Utc, notify
+from chassis.database import Utc, wake
 from chassis.errors import Rejected
 from chassis.event import Delivery, Event
 from chassis.runtime import clock
@@ -32,7 +32,7 @@ from chassis.runtime import clock
 SIGNAL = "outbox"
 
 MAX_EVENT_BYTES = 64 * 1024
-"""The largest CloudEvent, in bytes of UTF-8 as daprd writes it: consumers accept no more, and daprd carries 4 MiB a batch."""
+"""The largest CloudEvent, in bytes as daprd writes it: consumers accept no more; daprd carries 4 MiB at once."""
 
 
 class EventTooLarge(Rejected):
@@ -142,13 +142,14 @@ def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> 
     if events:
         rows = [_row(event, envelope) for event, envelope in events]
         session.execute(insert(outbox).values(transaction=transaction_id()), rows)
-        notify(session, SIGNAL)
+        wake(session, SIGNAL)
 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:
     text = envelope.model_dump_json()
-    # As daprd writes it: Go escapes each of these characters, of one byte, to six.
-    size = len(text.encode()) + 5 * sum(map(text.count, "<>&"))
+    # As daprd writes it: Go escapes each of these characters to six bytes.
+    escaped = 5 * sum(map(text.count, "<>&")) + 3 * sum(map(text.count, "\u2028\u2029"))
+    size = len(text.encode()) + escaped
     if size > MAX_EVENT_BYTES:
         raise EventTooLarge(
             f"{event.topic()} has {size} bytes; {MAX_EVENT_BYTES} are the most."

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from chassis.dapr import Entry, PublishRejected, Sidecar, SidecarUnavailable
@@ -178,10 +178,11 @@ def _batches(leased: Leased) -> Iterator[list[Row[Any]]]:
 def _fence(owner: str, rows: Leased) -> ColumnElement[bool]:
     # Whoever's lease ran out marks nothing: the events are another's by then, at a later attempt.
     mine = or_(
+        false(),
         *(
             and_(outbox.c.position == row.position, outbox.c.attempt == row.attempt)
             for row in rows
-        )
+        ),
     )
     return and_(outbox.c.state == State.LEASED, outbox.c.owner == owner, mine)
 

@@ -14,7 +14,7 @@ CALM = 60.0
 class GracePeriod:
     """It doubles while pushes of already pulled events still arrive; seconds are of `clock`.
 
-    It is 0 for what is only pulled. `pulled` counts what the broker missed since the start, `late` what it
+    What is only pulled has none. `pulled` counts what the broker missed since the start, `late` what it
     delivered after all; the rest of them is lost.
     """
 

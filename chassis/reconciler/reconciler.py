@@ -85,7 +85,10 @@ class Reconciler:
         return loop
 
     async def step(self) -> bool:
-        """Handle one page; return whether there is more. Raises SidecarUnavailable; a rebuild, FeedChanged."""
+        """Handle one page; return whether there is more.
+
+        Raises SidecarUnavailable, RebuildNeeded, CursorHeld, NotAuthentic; a rebuild, FeedChanged.
+        """
         known = await self._find()
         query = self._query(known)
         try:
@@ -112,7 +115,9 @@ class Reconciler:
 
         def find(session: Session) -> tuple[str | None, int | None]:
             if not self.rebuilt_until and feed_cursor.find(session, unfinished):
-                raise RebuildNeeded("A rebuild was not finished: begin it again.")
+                raise RebuildNeeded(
+                    "A rebuild was not finished: run it again; it continues."
+                )
             late = count_late(session, name) if watches else None
             return feed_cursor.find(session, name), late
 
@@ -194,7 +199,7 @@ class Reconciler:
         if not self.reaction.repeatable:
             raise RebuildNeeded(
                 f"{error} So this database is another one, or an older one; nothing is "
-                "pulled before it is rebuilt (docs/architecture.md)"
+                "pulled before it is rebuilt (docs/operations.md)"
             )
         self._goes_back = True
         _log.error("%s: %s The feed is read again from there.", self._name, error)

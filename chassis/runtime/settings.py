@@ -39,7 +39,7 @@ class ServiceSettings(BaseSettings):
     subscription_file: FilePath | None = None
     # `feed.secret` and `signing.keys`, which all services share; created by the first that needs them.
     secrets_folder: Path = Path(".local")
-    # How long an event is kept after every consumer has acknowledged it.
+    # How long an event is kept; longer where a consumer has not acknowledged it.
     retention_days: float = Field(7, gt=0, le=36500)
     # How many events may wait for the broker before commands are refused: chassis/outbox/backlog.py.
     backlog_limit: int = Field(100_000, ge=1)

@@ -68,7 +68,7 @@ class Notification(Base):
     created_at: Mapped[datetime] = mapped_column(Utc)
     channel: Mapped[Channel] = mapped_column(String(20))
     state: Mapped[State] = mapped_column(String(20))
-    # When it is sent next, at the earliest; null unless it is READY or UNKNOWN.
+    # When it is sent next, at the earliest; null unless it is READY, SENDING or UNKNOWN.
     due_at: Mapped[datetime | None] = mapped_column(Utc)
     attempt: Mapped[int] = mapped_column(default=0)
     # Who claimed it last, and until when the claim holds.

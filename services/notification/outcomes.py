@@ -1,4 +1,4 @@
-"""What becomes of a notification: claimed, sent, refused, unknown, held, released; most ends publish an event."""
+"""What becomes of a notification: claimed, sent, refused, unknown, held, released; most ends append an event."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -83,20 +83,20 @@ def _is_due(now: datetime) -> Which:
 
 
 def claimed_by(owner: str | None) -> Which:
-    """Return the mails that this owner, or any, is sending."""
+    """Match the mails that this owner, or any, is sending."""
     claimed = and_(_open_mails, Notification.state == State.SENDING)
     return and_(claimed, Notification.owner == owner) if owner else claimed
 
 
 def is_expired(now: datetime) -> Which:
-    """Return the mails whose claim has run out: their sender is gone, or stood still."""
+    """Match the mails whose claim has run out: their sender is gone, or stood still."""
     until = Notification.sending_until
     expired = or_(until <= now, until > now + LEASE + clock.CLOCKS_APART)
     return and_(claimed_by(None), expired)
 
 
 def fence(owner: str, claimed: Notification) -> Which:
-    """Return a claimed notification, unless it has been claimed again since.
+    """Match a claimed notification, unless it has been claimed again since.
 
     Also if it has become UNKNOWN or HELD meanwhile: its sender's own result counts.
     """
@@ -123,7 +123,7 @@ def mark(
     due_at: object = None,
     **values: Any,  # noqa: ANN401 - columns
 ) -> Sequence[Notification]:
-    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, as READY; publish that, and return what was marked."""
+    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, READY; append the event of it, and return what was marked."""
     marked = {"state": state, "reason": _stored(reason), "due_at": due_at, **values}
     statement = (
         update(Notification)
@@ -143,9 +143,9 @@ def mark_unknown(
     reason: str,
     due_at: datetime | ColumnElement[datetime],
 ) -> None:
-    """Mark what is SENDING as UNKNOWN, to be sent again when due, or as HELD, and publish that.
+    """Mark what is SENDING as UNKNOWN, to be sent again when due, or as HELD, and append the event of it.
 
-    With a key it is sent again until its outcome is known, and UNKNOWN is published once. Without one it is
+    With a key it is sent again until its outcome is known, and UNKNOWN is reported once. Without one it is
     sent again once: a server that accepts a mail and never confirms it would get it for ever.
     """
     sending = and_(which, Notification.state == State.SENDING)
@@ -172,7 +172,7 @@ def is_too_late(notification: Notification, kept: timedelta) -> bool:
 
 
 def release(session: Session, which: Which, by: str, reason: str) -> None:
-    """Make READY again what was HELD or FAILED, as if it had never been tried, and publish that."""
+    """Make READY again what was HELD or FAILED, as if it had never been tried, and append the event of it."""
     now = clock.now()
     released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
     fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))

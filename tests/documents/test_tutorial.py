@@ -100,7 +100,6 @@ def test_it_edits_few_files_elsewhere(followed: Path) -> None:
 
     assert sorted(edited) == [
         "components/rabbitmq/pubsub.yaml",
-        "components/resiliency.yaml",
         "dapr.yaml",
     ]
 

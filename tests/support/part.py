@@ -1,4 +1,4 @@
-"""One part of a real system, a sidecar or a service, started as `dapr run` starts it: with its keeper."""
+"""One part of a real system, a sidecar or a service, started as `dapr run` starts it: with its supervisor."""
 
 import os
 import subprocess
@@ -15,17 +15,17 @@ STOPS_WITHIN = 50.0
 
 @dataclass
 class Part:
-    """A sidecar or a service, kept running by the project's own keeper."""
+    """A sidecar or a service, kept running by the project's own supervisor."""
 
     command: list[str]
     environment: dict[str, str]
     log: Path
-    keeper: subprocess.Popen[bytes] | None = None
+    supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it with its keeper."""
+        """Start it with its supervisor."""
         with self.log.open("ab") as log:
-            self.keeper = subprocess.Popen(
+            self.supervisor = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
                 env=self.environment,
@@ -34,7 +34,7 @@ class Part:
             )
 
     async def kill(self) -> None:
-        """Kill the part itself with SIGKILL, not its keeper, and wait until it is gone."""
+        """Kill the part itself with SIGKILL, not its supervisor, and wait until it is gone."""
         (pid,) = self.pids()
         os.kill(pid, 9)
 
@@ -44,18 +44,18 @@ class Part:
         await eventually(is_gone, f"{self.log.stem} is gone")
 
     def kill_for_good(self) -> None:
-        """Kill the part and its keeper with SIGKILL: nobody starts it again."""
+        """Kill the part and its supervisor with SIGKILL: nobody starts it again."""
         pids = self.pids()
-        if self.keeper:
-            self.keeper.kill()
-            self.keeper.wait()
+        if self.supervisor:
+            self.supervisor.kill()
+            self.supervisor.wait()
         for pid in pids:
-            with suppress(ProcessLookupError):  # the keeper's end has reached it
+            with suppress(ProcessLookupError):  # the supervisor's end has reached it
                 os.kill(pid, 9)
 
     def pids(self) -> set[int]:
         """Return the process id of the part, if it runs."""
-        return descendants.children(self.keeper.pid) if self.keeper else set()
+        return descendants.children(self.supervisor.pid) if self.supervisor else set()
 
     def said(self) -> str:
         """Return all that it has written so far."""
@@ -63,8 +63,8 @@ class Part:
 
     def ask_to_stop(self) -> None:
         """Ask it to stop in good order."""
-        if self.keeper:
-            self.keeper.terminate()
+        if self.supervisor:
+            self.supervisor.terminate()
 
     def stop(self) -> None:
         """Stop it in good order."""
@@ -73,8 +73,8 @@ class Part:
 
     def has_stopped(self) -> None:
         """Wait until it has stopped, and end it by force if that takes too long."""
-        if self.keeper:
+        if self.supervisor:
             with suppress(subprocess.TimeoutExpired):
-                self.keeper.wait(STOPS_WITHIN)
-            self.keeper.kill()
-            self.keeper.wait()
+                self.supervisor.wait(STOPS_WITHIN)
+            self.supervisor.kill()
+            self.supervisor.wait()

@@ -92,8 +92,8 @@ def _running(real: RealSystem, servers: dict[str, set[int]]) -> Running:
     pids = {"broker": real.broker.pids(), **servers}
     for kind, parts in (("app", real.apps), ("sidecar", real.sidecars)):
         for name, part in parts.items():
-            if part.keeper:
-                pids[f"{name} {kind}"] = {part.keeper.pid}
+            if part.supervisor:
+                pids[f"{name} {kind}"] = {part.supervisor.pid}
     order, notification = (real.instances[each] for each in ("order", "notification"))
     url = f"http://127.0.0.1:{order['appPort']}/api/order"
     database = notification["env"]["DATABASE_URL"]

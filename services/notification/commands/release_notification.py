@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chassis.database import notify
+from chassis.database import wake
 from chassis.errors import Rejected
 from chassis.event import Timestamp
 from chassis.http import Body, Line, Unit, View, problems
@@ -77,7 +77,7 @@ def release_notification(
         )
     which = Notification.id == found.id
     outcomes.release(session, which, command.by, command.reason)
-    notify(session, signal_of(found.channel))
+    wake(session, signal_of(found.channel))
     session.refresh(found)
     return Released.model_validate(found)
 

@@ -4,7 +4,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
-from chassis.database import notify
+from chassis.database import wake
 from chassis.inbox import Reaction, Start
 from chassis.runtime import clock, telemetry, uuid7
 from contracts.order_created import OrderCreated
@@ -19,7 +19,7 @@ def notify_customer_on_order_created(
     """Store the notification; it is sent after the commit, since no transaction can take a mail back."""
     notification = notification_of(event, envelope)
     session.add(notification)
-    notify(session, signal_of(notification.channel))
+    wake(session, signal_of(notification.channel))
 
 
 def notification_of(
@@ -42,6 +42,8 @@ def notification_of(
     )
 
 
+# From the BEGINNING: customers who order before this service runs for the first time are notified too. A second
+# reaction that sends mail, added later, would start NOW.
 reaction = Reaction(
     OrderCreated, notify_customer_on_order_created, start=Start.BEGINNING
 )

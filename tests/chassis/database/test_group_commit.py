@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event, insert, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.orm import Session, registry
 
-from chassis.database import Database, after_commit, is_unavailable, notify
+from chassis.database import Database, after_commit, is_unavailable, wake
 from chassis.database.engine import WRITERS
 from chassis.database.transient import CommitFailed
 from chassis.errors import Rejected
@@ -172,7 +173,7 @@ async def test_hooks_hang_on_the_unit_and_on_the_run_that_committed(
     def hooked(number: int) -> Callable[[Session], int]:
         def work(session: Session) -> int:
             after_commit(session, lambda: acts.append(number))
-            notify(session, f"signal {number}")
+            wake(session, f"signal {number}")
             return insert_row(number)(session)
 
         return work
@@ -227,3 +228,33 @@ async def test_whoever_is_cancelled_while_waiting_holds_up_nobody(
 
     others = [each for number, each in enumerate(results[1:]) if number != position]
     assert others == [each for each in range(1, 6) if each != position + 1]
+
+
+async def test_a_handler_that_raises_stop_iteration_stops_no_writer(
+    database: Database,
+) -> None:
+    """No future takes a StopIteration."""
+
+    def careless(_: Session) -> object:
+        return next(iter(()))
+
+    for access in (database.write, database.read):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await access(careless)
+    assert await database.write(insert_row(1)) == 1
+
+
+async def test_an_outage_is_every_units_at_once(database: Database) -> None:
+    runs: list[int] = []
+
+    def meet_outage(number: int) -> Callable[[Session], None]:
+        def work(_: Session) -> None:
+            runs.append(number)
+            raise SQLAlchemyTimeout("no connection is free")
+
+        return work
+
+    results = await together(database, *map(meet_outage, range(10)))
+
+    assert {type(each) for each in results} == {SQLAlchemyTimeout}
+    assert runs == [0]

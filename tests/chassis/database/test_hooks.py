@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from chassis.database import Database, after_commit, notify
+from chassis.database import Database, after_commit, wake
 from tests.chassis.database.entries import insert_one, rows
 
 # A deferred foreign key is checked by COMMIT itself.
@@ -64,7 +64,7 @@ async def test_nothing_follows_what_is_rolled_back(
 
     def work(session: Session) -> None:
         after_commit(session, lambda: done.append("an act"))
-        notify(session, "news")
+        wake(session, "news")
         assert callable(ends)
         ends(session)
 
@@ -81,7 +81,7 @@ async def test_who_waits_is_woken_after_the_commit_and_not_before(
 ) -> None:
     def work(session: Session) -> None:
         insert_one(session)
-        notify(session, "news")
+        wake(session, "news")
         assert not database.signal("news").is_set()
 
     await database.write(work)
@@ -99,7 +99,7 @@ async def test_an_act_that_fails_undoes_nothing_and_keeps_nobody_from_being_woke
         insert_one(session)
         after_commit(session, lambda: 1 / 0)
         after_commit(session, lambda: done.append("the act after it"))
-        notify(session, "news")
+        wake(session, "news")
         return "result"
 
     assert await database.write(work) == "result"

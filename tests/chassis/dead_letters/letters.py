@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from chassis import dead_letters
 from chassis.cloud_event import CloudEvent
-from chassis.database import Database, notify
+from chassis.database import Database, wake
 from chassis.http import create_api
 from chassis.inbox import Inbox, Reaction, Status
 from chassis.inbox.dead_letter import dead_letter
@@ -33,7 +33,7 @@ def greet(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
     """Store a greeting: one for each order."""
     row = {"order": str(event.order_id), "event": envelope.id}
     session.execute(text("INSERT INTO greeting VALUES (:order, :event)"), row)
-    notify(session, "greetings")
+    wake(session, "greetings")
 
 
 @dataclass
