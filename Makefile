@@ -25,9 +25,14 @@ CLIENTS ?= 8
 REPLICAS ?= 1
 STILL ?= 60
 NAIVE ?= no
+# The promises whose mutants are tried, by words in them: make mutants WORDS=lease
+WORDS ?=
+# The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
+SAMPLE ?= 120
+CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo quick test check format docs lock simulate chaos bench
+.PHONY: help setup ready run broker demo quick test check format docs lock simulate chaos mutants mutation bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +82,15 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) \
 		$(if $(filter yes,$(NAIVE)),--naive)
+
+mutants: FOR = --for-tests
+mutants: ready #proof Break each promise of docs/guarantees.md in a copy of the code: its tests must fail
+	@.venv/bin/python -m verification.mutation $(WORDS)
+
+mutation: ready #proof Run random mutants of the code, and report how many the tests kill: make mutation SAMPLE=50
+	@.venv/bin/uv venv --quiet --allow-existing .local/cosmic-ray
+	@.venv/bin/uv pip install --quiet --python .local/cosmic-ray --group mutation
+	@.venv/bin/python -m verification.mutation.score --sample $(SAMPLE) --seed $(SEED) $(CODE)
 
 bench: FOR = --for-tests
 bench: ready #proof Measure ours beside the ordinary Dapr program: make bench BROKER=redis BENCH="--rounds 5"

@@ -1,0 +1,30 @@
+"""The promises of docs/guarantees.md, and the tests that hold each of them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_ROW = re.compile(r"^\| (?!promise|-)(.+?) \| (.+) \|$", re.MULTILINE)
+_TEST = re.compile(r"`([\w/.]+)::(test_\w+)`")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One row: a sentence, and its tests as (file, name)."""
+
+    text: str
+    tests: tuple[tuple[str, str], ...]
+
+
+@cache
+def promises(root: Path = ROOT) -> tuple[Promise, ...]:
+    """Return every row of the document."""
+    return tuple(_rows((root / "docs" / "guarantees.md").read_text()))
+
+
+def _rows(document: str) -> Iterator[Promise]:
+    for text, tests in _ROW.findall(document):
+        yield Promise(text, tuple(_TEST.findall(tests)))
