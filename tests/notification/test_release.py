@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Barrier
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
+from chassis.database.engine import WRITERS
 from services.notification.commands.release_notification import (
     NotReleasable,
     ReleaseNotification,
@@ -173,13 +176,20 @@ async def test_nothing_else_can_be_released(room: MailRoom, state: State) -> Non
 
 async def test_of_many_who_release_it_at_once_one_does(room: MailRoom) -> None:
     order = await restored(room)
+    # As many transactions as there can be at once, and none goes on before all of them have begun.
+    begun = Barrier(WRITERS if room.database.is_shared else 1)
+
+    def together(session: Session) -> None:
+        session.connection()
+        begun.wait(10)
+        release_notification(order, COMMAND, session)
 
     done = await asyncio.gather(
-        *(release(room, order) for _ in range(8)), return_exceptions=True
+        *(room.database.write(together) for _ in range(WRITERS)), return_exceptions=True
     )
 
     assert sum(each is None for each in done) == 1
-    assert sum(isinstance(each, NotReleasable) for each in done) == 7
+    assert sum(isinstance(each, NotReleasable) for each in done) == WRITERS - 1
     assert await room.published(order) == [("RELEASED", VERSION + 1)]
 
 

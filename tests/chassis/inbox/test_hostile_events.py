@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Session
 
-from chassis.inbox import Arrival
+from chassis.cloud_event import CloudEvent
+from chassis.inbox import Arrival, Reaction
 from chassis.inbox.dead_letter import (
     MAX_BODY,
     MAX_REASON,
@@ -16,8 +18,12 @@ from chassis.inbox.dead_letter import (
     store,
 )
 from chassis.inbox.reaction import inbox
+from contracts.order_created import OrderCreated
 from services.notification.model import Notification
-from services.notification.reactions.notify_customer_on_order_created import reaction
+from services.notification.reactions.notify_customer_on_order_created import (
+    notification_of,
+    reaction,
+)
 from tests.chassis.inbox.apps import Acting, inbox_of
 from tests.support.delivering import (
     DEAD,
@@ -185,6 +191,22 @@ async def test_a_value_that_cannot_even_be_sent_to_the_database_is_a_dead_letter
     body = json.dumps(order_created()).encode()
 
     answer = await inbox_of(notification).handle(Acting(error).reaction(), body)
+
+    assert answer == "SUCCESS"
+    assert len(await rows(notification, dead_letter.c.id)) == 1
+
+
+async def test_it_is_one_too_where_the_reaction_leaves_sending_to_the_session(
+    notification: Service,
+) -> None:
+    def add(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
+        made = notification_of(event, envelope)
+        made.created_at = made.created_at.replace(tzinfo=None)  # no column takes that
+        session.add(made)
+
+    body = json.dumps(order_created()).encode()
+
+    answer = await inbox_of(notification).handle(Reaction(OrderCreated, add), body)
 
     assert answer == "SUCCESS"
     assert len(await rows(notification, dead_letter.c.id)) == 1
