@@ -56,6 +56,7 @@ class Process:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _worked: float = 0.0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _loops: list[Loop] = field(default_factory=list)
     _connections: list[sqlite3.Connection] = field(default_factory=list)
@@ -136,6 +137,11 @@ class Process:
         if not self.dead and self.on_point(self, where):
             self.crash()
             raise Crashed
+
+    def work_clock(self) -> float:
+        """Return a time in seconds that goes on while synchronous code works, as real time does."""
+        self._worked += self.chance.between(0, 0.01)
+        return self._worked
 
     async def pause(self) -> None:
         """Wait for as long as a disk, or another thread, takes: others may come between."""

@@ -145,6 +145,10 @@ async def _in_this_thread(work: Any, *arguments: Any, **_: Any) -> Any:  # noqa:
     return work(*arguments)
 
 
+def _work_clock() -> float:
+    return here().work_clock()
+
+
 def _try_lock(file: IO[bytes]) -> bool:
     is_free = _TRY_LOCK(file)
     if is_free:
@@ -162,7 +166,7 @@ _TRY_LOCK, _RUN_LOOP = lock.try_lock, Loop.run
 
 @contextmanager
 def _rigged() -> Iterator[None]:
-    """Patch what a simulation cannot have: migrations at each start, threads, and locks that outlive a crash.
+    """Patch what a simulation cannot have: migrations at each start, threads, real time, locks after a crash.
 
     A lock is the kernel's and belongs to the whole of our process, so a crash has to release it by hand.
     """
@@ -173,6 +177,7 @@ def _rigged() -> Iterator[None]:
         with (
             installed(),
             patch("chassis.service.service.migrate", _nothing),
+            patch("chassis.database.group_commit.perf_counter", _work_clock),
             patch("anyio.to_thread.run_sync", _in_this_thread),
             patch("chassis.runtime.lock.try_lock", _try_lock),
             patch.object(Loop, "run", _run_loop),

@@ -1,6 +1,7 @@
 """The whole system in virtual time: whatever goes wrong, nothing is lost, twice or stuck."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from verification.simulation.profiles import PROFILES
 from verification.simulation.run import run
 from verification.simulation.schedule import Fault, Schedule, schedule
 from verification.simulation.shrink import shrink
-from verification.simulation.virtual_loop import Deadlock, VirtualLoop
+from verification.simulation.virtual_loop import Deadlock, TooLong, VirtualLoop
 
 TWICE, TEN = 50, 10
 """Seeds that are run in this process and in another, so many at once."""
@@ -189,6 +190,19 @@ def test_a_loop_in_which_nothing_can_happen_any_more_raises_deadlock() -> None:
 
     with pytest.raises(Deadlock):
         loop.run_until_complete(asyncio.Event().wait())
+
+    loop.clear()
+
+
+def test_a_run_without_an_end_is_broken_off() -> None:
+    loop = VirtualLoop(max_steps=100)
+
+    async def forever() -> None:
+        for _ in itertools.count():
+            await asyncio.sleep(0)
+
+    with pytest.raises(TooLong):
+        loop.run_until_complete(forever())
 
     loop.clear()
 

@@ -51,7 +51,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, max_steps: int = 2_000_000) -> None:
         super().__init__()
         self._seconds = 0.0
-        self._steps_left = max_steps
+        self._max_steps = self._steps_left = max_steps
         self._aside: list[asyncio.Handle] = []
         self._paused: list[asyncio.Handle] = []
         self._is_clearing = False
@@ -79,7 +79,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def clear(self) -> None:
         """Run what the dead have left to its end, now that nothing they do has any effect; then close."""
-        self._is_clearing = True
+        self._is_clearing, self._steps_left = True, self._max_steps
         self._ready.extend([*self._aside, *self._paused])
         tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
         for task in tasks:

@@ -28,6 +28,8 @@ LONGEST_CALM = 16.0
 """The longest that a loop waits, in seconds, before it looks for work without a signal."""
 PATIENCE = 10.0
 """Seconds that a customer waits for an answer."""
+IN_A_RUSH = 3
+"""Of four customers, so many order at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class World:
         parts = (self.faults.take, self.note)
         transport = InProcess(addresses["notification"].strict)
         habits = PROFILES[self.schedule.profile].habits
+        # Units of work that come at once share a transaction (chassis/database/group_commit.py).
+        self.rush = self.chance("rush").between(0.0, SECONDS)
         self.broker = Broker(transport, habits, self.chance("broker"), *parts)
         api = MailApi() if self.schedule.mails_by_api else None
         chance = self.chance("sidecars")
@@ -171,7 +175,9 @@ class World:
         chance = self.chance(f"customer {number}")
         email = f"c{number}@example.org" if chance.number(0, 1) else None
         name = f"Customer {number}"
-        await asyncio.sleep(chance.between(0.0, SECONDS))
+        in_a_rush = chance.number(1, 4) <= IN_A_RUSH
+        alone = chance.between(0.0, SECONDS)
+        await asyncio.sleep(self.rush if in_a_rush else alone)
         while True:
             order_id = await self._orders(name, email)
             if order_id:
