@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from chassis.outbox import relay
 from chassis.outbox.outbox import State
-from chassis.outbox.relay import LEASE, LONGEST_WAIT
+from chassis.outbox.relay import LEASE, LONGEST_WAIT, MAX_REFUSALS
 from chassis.runtime.clock import CLOCKS_APART
 from tests.chassis.outbox.outboxes import Box
 from tests.support.simulated_dapr import SimulatedDapr
@@ -122,6 +122,31 @@ async def test_an_event_that_was_refused_waits_and_the_others_do_not(
 
     assert dapr.batches == [2, 1]
     assert dapr.published[-1]["id"] == later
+
+
+async def test_each_refusal_of_an_event_doubles_its_wait(
+    box: Box, dapr: SimulatedDapr
+) -> None:
+    dapr.refused = {*await box.fill(1)}
+    waits = []
+    for _ in range(MAX_REFUSALS - 1):
+        await box.change(due_at=None)
+        await box.fill(1)
+        before = datetime.now(UTC)
+        await box.relay.step()
+        waits.append((await box.rows())[0].due_at - before)
+
+    for refusals, wait in enumerate(waits, 1):
+        assert 2**refusals <= wait.total_seconds() < 2 ** (refusals + 1)
+
+
+async def test_an_event_whose_wait_is_over_is_published(box: Box) -> None:
+    await box.fill(1)
+    await box.change(due_at=datetime.now(UTC) - timedelta(seconds=1))
+
+    await box.relay.step()
+
+    assert await box.states() == [State.PUBLISHED]
 
 
 async def test_what_was_due_when_the_clock_was_ahead_is_due_now(box: Box) -> None:
