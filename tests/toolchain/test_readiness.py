@@ -14,6 +14,7 @@ from toolchain import readiness
 from toolchain.runfile import System
 from toolchain.servers.broker import Broker
 
+MISSING = {"/readyz"}
 TOPICS = [{"topic": "OrderCreated"}, {"topic": "dead-letter"}]
 
 
@@ -24,7 +25,7 @@ class Guarded(BaseHTTPRequestHandler):
         """Answer with the subscriptions, or 401; there is no readiness here."""
         is_known = self.headers["dapr-api-token"] == "secret"
         status = 200 if is_known else 401
-        self.send_response(404 if self.path == "/readyz" else status)
+        self.send_response(404 if self.path in MISSING else status)
         self.end_headers()
         self.wfile.write(json.dumps(TOPICS).encode())
 
@@ -80,3 +81,11 @@ def test_an_app_of_another_kind_is_not_waited_for(
     apps = [{"appID": "web", **app}, {"appID": "a worker without a port"}]
 
     assert readiness.is_ready(System({"apps": apps}, tmp_path), Broker("none", "-"))
+
+
+def test_an_app_without_subscriptions_needs_none(
+    app: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.toolchain.test_readiness.MISSING", {"/dapr/subscribe"})
+
+    assert readiness.topics_of(app, {}) == []
