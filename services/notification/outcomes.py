@@ -123,7 +123,7 @@ def mark(
     due_at: object = None,
     **values: Any,  # noqa: ANN401 - columns
 ) -> Sequence[Notification]:
-    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, READY; append the event of it, and return what was marked."""
+    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, READY, append the event of it; return what was marked."""
     marked = {"state": state, "reason": _stored(reason), "due_at": due_at, **values}
     statement = (
         update(Notification)
