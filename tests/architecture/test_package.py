@@ -306,7 +306,7 @@ def with_components(real: RealSystem, folder: Path) -> runfile.System:
         component: dict[str, Any] = yaml.safe_load(
             (ROOT / "components" / name).read_text()
         )
-        del component["scopes"]
+        component.pop("scopes", None)
         (folder / Path(name).name).write_text(yaml.safe_dump(component))
     common = {**system.document["common"], "resourcesPaths": [str(folder)]}
     return replace(system, document={**system.document, "common": common})

@@ -42,7 +42,7 @@ def system() -> Iterator[System]:
 
 def readme(beginning: str) -> str:
     """Return the command of the README that begins like this."""
-    lines = (ROOT / "README.md").read_text().splitlines()
+    lines = (ROOT / "README.md").read_text().replace("\\\n", " ").splitlines()
     return next(line for line in lines if line.startswith(beginning))
 
 

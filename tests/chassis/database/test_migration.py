@@ -30,10 +30,7 @@ BREAKS_OFF = """
 import os
 import sqlalchemy as sa
 from alembic import op
-
 revision, down_revision, branch_labels, depends_on = "9999", "0001_order", None, None
-
-
 def upgrade():
     op.create_table("invoice", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("colour", sa.String(20)))
@@ -45,7 +42,6 @@ UPGRADE = """
 import sys
 from pathlib import Path
 from chassis.database import migrate
-
 print("ready", flush=True)
 sys.stdin.readline()
 migrate.upgrade(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

@@ -90,7 +90,7 @@ def test_whoever_supervises_it_starts_it_again_and_logs_so_once(tmp_path: Path) 
     log = tmp_path / "log"
     environment = {**settings(tmp_path, "a folder"), "APP_ID": "order"}
     with log.open("wb") as written:
-        keeper = subprocess.Popen(
+        supervisor = subprocess.Popen(
             [sys.executable, "-m", "toolchain.supervise.supervisor", *SERVER],
             cwd=ROOT,
             env={"PATH": os.defpath, **environment},
@@ -104,8 +104,8 @@ def test_whoever_supervises_it_starts_it_again_and_logs_so_once(tmp_path: Path) 
             "it is started again",
         )
     finally:
-        keeper.send_signal(signal.SIGTERM)
-        assert keeper.wait(30) == 0
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(30) == 0
 
     others = [line for line in log.read_text().splitlines() if LINE not in line]
     (line,) = others
