@@ -30,7 +30,7 @@ LONGEST = 0.02
 
 
 @dataclass(eq=False)
-class Unit:
+class QueuedUnit:
     """One unit of work that waits for its commit; what hangs on its session hangs on it."""
 
     work: Callable[[Session], Any]
@@ -59,7 +59,7 @@ def without_stop_iteration(work: Callable[[Session], T], session: Session) -> T:
 
 
 class _UnitFailed(Exception):
-    def __init__(self, unit: Unit, error: Exception) -> None:
+    def __init__(self, unit: QueuedUnit, error: Exception) -> None:
         super().__init__()
         self.unit = unit
         self.error = error
@@ -77,17 +77,17 @@ class GroupCommit:
         transaction: Callable[[], AbstractContextManager[Session]],
         threads: ThreadPoolExecutor,
         writers: int,
-        committed: Callable[[Unit], None],
+        committed: Callable[[QueuedUnit], None],
     ) -> None:
         self._open = transaction
         self._threads = threads
         self._writers = writers
         self._committed = committed
-        self._lanes: dict[str, deque[Unit]] = {}
+        self._lanes: dict[str, deque[QueuedUnit]] = {}
         self._busy = 0
         self._draining: set[asyncio.Task[None]] = set()
 
-    def add(self, unit: Unit) -> None:
+    def add(self, unit: QueuedUnit) -> None:
         """Queue a unit for its transaction."""
         self._lanes.setdefault(unit.lane, deque()).append(unit)
         if self._busy < self._writers:
@@ -108,7 +108,7 @@ class GroupCommit:
             # At once, not when the task is done: whoever adds a unit in between would wait for nobody.
             self._busy -= 1
 
-    def _take(self) -> list[Unit]:
+    def _take(self) -> list[QueuedUnit]:
         if not self._lanes:
             return []
         name = next(iter(self._lanes))
@@ -119,7 +119,7 @@ class GroupCommit:
             self._lanes[name] = waiting  # the last in turn now
         return group
 
-    def _answer(self, unit: Unit) -> None:
+    def _answer(self, unit: QueuedUnit) -> None:
         if unit.error is None:
             self._committed(unit)
         if unit.future.done():  # whoever waited was cancelled meanwhile
@@ -129,7 +129,7 @@ class GroupCommit:
         else:
             unit.future.set_exception(unit.error)
 
-    def _run(self, group: Sequence[Unit]) -> None:
+    def _run(self, group: Sequence[QueuedUnit]) -> None:
         try:
             done = self._transaction(group)
         except _UnitFailed as failed:
@@ -139,18 +139,18 @@ class GroupCommit:
         else:
             self._rest(group[done:])
 
-    def _rest(self, group: Sequence[Unit]) -> None:
+    def _rest(self, group: Sequence[QueuedUnit]) -> None:
         if group:
             self._run(group)
 
-    def _without(self, group: Sequence[Unit], failed: _UnitFailed) -> None:
+    def _without(self, group: Sequence[QueuedUnit], failed: _UnitFailed) -> None:
         if len(group) == 1 or _is_outage(failed.error):
             _fail(group, failed.error)
             return
         self._run([unit for unit in group if unit is not failed.unit])
         self._run([failed.unit])
 
-    def _halve(self, group: Sequence[Unit], error: Exception) -> None:
+    def _halve(self, group: Sequence[QueuedUnit], error: Exception) -> None:
         if len(group) == 1 or _is_outage(error):
             _fail(group, error)
             return
@@ -158,7 +158,7 @@ class GroupCommit:
         self._run(group[:middle])
         self._run(group[middle:])
 
-    def _transaction(self, group: Sequence[Unit]) -> int:
+    def _transaction(self, group: Sequence[QueuedUnit]) -> int:
         began = perf_counter()
         with self._open() as session:
             done = 0
@@ -175,7 +175,7 @@ class GroupCommit:
         return done
 
     @staticmethod
-    def _commit(session: Session, group: Sequence[Unit]) -> None:
+    def _commit(session: Session, group: Sequence[QueuedUnit]) -> None:
         try:
             session.commit()
         except Exception as error:  # noqa: BLE001 - its outcome is unknown: nothing of it is run again
@@ -190,6 +190,6 @@ def _is_outage(error: Exception) -> bool:
     return is_unavailable(error) and not is_conflict(error)
 
 
-def _fail(group: Sequence[Unit], error: Exception) -> None:
+def _fail(group: Sequence[QueuedUnit], error: Exception) -> None:
     for unit in group:
         unit.error = error

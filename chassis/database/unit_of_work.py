@@ -26,7 +26,11 @@ from chassis.database.engine import (
     open_engine,
     sqlite_file,
 )
-from chassis.database.group_commit import GroupCommit, Unit, without_stop_iteration
+from chassis.database.group_commit import (
+    GroupCommit,
+    QueuedUnit,
+    without_stop_iteration,
+)
 from chassis.database.hooks import Act
 
 _log = logging.getLogger(__name__)
@@ -69,7 +73,7 @@ class Database:
         another part (the sidecar, another service) inside it.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._group.add(Unit(work, lane, future))
+        self._group.add(QueuedUnit(work, lane, future))
         return await future
 
     async def read(self, work: Work[T]) -> T:
@@ -85,7 +89,7 @@ class Database:
             session.info.update(self._info)
             yield session
 
-    def _committed(self, unit: Unit) -> None:
+    def _committed(self, unit: QueuedUnit) -> None:
         for name in sorted(unit.woken):
             self.signal(name).set()
         for act in unit.acts:
