@@ -100,13 +100,21 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         try:
             while group := self._take():
-                context = group[0].context.copy()
-                await loop.run_in_executor(self._threads, context.run, self._run, group)
+                await self._commit_group(loop, group)
                 for unit in group:
                     self._answer(unit)
         finally:
             # At once, not when the task is done: whoever adds a unit in between would wait for nobody.
             self._busy -= 1
+
+    async def _commit_group(
+        self, loop: asyncio.AbstractEventLoop, group: Sequence[QueuedUnit]
+    ) -> None:
+        context = group[0].context.copy()
+        try:
+            await loop.run_in_executor(self._threads, context.run, self._run, group)
+        except Exception as error:  # noqa: BLE001 - the threads have ended: whoever waits must hear so
+            _fail(group, error)
 
     def _take(self) -> list[QueuedUnit]:
         if not self._lanes:
