@@ -15,7 +15,6 @@ from verification.mutation.rig import (
     PASSED,
     Verdict,
     copied_tree,
-    is_slow,
     run,
     try_out,
 )
@@ -28,7 +27,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="only list them")
     options = parser.parse_args(arguments)
     chosen = [each for each in load() if _is_asked_for(each, options.words)]
-    chosen.sort(key=lambda each: is_slow(each.node_id()))
     if options.list:
         say(*(f"{each.place}: {each.promise()}" for each in chosen))
         return 0

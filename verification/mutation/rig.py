@@ -16,10 +16,8 @@ from xml.etree import ElementTree as ET
 from verification.mutation.mutant import Mutant
 from verification.mutation.promises import ROOT
 
-LIMIT = 120.0
-"""Seconds for the tests of one mutant."""
-SYSTEM_LIMIT = 300.0
-"""Seconds where they start a broker, sidecars and services."""
+LIMIT = 300.0
+"""Seconds for the test of one mutant, which may start a broker, sidecars and services."""
 BASELINE_LIMIT = 1800.0
 """Seconds for the tests of all mutants, before anything is changed."""
 PASSED = "its tests passed"
@@ -57,11 +55,6 @@ def copied_tree() -> Iterator[Path]:
         yield copy
 
 
-def is_slow(test: str) -> bool:
-    """Return whether a test starts a whole system: sidecars, a broker and services."""
-    return "journeys" in test
-
-
 def try_out(mutant: Mutant, copy: Path) -> Verdict:
     """Run a mutant's tests with the mutant in the copy, and take it out again; raises Stale."""
     test, (name, text) = mutant.node_id(copy), mutant.apply(copy)
@@ -69,7 +62,7 @@ def try_out(mutant: Mutant, copy: Path) -> Verdict:
     whole = file.read_text()
     file.write_text(text)
     try:
-        return run(copy, ["-x", test], SYSTEM_LIMIT if is_slow(test) else LIMIT)
+        return run(copy, ["-x", test], LIMIT)
     finally:
         file.write_text(whole)
 

@@ -132,10 +132,22 @@ def main(arguments: Sequence[str]) -> int:
         _print(f"{number} of {len(mutants)} mutants, chosen by seed {options.seed}")
         chance = random.Random(options.seed)
         chosen = chance.sample(mutants, number)
-        results: list[Result] = []
+        outcomes: list[bool] = []
         for suite in suites:
-            results += suite.run([each for of, each in chosen if of is suite])
-    return _report(results)
+            results = suite.run([each for of, each in chosen if of is suite])
+            outcomes += [_is_killed(each) for each in results]
+    score = 100 * sum(outcomes) / max(1, len(outcomes))
+    _print(f"{sum(outcomes)} of {len(outcomes)} mutants killed: {score:.0f} %")
+    return 0 if score >= LEAST else 1
+
+
+def _is_killed(result: Result) -> bool:
+    if result.outcome != "SURVIVED":
+        return True
+    changed = (line for line in result.diff.splitlines() if line[:1] in {"+", "-"})
+    lines = [line for line in changed if line[:3] not in {"+++", "---"}]
+    _print(f"SURVIVED: {result.module}:{result.line}", *lines)
+    return False
 
 
 def _rooms(path: str) -> list[str]:
@@ -143,18 +155,6 @@ def _rooms(path: str) -> list[str]:
         return [path]
     found = (ROOT / path).glob("*/__init__.py")
     return sorted(str(each.parent.relative_to(ROOT)) for each in found)
-
-
-def _report(results: Sequence[Result]) -> int:
-    survivors = [each for each in results if each.outcome == "SURVIVED"]
-    for each in survivors:
-        changed = (line for line in each.diff.splitlines() if line[:1] in {"+", "-"})
-        lines = [line for line in changed if line[:3] not in {"+++", "---"}]
-        _print(f"SURVIVED: {each.module}:{each.line}", *lines)
-    killed = len(results) - len(survivors)
-    score = 100 * killed / max(1, len(results))
-    _print(f"{killed} of {len(results)} mutants killed: {score:.0f} %")
-    return 0 if score >= LEAST else 1
 
 
 def _print(*lines: str) -> None:
