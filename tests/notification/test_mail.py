@@ -98,6 +98,16 @@ async def test_a_mail_that_meets_a_channel_in_trouble_waits_longer_each_time(
     assert await room.published(order) == []
 
 
+async def test_it_waits_five_minutes_at_most(room: MailRoom) -> None:
+    order, now = await room.order(attempt=5000), datetime.now(UTC)
+    room.mailbox.acts["GREETING"] = Act("421 busy")
+
+    assert "421" in await attempt(room.dispatcher())
+
+    minutes = ahead((await room.of(order)).due_at, now) / timedelta(minutes=1)
+    assert 2.5 <= minutes <= 5.5
+
+
 async def test_the_channel_pauses_and_then_the_others_go_on(room: MailRoom) -> None:
     first, other = await room.order(), await room.order(ANN)
     room.mailbox.acts[f"RCPT {JANE}"] = Act("421 closing")
