@@ -280,7 +280,11 @@ async def beside(system: RealSystem, python: Path) -> AsyncIterator[httpx.AsyncC
     )
     service = Part(
         ["env", "-C", str(folder), *command(python, ports["appPort"])],
-        settings(folder, DAPR_HTTP_PORT=str(ports["daprHTTPPort"])),
+        settings(
+            folder,
+            DAPR_HTTP_PORT=str(ports["daprHTTPPort"]),
+            SECRETS_FOLDER=str(folder / "secrets"),
+        ),
         folder / "loyalty.log",
     )
     shutil.copy(EXAMPLE, folder)

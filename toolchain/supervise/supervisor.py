@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 EX_CONFIG = 78
 """Exit status for a configuration error (sysexits.h), of the apps and of the supervisor."""
@@ -92,17 +93,24 @@ class Supervisor:
         if self.stopping.is_set():  # told while it was being started
             self.child.terminate()
         assert self.child.stdout  # noqa: S101 - it is a pipe
-        for line in self.child.stdout:
+        reading = threading.Thread(target=self._pass_on, args=(self.child.stdout,))
+        reading.start()
+        # In turns: a signal that arrives just before a read would wait for the part's next line.
+        while reading.is_alive():
+            reading.join(0.5)
+        status = self.child.wait()
+        if status < 0:  # killed, whatever its last error was
+            self.error = b""
+        return status
+
+    def _pass_on(self, output: IO[bytes]) -> None:
+        for line in output:
             if FATAL.search(line):
                 self.fatal = line
             if ERROR.search(line) and not self.error.startswith(b"panic"):
                 self.error = line
             with suppress(OSError):  # nobody reads any more: read it to its end
                 os.write(1, line)
-        status = self.child.wait()
-        if status < 0:  # killed, whatever its last error was
-            self.error = b""
-        return status
 
     def _is_hopeless(self, status: int) -> bool:
         in_use = b"address already in use" in self.fatal
