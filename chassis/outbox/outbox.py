@@ -32,7 +32,7 @@ from chassis.runtime import clock
 SIGNAL = "outbox"
 
 MAX_EVENT_BYTES = 64 * 1024
-"""The largest CloudEvent, in bytes as daprd writes it: consumers accept no more; daprd carries 4 MiB at once."""
+"""The largest CloudEvent, in bytes at its largest on the way: consumers accept no more."""
 
 
 class EventTooLarge(Rejected):
@@ -147,7 +147,7 @@ def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:
     text = envelope.model_dump_json()
-    # As daprd writes it: Go escapes each of these characters to six bytes.
+    # At its largest on the way: Go may escape each of these characters to six bytes.
     escaped = 5 * sum(map(text.count, "<>&")) + 3 * sum(map(text.count, "\u2028\u2029"))
     size = len(text.encode()) + escaped
     if size > MAX_EVENT_BYTES:

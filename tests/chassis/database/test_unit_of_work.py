@@ -1,6 +1,7 @@
 """Units of work: a commit stays, writers take turns, readers wait for nobody, and the event loop turns."""
 
 import asyncio
+import platform
 import sqlite3
 import threading
 from contextlib import closing, suppress
@@ -336,3 +337,15 @@ def _create(number: int, session: Session) -> None:
 
 def _files_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
+
+
+def test_an_owner_fits_its_columns_however_long_the_name_of_the_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    monkeypatch.setattr(platform, "node", lambda: "a" * 253)
+
+    first, second = (Database(url, "test", port).owner for port in ("3500", "3501"))
+
+    assert len(first) == len(second) == 64
+    assert first != second

@@ -10,6 +10,7 @@ from fastapi import Response
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from chassis.database.transient import CommitFailed
 from chassis.http import Unit, View
 from tests.chassis.http.thing_api import ADD, Api
 
@@ -85,6 +86,18 @@ async def test_an_error_of_a_handler_is_no_outage_of_the_database(
 async def test_an_outage_of_the_database_is_said_with_a_time_to_wait(api: Api) -> None:
     gone = psycopg.OperationalError("the server closed the connection unexpectedly")
     failing(api, OperationalError("SELECT 1", {}, gone))
+
+    answer = await api.http.post("/api/failure")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:problem-type:database-unavailable"
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_commit_of_unknown_outcome_is_answered_with_a_time_to_wait(
+    api: Api,
+) -> None:
+    failing(api, CommitFailed("the connection was lost"))
 
     answer = await api.http.post("/api/failure")
 

@@ -37,6 +37,17 @@ async def test_the_stored_event_is_complete_and_signed(box: Box) -> None:
     assert (row.state, row.attempt) == (State.PENDING, 0)
 
 
+@pytest.mark.parametrize("letter", ["<", ">", "&", "\u2028", "\u2029"])
+async def test_what_go_may_escape_to_six_bytes_counts_as_six(
+    box: Box, letter: str
+) -> None:
+    """An event that grows on its way must still be one that consumers accept."""
+    await box.append(Happened(content=""), Happened(content=letter * 100))
+
+    empty, full = await box.rows()
+    assert full.size - empty.size == 600
+
+
 async def test_what_is_only_pulled_does_not_wait_for_the_broker(box: Box) -> None:
     await box.append(HappenedQuietly(), Happened())
 
