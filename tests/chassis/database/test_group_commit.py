@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from sqlalchemy import event, insert, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.orm import Session, registry
 
@@ -258,3 +259,19 @@ async def test_an_outage_is_every_units_at_once(database: Database) -> None:
 
     assert {type(each) for each in results} == {SQLAlchemyTimeout}
     assert runs == [0]
+
+
+async def test_a_deadlock_is_no_outage_and_the_group_runs_again(
+    database: Database,
+) -> None:
+    deadlocks = [OperationalError("INSERT", None, psycopg.errors.DeadlockDetected())]
+
+    def meet_deadlock(session: Session) -> int:
+        if deadlocks:
+            raise deadlocks.pop()
+        return insert_row(2)(session)
+
+    results = await together(database, insert_row(1), meet_deadlock, insert_row(3))
+
+    assert results == [1, 2, 3]
+    assert await rows(database) == 3
