@@ -121,12 +121,16 @@ class _Answering(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        body = words(deed)
+        # Of what follows a 204 or a 304, a client on the same connection reads the next answer.
+        body = b"" if deed.status in (204, 304) else words(deed)
         self.send_response(deed.status)
+        if self.close_connection:
+            self.send_header("connection", "close")
         if deed.location:
             self.send_header("location", deed.location)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
+        if body:
+            self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

@@ -30,9 +30,14 @@ def ask(node: Node, method: str, path: str, body: object = None) -> object:
     return json.loads(answer or b"null")
 
 
+def declare(node: Node) -> None:
+    """Make a queue that survives a kill; RabbitMQ stores the name of a new one a second later."""
+    ask(node, "PUT", QUEUE, {"durable": True, "arguments": {"x-queue-type": "quorum"}})
+    until(lambda: node.remembers("kept"))
+
+
 def publish(node: Node, text: str) -> None:
-    """Put a message that must survive into a queue that does."""
-    ask(node, "PUT", QUEUE, {"durable": True})
+    """Put a message that must survive into the queue, and wait for the broker's word that it has it."""
     body = {"properties": {"delivery_mode": 2}, "routing_key": "kept", "payload": text}
     ask(
         node,
@@ -77,6 +82,7 @@ def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:
     node = node_in(tmp_path / "rabbitmq")
     started = server.start(node.server())
     try:
+        declare(node)
         publish(node, "first")
     finally:
         server.kill(started)
