@@ -4,7 +4,7 @@
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database.engine import Utc
-from chassis.database.hooks import after_commit, wake
+from chassis.database.hooks import after_commit, batch, wake
 from chassis.database.transient import is_data_error, is_unavailable
 from chassis.database.unit_of_work import Database
 
@@ -12,6 +12,7 @@ __all__ = [
     "Database",
     "Utc",
     "after_commit",
+    "batch",
     "insert",
     "is_data_error",
     "is_unavailable",

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from chassis.database.hooks import Act
+from chassis.database.hooks import Act, run_batches
 from chassis.database.transient import CommitFailed, is_conflict, is_unavailable
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class GroupCommit:
                 done += 1
                 if perf_counter() - began > LONGEST:
                     break
-            session.flush()
+            run_batches(session)
             self._commit(session, group[:done])
         return done
 

@@ -1,10 +1,29 @@
-"""Transaction hooks: what happens once a unit of work is committed, and not where it is rolled back."""
+"""Transaction hooks: what is done once for many units before their commit, and what follows it."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 Act = Callable[[], object]
+T = TypeVar("T")
+
+
+def batch(session: Session, act: Callable[[Session, list[T]], None], item: T) -> None:
+    """Run `act(session, items)` once before the commit, with this item and the others of its kind.
+
+    A handler stays a function of one order, and yet a group of fifty sends one statement. What `act` raises is
+    raised by the unit whose item it is: the group is bisected (group_commit.py).
+    """
+    session.info["batches"].setdefault(act, []).append(item)
+
+
+def run_batches(session: Session) -> None:
+    """Send what the session holds to the database: mapped objects first, and then each batch."""
+    session.flush()
+    batches = session.info["batches"]
+    for act in list(batches):
+        act(session, batches.pop(act))
 
 
 def after_commit(session: Session, act: Act) -> None:

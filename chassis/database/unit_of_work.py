@@ -86,7 +86,7 @@ class Database:
     @contextmanager
     def _open(self) -> Iterator[Session]:
         with self._sessions() as session:
-            session.info.update(self._info)
+            session.info.update(self._info, batches={})
             yield session
 
     def _committed(self, unit: QueuedUnit) -> None:

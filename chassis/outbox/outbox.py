@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
-from chassis.database import Utc, wake
+from chassis.database import Utc, batch, wake
 from chassis.errors import Rejected
 from chassis.event import Delivery, Event
 from chassis.runtime import clock
@@ -106,6 +106,8 @@ Index(
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
 Index("outbox_created_at", outbox.c.created_at)
 
+_INSERT = insert(outbox).values(transaction=transaction_id())
+
 feed = Table(
     "feed",
     metadata,
@@ -139,10 +141,13 @@ def append(
 
 def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> None:
     """Append several events to the outbox in this transaction; raises EventTooLarge."""
-    if events:
-        rows = [_row(event, envelope) for event, envelope in events]
-        session.execute(insert(outbox).values(transaction=transaction_id()), rows)
+    for event, envelope in events:
+        batch(session, _insert, _row(event, envelope))
         wake(session, SIGNAL)
+
+
+def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(_INSERT, rows)
 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:
