@@ -104,5 +104,5 @@ simulate: ready #proof Run SEEDS=100 schedules of faults in virtual time
 	@.venv/bin/python -m verification.simulation $(SEEDS) $(if $(PROFILE),--profile $(PROFILE))
 
 # No test in these needs more than a process of its own.
-QUICK = tests/chassis tests/order tests/notification tests/contracts tests/components tests/documents
+QUICK = tests/chassis tests/order tests/notification tests/contracts tests/components tests/documents tests/performance
 LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

@@ -76,8 +76,8 @@ class SimulatedDapr:
         wire = Wire(self)
         return Sidecar("http://sidecar", send_deadline=send_deadline, transport=wire)
 
-    async def deliver_to(self, app: FastAPI) -> list[str]:
-        """Deliver what is in the queue to an app, once each; return its verdicts."""
+    async def deliver_to(self, app: FastAPI, *, at_once: bool = False) -> list[str]:
+        """Deliver what is in the queue to an app, once each, in turn or all at once; return its verdicts."""
         transport = InProcess(app, quiet=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
@@ -85,9 +85,11 @@ class SimulatedDapr:
             listed = (await client.get("/dapr/subscribe")).json()
             subscribed = {each["topic"]: each for each in listed}
             self.subscriptions |= subscribed
-            return [
-                await self._deliver(client, subscribed) for _ in range(len(self.queue))
-            ]
+            waiting = range(len(self.queue))
+            deliveries = [self._deliver(client, subscribed) for _ in waiting]
+            if at_once:
+                return await asyncio.gather(*deliveries)
+            return [await each for each in deliveries]
 
     async def _deliver(
         self, client: httpx.AsyncClient, subscribed: dict[str, dict[str, Any]]
