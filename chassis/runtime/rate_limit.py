@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -12,6 +12,14 @@ STOPPED = 128 + signal.SIGINT
 """The exit status of an interrupted command."""
 
 T = TypeVar("T")
+
+
+def positive(given: str) -> float:
+    """Return the number above 0 that an option names; argparse reports a ValueError."""
+    number = float(given)
+    if not number > 0:
+        raise ValueError
+    return number
 
 
 @contextmanager
@@ -29,11 +37,11 @@ def stop_on_signal() -> Iterator[asyncio.Event]:
 
 
 async def at_rate(
-    items: AsyncIterator[T], rate: float, stop: asyncio.Event
+    items: Iterable[T], rate: float, stop: asyncio.Event
 ) -> AsyncIterator[T]:
     """Yield at most `rate` items a second, until `stop` is set."""
     due = clock.monotonic()
-    async for each in items:
+    for each in items:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, due - clock.monotonic()))
         if stop.is_set():

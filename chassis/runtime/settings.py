@@ -23,17 +23,27 @@ DatabaseUrl = Annotated[str, AfterValidator(_is_supported)]
 """Where a service's database is; a service that gives it a default repeats this type."""
 
 
-class ServiceSettings(BaseSettings):
-    """The settings of every service; each environment variable is a field's name in capitals."""
+class SidecarSettings(BaseSettings):
+    """Where the sidecar is, and the token that it wants with what it is asked; each is named as Dapr names it."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    database_url: DatabaseUrl
     # Dapr sets this one for the apps that it runs.
     dapr_http_port: int = Field(3500, ge=1, le=65535)
-    # The sidecar sends the first with what only it calls, and wants the second with what it is asked.
-    app_api_token: SecretStr | None = None
     dapr_api_token: SecretStr | None = None
+
+    @property
+    def sidecar_url(self) -> str:
+        """The address of the sidecar's HTTP API."""
+        return f"http://127.0.0.1:{self.dapr_http_port}"
+
+
+class ServiceSettings(SidecarSettings):
+    """The settings of every service; each environment variable is a field's name in capitals."""
+
+    database_url: DatabaseUrl
+    # The sidecar sends it with what only it calls.
+    app_api_token: SecretStr | None = None
     pubsub_name: str = Field("pubsub", min_length=1)
     # What the broker's folder says of its subscriptions: chassis/inbox/subscriptions.py.
     subscription_file: FilePath | None = None
@@ -44,11 +54,6 @@ class ServiceSettings(BaseSettings):
     # How many events may wait for the broker before commands are refused: chassis/outbox/backlog.py.
     backlog_limit: int = Field(100_000, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-    @property
-    def sidecar_url(self) -> str:
-        """The address of the sidecar's HTTP API."""
-        return f"http://127.0.0.1:{self.dapr_http_port}"
 
 
 def reveal(secret: SecretStr | None) -> str | None:

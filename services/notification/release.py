@@ -8,18 +8,18 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from chassis.database import Database
 from chassis.database.exclusive import in_use
 from chassis.errors import Rejected
 from chassis.runtime import load
-from chassis.runtime.rate_limit import STOPPED, at_rate, stop_on_signal
+from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
 from chassis.service.lifecycle import migrate
 from services.notification.app import Settings, make_parts
 from services.notification.commands.release_notification import (
@@ -28,34 +28,17 @@ from services.notification.commands.release_notification import (
 )
 from services.notification.model import IS_IN_TROUBLE, Notification, State
 
-PAGE = 100
 
-
-async def held(database: Database) -> AsyncIterator[UUID]:
-    """Yield the orders whose notifications are HELD, the oldest first."""
-    after: UUID | None = None
-    while page := await database.read(lambda session: _held_after(session, after)):  # noqa: B023
-        for each in page:
-            yield each.order_id
-        after = page[-1].id
-
-
-def _held_after(session: Session, after: UUID | None) -> Sequence[Notification]:
-    page = select(Notification).where(Notification.state == State.HELD, IS_IN_TROUBLE)
-    if after is not None:
-        page = page.where(Notification.id > after)
-    return session.scalars(page.order_by(Notification.id).limit(PAGE)).all()
-
-
-async def named(orders: Sequence[UUID]) -> AsyncIterator[UUID]:
-    """Yield these orders."""
-    for each in orders:
-        yield each
+def find_held(session: Session) -> Sequence[UUID]:
+    """Return the orders whose notifications are HELD, the oldest first."""
+    held = and_(Notification.state == State.HELD, IS_IN_TROUBLE)
+    found = select(Notification.order_id).where(held).order_by(Notification.id)
+    return session.scalars(found).all()
 
 
 async def release_all(
     database: Database,
-    orders: AsyncIterator[UUID],
+    orders: Iterable[UUID],
     command: ReleaseNotification,
     rate: float,
     stop: asyncio.Event,
@@ -79,12 +62,12 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, ReleaseNotifica
     parser = argparse.ArgumentParser(prog="python -m services.notification.release")
     parser.add_argument("orders", nargs="*", type=UUID, metavar="ORDER_ID")
     parser.add_argument("--all-held", action="store_true", help="all that are held")
-    parser.add_argument("--rate", type=float, default=10, help="how many a second")
+    parser.add_argument("--rate", type=positive, default=10, help="how many a second")
     parser.add_argument("--by", required=True, help="who releases them")
     parser.add_argument("--reason", required=True, help="why")
     options = parser.parse_args(arguments)
-    if bool(options.orders) == options.all_held or not options.rate > 0:
-        parser.error("name orders or --all-held, and a rate above 0")
+    if bool(options.orders) == options.all_held:
+        parser.error("name orders, or say --all-held")
     try:
         command = ReleaseNotification(by=options.by, reason=options.reason)
     except ValidationError as error:
@@ -100,8 +83,8 @@ async def main(arguments: Sequence[str]) -> int:
     await migrate(parts)
     try:
         with stop_on_signal() as stop:
-            orders = held(database) if options.all_held else named(options.orders)
             async with in_use(database):
+                orders = options.orders or await database.read(find_held)
                 released, refused = await release_all(
                     database, orders, command, options.rate, stop
                 )

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -46,21 +45,17 @@ async def states(letters: Letters) -> list[str]:
     ("arguments", "message"),
     [
         ([], "SERVICE"),
-        (["notification"], "list|show|replay|discard"),
-        (["a/b", "list"], "'a/b' is no app-id"),
+        (["notification"], "VERB"),
         (["notification", "remove"], "invalid choice: 'remove'"),
         (["notification", "list", "--state", "GONE"], "invalid choice: 'GONE'"),
-        (["notification", "list", "--limit", "0"], "'0' is no number from 1 on"),
         (["notification", "show"], "ID"),
-        (["notification", "show", "x"], "'x' is no number from 1 on"),
-        (["notification", "show", str(2**63)], "is no number from 1 on"),
+        (["notification", "show", "x"], "invalid int value: 'x'"),
         (["notification", "replay"], "by their ids, or say --all"),
         (["notification", "replay", "1", "--all"], "by their ids, or say --all"),
-        (["notification", "replay", "1", "--reaction", "x"], "among --all"),
-        (["notification", "replay", "1", "--rate", "0"], "'0' is no rate up to 1000"),
-        (["notification", "replay", "1", "--rate", "nan"], "'nan' is no rate"),
-        (["notification", "discard", "1"], "--because"),
-        (["notification", "discard", "--because", "x"], "ID"),
+        (["notification", "replay", "1", "--rate", "0"], "invalid positive value"),
+        (["notification", "replay", "1", "--rate", "nan"], "invalid positive value"),
+        (["notification", "discard", "1", "--by", "x"], "--because"),
+        (["notification", "discard", "1", "--because", "x"], "--by"),
     ],
     ids=" ".join,
 )
@@ -126,9 +121,9 @@ async def test_a_list_is_a_line_for_each_newest_first(
     await letters.receive(b"first", b"second")
     await letters.kept_event()
 
-    assert await typed(letters, "list", "--limit", "2") == 0
+    assert await typed(letters, "list") == 0
 
-    third, second = capsys.readouterr().out.splitlines()
+    third, second, _ = capsys.readouterr().out.splitlines()
     assert third.split()[:3] == ["3", "OPEN", "1x"]
     assert second.split()[:3] == ["2", "OPEN", "1x"]
     assert f"{REACTION}  not authentic  " in second
@@ -174,24 +169,24 @@ async def test_a_letter_is_shown_whole_and_moves_no_cursor(
     assert "Jörg" in printed
 
 
-async def test_letters_are_discarded_by_somebody_for_a_reason(
+async def test_a_letter_is_discarded_by_somebody_for_a_reason(
     letters: Letters, capsys: Captured
 ) -> None:
-    for _ in range(2):
-        await letters.kept_event()
+    await letters.kept_event()
     why = ("--because", "A test of the broker", "--by", "jane")
 
     assert await typed(letters, "discard", "1", *why) == 0
-    assert await typed(letters, "discard", "1", "2", "7", *why) == 1
+    assert await typed(letters, "discard", "1", *why) == 1
+    assert await typed(letters, "discard", "7", *why) == 1
 
-    assert capsys.readouterr().out.splitlines() == [
-        "1: discarded",
-        "1: not discarded: Dead letter 1 is DISCARDED already.",
-        "2: discarded",
-        "7: not discarded: There is no dead letter 7.",
+    printed = capsys.readouterr()
+    assert printed.out == "1: discarded\n"
+    assert printed.err.splitlines() == [
+        "Dead letter 1 is DISCARDED already.",
+        "There is no dead letter 7.",
     ]
     who = (dead_letter.c.discarded_by, dead_letter.c.discarded_because)
-    assert await letters.rows(*who) == [("jane", "A test of the broker")] * 2
+    assert await letters.rows(*who) == [("jane", "A test of the broker")]
 
 
 async def test_all_that_are_open_are_tried_oldest_first_past_those_that_still_fail(
@@ -208,12 +203,12 @@ async def test_all_that_are_open_are_tried_oldest_first_past_those_that_still_fa
     *lines, summary = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[:2] for line in lines] == [
         ["1", "handled"],
-        ["2", "still fails"],
+        ["2", "failed"],
         ["3", "was handled before"],
         ["4", "handled"],
-        ["5", "not tried"],
+        ["5", "failed"],
     ]
-    assert summary == "2 handled, 1 was handled before, 1 still fails, 1 not tried."
+    assert summary == "2 handled, 2 failed, 1 was handled before."
     assert await states(letters) == [
         *("REPLAYED", "OPEN", "REPLAYED", "REPLAYED", "OPEN")
     ]
@@ -229,8 +224,7 @@ async def test_all_leaves_out_what_is_not_authentic_and_says_how_many(
 
     assert capsys.readouterr().out.splitlines() == [
         "3: handled",
-        "1 handled, 0 was handled before, 0 still fails, 0 not tried; "
-        "skipped 2 not authentic, to be replayed by their ids.",
+        "2 skipped as not authentic, 1 handled.",
     ]
     assert await states(letters) == ["OPEN", "OPEN", "REPLAYED"]
     assert await letters.rows(dead_letter.c.attempts) == [(1,), (1,), (2,)]
@@ -296,15 +290,14 @@ async def test_a_dry_run_of_all_leaves_nothing_behind(
 
     assert await letters.everything() == before
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "2 handled, 0 was handled before, 1 still fails, 0 not tried. "
-        "Everything was rolled back."
+        "2 handled, 1 failed. Everything was rolled back."
     )
 
 
 async def test_nothing_to_replay_is_said(letters: Letters, capsys: Captured) -> None:
     assert await typed(letters, "replay", "--all") == 0
 
-    assert capsys.readouterr().out.startswith("0 handled, ")
+    assert capsys.readouterr().out == "Nothing to replay.\n"
 
 
 async def test_ctrl_c_ends_it_after_the_letter_that_is_being_tried(
@@ -326,27 +319,22 @@ async def test_ctrl_c_ends_it_after_the_letter_that_is_being_tried(
     assert await typed(letters, "replay", "--all", "--rate", "20") == STOPPED
 
     assert await states(letters) == ["REPLAYED", "REPLAYED", "OPEN"]
-    assert capsys.readouterr().out.splitlines()[-1].startswith("2 handled, ")
+    assert capsys.readouterr().out.splitlines()[-1] == "2 handled."
 
 
 def test_so_many_letters_a_second_are_tried_and_no_more() -> None:
-    async def numbers() -> AsyncIterator[int]:
-        for each in range(21):
-            if each == 10:
-                await asyncio.sleep(5)  # a page that is slow, in virtual time
-            yield each
-
     async def tried() -> float:
         began = asyncio.get_running_loop().time()
-        async for _ in at_rate(numbers(), 4.0, asyncio.Event()):
-            pass
+        async for each in at_rate(range(21), 4.0, asyncio.Event()):
+            if each == 10:
+                await asyncio.sleep(5)  # a replay that is slow, in virtual time
         return asyncio.get_running_loop().time() - began
 
     loop = VirtualLoop()
     took = loop.run_until_complete(tried())
     loop.clear()
 
-    assert took == pytest.approx(9 / 4 + 5 + 10 / 4)
+    assert took == pytest.approx(10 / 4 + 5 + 9 / 4)
 
 
 FAILED = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed"}
@@ -356,7 +344,6 @@ FAILED = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed"}
     ("answer", "message"),
     [
         (httpx.Response(200), "The answer was 200 "),
-        (httpx.Response(200, json=[]), "The answer was 200 []"),
         (httpx.Response(500, json=FAILED), f"The answer was 500 {httpx.Response(500, json=FAILED).text}"),
         (httpx.Response(503, json={"type": "urn:x", "detail": "It is full."}), "It is full."),
         (httpx.Response(404, text="Not Found"), "The answer was 404 Not Found"),
