@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Delete,
+    Table,
     and_,
     delete,
     func,
@@ -19,8 +20,7 @@ from sqlalchemy.orm import Session
 
 from chassis.database import Database
 from chassis.feed.consumers import consumer
-from chassis.http.idempotency import KEPT as KEY_KEPT
-from chassis.http.idempotency import idempotency_key
+from chassis.http.idempotency import idempotency_key, is_expired
 from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import State as LetterState
 from chassis.inbox.dead_letter import dead_letter
@@ -38,6 +38,8 @@ ATTEMPTS_KEPT = timedelta(days=1)
 """How long attempts at an event are remembered: one that is not retried within it starts from one."""
 LETTERS_KEPT = timedelta(days=30)
 """How long a dead letter stays after it was received and settled; one that is open stays."""
+
+_PLACE = (outbox.c.transaction, outbox.c.position)
 
 Job = Callable[[Session], int]
 """Deletes a batch, and returns how many rows that were."""
@@ -76,17 +78,9 @@ def delete_acknowledged_events(session: Session, kept: timedelta) -> int:
     A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or
     was parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
     """
-    place = (outbox.c.transaction, outbox.c.position)
     old = outbox.c.created_at < clock.now() - kept
-    batch = (
-        select(outbox.c.position)
-        .where(old, _is_done(), _is_acknowledged())
-        # By the index on it: in any other order each round would read the whole table.
-        .order_by(outbox.c.created_at)
-        .limit(BATCH)
-    )
-    removed = delete(outbox).where(outbox.c.position.in_(batch)).returning(*place)
-    places = [tuple(row) for row in session.execute(removed)]
+    deletable = and_(old, _is_done(), _is_acknowledged())
+    places = _delete(session, outbox, deletable, outbox.c.created_at, *_PLACE)
     if places:
         _move_the_mark(session, max(places))
     return len(places)
@@ -100,70 +94,64 @@ def _is_acknowledged() -> ColumnElement[bool]:
     # Below the offset of each consumer, whatever its topic: the event at a cursor is what the cursor is
     # checked against, and may be of any topic.
     offset = tuple_(consumer.c.transaction, consumer.c.position)
-    not_beyond = offset <= tuple_(outbox.c.transaction, outbox.c.position)
+    not_beyond = offset <= tuple_(*_PLACE)
     held_up = select(consumer.c.consumer).where(not_beyond).exists()
     of_topic = select(consumer.c.consumer).where(consumer.c.topic == outbox.c.topic)
     return and_(of_topic.exists(), ~held_up)
 
 
-def _move_the_mark(session: Session, place: tuple[int, int]) -> None:
-    mark = tuple_(feed.c.removed_transaction, feed.c.removed_position)
+def _move_the_mark(session: Session, place: tuple[int, ...]) -> None:
     names = ("removed_transaction", "removed_position")
+    mark = tuple_(*(feed.c[name] for name in names))
     values = dict(zip(names, place, strict=True))
     session.execute(update(feed).where(mark < place).values(values))
 
 
 def delete_old_inbox_keys(session: Session) -> int:
     """Delete the keys of events that were handled long ago, but not those that a dead letter holds."""
-    keys = tuple_(inbox.c.reaction, inbox.c.event_id)
     its_event = dead_letter.c.event_id == inbox.c.event_id
     holds = and_(its_event, dead_letter.c.reaction == inbox.c.reaction)
     held = select(dead_letter.c.id).where(holds).exists()
     old = inbox.c.handled_at < clock.now() - REMEMBERED
-    batch = (
-        select(inbox.c.reaction, inbox.c.event_id)
-        .where(old, ~held)
-        .order_by(inbox.c.handled_at)
-        .limit(BATCH)
-    )
-    return _count(session, delete(inbox).where(keys.in_(batch)))
+    return len(_delete(session, inbox, and_(old, ~held), inbox.c.handled_at))
 
 
 def delete_old_attempts(session: Session) -> int:
     """Delete the attempts at events that were handled since, or that nobody has retried for long."""
     # Not where the event is handled: that would cost each event a statement, for the sake of a few.
-    mine = and_(
-        inbox.c.reaction == attempt.c.reaction, inbox.c.event_id == attempt.c.event_id
-    )
-    handled = select(inbox.c.event_id).where(mine).exists()
+    its_event = inbox.c.event_id == attempt.c.event_id
+    handled = and_(its_event, inbox.c.reaction == attempt.c.reaction)
     old = attempt.c.attempted_at < clock.now() - ATTEMPTS_KEPT
-    key = (attempt.c.reaction, attempt.c.event_id)
-    batch = select(*key).where(or_(handled, old)).limit(BATCH)
-    return _count(session, delete(attempt).where(tuple_(*key).in_(batch)))
+    done = or_(select(inbox.c.event_id).where(handled).exists(), old)
+    return len(_delete(session, attempt, done, attempt.c.attempted_at))
 
 
 def delete_settled_letters(session: Session) -> int:
     """Delete dead letters that were settled long ago."""
+    received_at = dead_letter.c.received_at
     ended = func.coalesce(dead_letter.c.replayed_at, dead_letter.c.discarded_at)
     until = clock.now() - LETTERS_KEPT
-    old = and_(
-        dead_letter.c.state != LetterState.OPEN,
-        dead_letter.c.received_at < until,
-        ended < until,
-    )
-    batch = select(dead_letter.c.id).where(old).limit(BATCH)
-    return _count(session, delete(dead_letter).where(dead_letter.c.id.in_(batch)))
+    settled = dead_letter.c.state != LetterState.OPEN
+    old = and_(settled, received_at < until, ended < until)
+    return len(_delete(session, dead_letter, old, received_at))
 
 
 def delete_expired_keys(session: Session) -> int:
     """Delete the Idempotency-Keys whose answers are remembered no longer."""
-    key = (idempotency_key.c.scope, idempotency_key.c.key)
-    now, created_at = clock.now(), idempotency_key.c.created_at
-    # A time further ahead than it can be was written before the clock was set back.
-    expired = or_(created_at < now - KEY_KEPT, created_at > now + KEY_KEPT)
-    batch = select(*key).where(expired).limit(BATCH)
-    return _count(session, delete(idempotency_key).where(tuple_(*key).in_(batch)))
+    created_at = idempotency_key.c.created_at
+    return len(_delete(session, idempotency_key, is_expired(), created_at))
 
 
-def _count(session: Session, statement: Delete) -> int:
-    return int(getattr(session.execute(statement), "rowcount", 0))
+def _delete(
+    session: Session,
+    table: Table,
+    where: ColumnElement[bool],
+    oldest: ColumnElement[Any],
+    *returned: ColumnElement[Any],
+) -> list[tuple[Any, ...]]:
+    # By the index on its age: in any other order each round would read the whole table.
+    key = table.primary_key.columns
+    batch = select(*key).where(where).order_by(oldest).limit(BATCH)
+    deleted = delete(table).where(tuple_(*key).in_(batch))
+    rows = session.execute(deleted.returning(*(returned or key)))
+    return [tuple(row) for row in rows]

@@ -1,17 +1,22 @@
 """A service, put together: an app with its database, its sidecar, its inbox, its outbox and its loops."""
 
 import asyncio
+import logging
+import os
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import dead_letters, feed, http
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
-from chassis.database import Database
+from chassis.database import Database, is_unavailable
+from chassis.database import migrate as migrations
 from chassis.database.exclusive import in_use
 from chassis.feed.long_transactions import LongTransactions
 from chassis.http import health
@@ -21,10 +26,11 @@ from chassis.outbox import Backlog, Relay
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings
-from chassis.runtime.settings import reveal
-from chassis.service.lifecycle import ExitQuietly, migrate
+from chassis.runtime.settings import EX_CONFIG, reveal
 from chassis.service.retention import Retention
 from chassis.signature import load_signing_keys
+
+_log = logging.getLogger(__name__)
 
 
 def make_parts(
@@ -116,7 +122,11 @@ def _app(
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await migrate(parts)
+        try:
+            await migrate(parts)
+        except SystemExit as ended:
+            # Starlette and uvicorn would make a traceback of it, and exit status 3.
+            os._exit(int(ended.code or 0))
         await feed.open_feed(parts.database)
         try:
             async with in_use(parts.database), parts.sidecar, _running(loops, tasks):
@@ -127,7 +137,6 @@ def _app(
     app = http.create_api(parts.name, lifespan)
     app.state.parts = parts
     app.add_middleware(SidecarGuard, token=reveal(parts.settings.app_api_token))
-    app.add_middleware(ExitQuietly)
     return app
 
 
@@ -141,3 +150,28 @@ async def _running(
     finally:
         stopping = (loop.stop(task) for loop, task in zip(loops, tasks, strict=True))
         await asyncio.gather(*stopping)
+
+
+async def migrate(parts: Parts) -> None:
+    """Bring the database to the newest migration of the service and of the chassis.
+
+    Raises SystemExit with status 75 where the database is unavailable: whoever supervises the process starts it
+    again; and with status 78 where starting again will not help.
+    """
+    try:
+        url = parts.database.url
+        await asyncio.to_thread(migrations.upgrade, parts.name, url, parts.migrations)
+    except migrations.WrongDatabase as error:
+        _end(EX_CONFIG, str(error), error)
+    except (SQLAlchemyError, OSError) as error:
+        text = str(error).split("\n")[0]
+        if is_unavailable(error) or isinstance(error, OSError):
+            _end(os.EX_TEMPFAIL, f"the database is unavailable: {text}", error)
+        remedy = "check DATABASE_URL and the role's rights"
+        _end(EX_CONFIG, f"the database cannot be used ({remedy}): {text}", error)
+
+
+def _end(status: int, text: str, error: Exception) -> None:
+    _log.error(text)
+    _log.debug("caused by", exc_info=error)
+    sys.exit(status)

@@ -23,7 +23,7 @@ from chassis.parts import Parts
 from chassis.reconciler import FeedClient, Reconciler, rebuild_of
 from chassis.reconciler import cursor as feed_cursor
 from chassis.runtime import load
-from chassis.service.lifecycle import migrate
+from chassis.service import migrate
 from contracts.order_created import OrderCreated
 from services.notification.app import Settings, make_parts
 from services.notification.model import Notification, State

@@ -20,7 +20,7 @@ from chassis.database.exclusive import in_use
 from chassis.errors import Rejected
 from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
-from chassis.service.lifecycle import migrate
+from chassis.service import migrate
 from services.notification.app import Settings, make_parts
 from services.notification.commands.release_notification import (
     ReleaseNotification,

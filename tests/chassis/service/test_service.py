@@ -26,7 +26,7 @@ SERVER = [
     *(sys.executable, "-m", "uvicorn", "--factory", "services.order.app:create_app"),
     *("--port=0", "--no-access-log", "--log-level=warning"),
 ]
-LINE = "ERROR chassis.service.lifecycle: the database is unavailable: "
+LINE = "ERROR chassis.service.service: the database is unavailable: "
 
 
 def settings(folder: Path, kind: str) -> dict[str, str]:
