@@ -9,12 +9,13 @@ import fcntl
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import IO, Protocol
+from typing import IO
 
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.database.unit_of_work import Database
+from chassis.runtime.lock import try_lock
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class InUse(Exception):
 @asynccontextmanager
 async def in_use(database: Database) -> AsyncIterator[None]:
     """Hold the lock together with other services; wait while a rebuild holds it."""
-    lock = _lock(database)
+    lock = _Lock(database)
     await _share(lock)
     # The kernel keeps a file's lock; a connection may break.
     keeping = [asyncio.create_task(_keep(lock))] if database.is_shared else []
@@ -53,7 +54,7 @@ async def in_use(database: Database) -> AsyncIterator[None]:
 @asynccontextmanager
 async def alone(database: Database) -> AsyncIterator[None]:
     """Hold the lock alone; raises InUse where any process holds it."""
-    lock = _lock(database)
+    lock = _Lock(database)
     try:
         if not await asyncio.to_thread(lock.take, shared=False):
             raise InUse(InUse.__doc__)
@@ -62,70 +63,49 @@ async def alone(database: Database) -> AsyncIterator[None]:
         await asyncio.to_thread(lock.release)
 
 
-class _Lock(Protocol):
+class _Lock:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._holder: IO[bytes] | Connection | None = None
+
     def take(self, *, shared: bool) -> bool:
         """Take the lock, if it is free; return whether it was."""
+        self.release()
+        if self._database.is_shared:
+            self._holder = _connect(self._database.engine)
+            take = func.pg_try_advisory_lock
+            if shared:
+                take = func.pg_try_advisory_lock_shared
+            return bool(self._holder.scalar(select(take(ADVISORY_LOCK))))
+        path = self._database.lock_file("running")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._holder = path.open("ab")
+        return try_lock(self._holder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
     def is_lost(self) -> bool:
-        """Return whether whatever held the lock is gone."""
+        """Return whether the connection that held the lock is gone."""
+        try:
+            if isinstance(self._holder, Connection):
+                return not self._holder.scalar(text("SELECT 1"))
+        except SQLAlchemyError:
+            pass
+        return True
 
     def release(self) -> None:
         """Release the lock."""
+        if self._holder:
+            self._holder.close()
+            self._holder = None
 
 
-class _FileLock:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def take(self, *, shared: bool) -> bool:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def is_lost(self) -> bool:
-        return False
-
-    def release(self) -> None:
-        self._file.close()
-
-
-class _AdvisoryLock:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection: Connection | None = None
-
-    def take(self, *, shared: bool) -> bool:
-        self.release()
-        connection = self._engine.connect()
-        # It is no transaction, and none of the pool's connections.
-        self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()
-        for each in _KEEPALIVE:
-            connection.execute(text(each))
-        take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
-        return bool(connection.scalar(select(take(ADVISORY_LOCK))))
-
-    def is_lost(self) -> bool:
-        try:
-            return not self._connection or not self._connection.scalar(text("SELECT 1"))
-        except SQLAlchemyError:
-            return True
-
-    def release(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-
-
-def _lock(database: Database) -> _Lock:
-    if database.is_shared:
-        return _AdvisoryLock(database.engine)
-    path = database.lock_file("running")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return _FileLock(path.open("ab"))
+def _connect(engine: Engine) -> Connection:
+    connection = engine.connect()
+    # It is no transaction, and none of the pool's connections.
+    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    connection.detach()
+    for each in _KEEPALIVE:
+        connection.execute(text(each))
+    return connection
 
 
 async def _share(lock: _Lock) -> None:

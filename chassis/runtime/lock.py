@@ -11,10 +11,10 @@ from typing import IO
 _log = logging.getLogger(__name__)
 
 
-def try_lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file without waiting; return whether it was free."""
+def try_lock(file: IO[bytes], kind: int = fcntl.LOCK_EX) -> bool:
+    """Take the lock of an open file without waiting, alone or shared; return whether it was free."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
