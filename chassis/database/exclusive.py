@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import IO
 
 from sqlalchemy import Connection, Engine, func, select, text
@@ -93,6 +93,10 @@ class _Lock:
 
     def release(self) -> None:
         """Release the lock."""
+        if isinstance(self._holder, Connection):
+            # The server would release it too, but only after it has noticed that the connection is closed.
+            with suppress(SQLAlchemyError):
+                self._holder.execute(select(func.pg_advisory_unlock_all()))
         if self._holder:
             self._holder.close()
             self._holder = None
