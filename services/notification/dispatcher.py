@@ -20,7 +20,7 @@ from chassis.runtime import Loop, clock
 from services.notification import console, outcomes
 from services.notification.channels import Mail
 from services.notification.model import Channel, Notification, State, signal_of
-from services.notification.outcomes import LONGEST_WAIT, Policy, mark
+from services.notification.outcomes import LONGEST_WAIT, Policy, mark_and_append
 
 TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
 REFUSED_AGAIN = "its outcome was unknown, and sent again it was refused"
@@ -112,13 +112,15 @@ class Dispatcher:
     async def _send(self, mail: Notification) -> None:
         mine, trouble = outcomes.fence(self.owner, mail), ""
         if mail.keyed and outcomes.is_too_late(mail, self.key_kept):
-            self._outcome = partial(mark, which=mine, state=State.HELD, reason=TOO_LATE)
+            self._outcome = partial(
+                mark_and_append, which=mine, state=State.HELD, reason=TOO_LATE
+            )
             await self._store()
             return
         try:
             await self.mail.deliver(mail)
             self._outcome = partial(
-                mark, which=mine, state=State.SENT, sent_at=clock.now()
+                mark_and_append, which=mine, state=State.SENT, sent_at=clock.now()
             )
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
             self._outcome = self._outcome_of(error, mail)
@@ -150,8 +152,8 @@ class Dispatcher:
         if mail.keyed and mail.in_doubt_since:
             # Perhaps it is the key that is refused, for a mail that was accepted with another text.
             reason = f"{REFUSED_AGAIN}: {reason}"
-            return partial(mark, which=mine, state=State.HELD, reason=reason)
-        return partial(mark, which=mine, state=State.FAILED, reason=reason)
+            return partial(mark_and_append, which=mine, state=State.HELD, reason=reason)
+        return partial(mark_and_append, which=mine, state=State.FAILED, reason=reason)
 
     async def _store(self) -> None:
         if self._outcome:

@@ -93,10 +93,15 @@ class Notification(Base):
     @property
     def text(self) -> str:
         """What the customer reads."""
-        return (
-            f"Notification for Order {self.order_id}: Dear {self.customer_name}, "
-            f"your order was created at {rfc3339(self.created_at)}."
-        )
+        return text_of(self.order_id, self.customer_name, self.created_at)
+
+
+def text_of(order_id: UUID, customer_name: str, created_at: datetime) -> str:
+    """Return what the customer of an order reads."""
+    return (
+        f"Notification for Order {order_id}: Dear {customer_name}, "
+        f"your order was created at {rfc3339(created_at)}."
+    )
 
 
 def _one_of(name: str, *states: State) -> ColumnElement[bool]:

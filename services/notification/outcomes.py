@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
+from chassis.cloud_event import Cause
 from chassis.event import Event
 from chassis.inbox.dead_letter import one_line
-from chassis.outbox import append_all
+from chassis.outbox import append
 from chassis.runtime import clock
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
@@ -114,7 +114,7 @@ def give_back(
     session.execute(statement.values(**ready, due_at=due_at, **values))
 
 
-def mark(
+def mark_and_append(
     session: Session,
     which: Which,
     state: State,
@@ -123,7 +123,7 @@ def mark(
     due_at: object = None,
     **values: Any,  # noqa: ANN401 - columns
 ) -> Sequence[Notification]:
-    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, READY, append the event of it; return what was marked."""
+    """Mark as SENT, FAILED, UNKNOWN, HELD or, released, READY, append an event for each, and return them."""
     marked = {"state": state, "reason": _stored(reason), "due_at": due_at, **values}
     statement = (
         update(Notification)
@@ -132,7 +132,15 @@ def mark(
         .returning(Notification)
     )
     found = session.scalars(statement).all()
-    append_all(session, [_envelope(session, each) for each in found])
+    for each in found:
+        cause = Cause(each.trace, each.caused_by)
+        append(
+            session,
+            _event(each),
+            subject=each.order_id,
+            cause=cause,
+            version=each.version,
+        )
     return found
 
 
@@ -153,12 +161,12 @@ def mark_unknown(
     since = func.coalesce(in_doubt, Notification.sending_until)
     is_held = true() if policy == "hold" else in_doubt.is_not(None)
     to_hold = and_(sending, Notification.keyed.is_(False), is_held)
-    mark(session, to_hold, State.HELD, reason=reason, in_doubt_since=since)
+    mark_and_append(session, to_hold, State.HELD, reason=reason, in_doubt_since=since)
     again: Values = {"reason": _stored(reason), "due_at": due_at}
     known = update(Notification).where(sending, in_doubt.is_not(None))
     session.execute(known.values(**again, state=State.UNKNOWN))
     unknown: Values = {"reason": reason, "due_at": due_at, "in_doubt_since": since}
-    mark(session, sending, State.UNKNOWN, **unknown)
+    mark_and_append(session, sending, State.UNKNOWN, **unknown)
 
 
 def is_too_late(notification: Notification, kept: timedelta) -> bool:
@@ -176,20 +184,7 @@ def release(session: Session, which: Which, by: str, reason: str) -> None:
     now = clock.now()
     released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
     fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))
-    mark(session, which, State.READY, due_at=now, **released, **fresh)
-
-
-def _envelope(session: Session, notification: Notification) -> tuple[Event, CloudEvent]:
-    event = _event(notification)
-    envelope = create_cloud_event(
-        event,
-        service=session.info["service"],
-        subject=notification.order_id,
-        cause=Cause(notification.trace, notification.caused_by),
-        version=notification.version,
-        keys=session.info["keys"],
-    )
-    return event, envelope
+    mark_and_append(session, which, State.READY, due_at=now, **released, **fresh)
 
 
 def _event(notification: Notification) -> Event:

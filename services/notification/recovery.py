@@ -134,7 +134,7 @@ def _recover(session: Session, orders: Sequence[Order], gone: set[UUID]) -> None
             _mark_sent(notification, order.notification.at)
     session.flush()
     unknown = and_(Notification.state == State.HELD, Notification.reason == REASON)
-    outcomes.mark(session, and_(ours, unknown), State.HELD, reason=REASON)
+    outcomes.mark_and_append(session, and_(ours, unknown), State.HELD, reason=REASON)
 
 
 def _mark_sent(notification: Notification, at: datetime | None) -> None:

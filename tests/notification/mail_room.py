@@ -109,7 +109,7 @@ class MailRoom:
         return await self.database.write(
             lambda session: [
                 each.order_id
-                for each in outcomes.mark(
+                for each in outcomes.mark_and_append(
                     session, mine, State.SENT, sent_at=clock.now()
                 )
             ]

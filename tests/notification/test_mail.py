@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis.dapr.sidecar import Sidecar
 from services.notification.model import State
-from services.notification.outcomes import LEASE, fence, mark
+from services.notification.outcomes import LEASE, fence, mark_and_append
 from tests.notification.mail_room import JANE, MailRoom, ahead, attempt
 from tests.support.eventually import eventually
 from tests.support.mail_server import DROP, Act
@@ -177,7 +177,7 @@ async def test_a_reason_is_kept_short_and_printable(room: MailRoom) -> None:
     mine = fence("me", await room.claimed("me"))
 
     await room.database.write(
-        lambda session: mark(session, mine, State.FAILED, reason=reply)
+        lambda session: mark_and_append(session, mine, State.FAILED, reason=reply)
     )
 
     reason = (await room.of(order)).reason
