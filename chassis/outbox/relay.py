@@ -5,18 +5,28 @@ is published again with the same ids; the consumers' inboxes know them.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Row, and_, false, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from chassis.dapr import Entry, PublishRejected, Sidecar, SidecarUnavailable
-from chassis.database import Database
+from chassis.database import Database, Utc
 from chassis.outbox.outbox import SIGNAL, State, is_open, outbox
 from chassis.runtime import Loop, clock
 
@@ -48,6 +58,8 @@ class Relay:
     owner: str = ""
     # After an outage, one event is tried before a whole batch is.
     probing: bool = False
+    # The next batch, leased in the transaction that marked the one before.
+    _leased: Leased = ()
 
     def __post_init__(self) -> None:
         """Lease as the one process of this service at its sidecar."""
@@ -59,7 +71,13 @@ class Relay:
         lock = self.database.lock_file("relay")
         expected = (SidecarUnavailable,)
         return Loop(
-            "relay", self.step, self.release_own, signal, lock, expected=expected
+            "relay",
+            self.step,
+            self.release_own,
+            signal,
+            lock,
+            finish=self.release,
+            expected=expected,
         )
 
     async def release_own(self) -> None:
@@ -67,33 +85,44 @@ class Relay:
         mine = outbox.c.state == State.LEASED
         if self.database.is_shared:  # the leases of other replicas expire by themselves
             mine = and_(mine, outbox.c.owner == self.owner)
-        await self.database.write(lambda session: _release(session, mine))
+        release = update(outbox).where(mine).values(_FREE)
+        await self.database.write(lambda session: session.execute(release).close())
 
     async def step(self) -> bool:
-        """Publish one batch; return whether there was any. Raises SidecarUnavailable when nothing was accepted."""
-        leased = await self.database.write(
-            lambda session: lease(session, self.owner, probing=self.probing)
-        )
-        left = list(leased)
+        """Publish one batch; return whether another is leased. Raises SidecarUnavailable if none was accepted."""
+        left = self._leased or await self.database.write(self._lease)
+        self._leased = ()
         try:
-            for batch in _batches(leased):
-                await self._publish(batch)
+            for batch in _batches(left):
+                is_last = batch[-1] is left[-1]
+                await self._publish(batch, is_last=is_last)
                 left = left[len(batch) :]
         except SidecarUnavailable:
             # It counts against no event: all are free again, and the loop backs off as a whole.
             self.probing = True
-            mine = _fence(self.owner, left)
-            await self.database.write(lambda session: _release(session, mine))
+            await self.database.write(lambda session: _release(session, left))
             raise
-        return bool(leased)
+        return bool(self._leased)
 
-    async def _publish(self, rows: Leased) -> None:
+    async def release(self) -> None:
+        """Release what is leased and not published: the loop stops."""
+        if left := self._leased:
+            self._leased = ()
+            await self.database.write(lambda session: _release(session, left))
+
+    async def _publish(self, rows: Leased, *, is_last: bool) -> None:
         entries = [Entry(row.event_id, row.event) for row in rows]
         refused = await self._offer(rows[0].topic, entries)
         self.probing = False
-        await self.database.write(
-            lambda session: _mark(session, self.owner, rows, refused)
-        )
+
+        def mark_and_lease(session: Session) -> Leased:
+            _mark(session, rows, refused)
+            return self._lease(session) if is_last else ()
+
+        self._leased = await self.database.write(mark_and_lease)
+
+    def _lease(self, session: Session) -> Leased:
+        return lease(session, self.owner, probing=self.probing)
 
     async def _offer(self, topic: str, entries: list[Entry]) -> dict[str, str]:
         try:
@@ -118,48 +147,66 @@ class Relay:
         return refused
 
 
+def _leasing(*order: Column[int], limit: int) -> ReturningUpdate[Any]:
+    # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might lease more than the limit.
+    batch = (
+        select(outbox.c.position)
+        .where(is_open, _is_free())
+        .order_by(*order)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("batch")
+    )
+    return (
+        update(outbox)
+        .where(outbox.c.position.in_(select(batch.c.position)))
+        .values(
+            state=State.LEASED,
+            owner=bindparam("by"),
+            attempt=outbox.c.attempt + 1,
+            lease_until=bindparam("until"),
+        )
+        .returning(outbox)
+    )
+
+
+def _is_free() -> ColumnElement[bool]:
+    # A time further ahead than it can be was written before the clock was set back: it counts as past.
+    due, until, now = outbox.c.due_at, outbox.c.lease_until, bindparam("now", type_=Utc)
+    is_due = or_(due.is_(None), due <= now, due > bindparam("latest_due"))
+    is_expired = or_(until <= now, until > bindparam("latest_lease"))
+    return or_(
+        and_(outbox.c.state == State.PENDING, is_due),
+        and_(outbox.c.state == State.LEASED, is_expired),
+    )
+
+
+# Built once: to build a statement costs more than to run it.
+_LEASE = _leasing(outbox.c.position, limit=BATCH)
+_PROBE = _leasing(outbox.c.attempt, outbox.c.position, limit=1)
+# Whoever's lease ran out marks nothing: the events are another's by then, at a later attempt.
+_MARK = update(outbox).where(
+    outbox.c.position == bindparam("at"),
+    outbox.c.state == State.LEASED,
+    outbox.c.owner == bindparam("by"),
+    outbox.c.attempt == bindparam("of_attempt"),
+)
+
+
 def lease(session: Session, owner: str, *, probing: bool) -> Leased:
     """Lease the oldest free batch; when probing, the single row with the fewest attempts.
 
     (Always the oldest, a single bad event could fail every probe and hold up all the others.)
     """
     now = clock.now()
-    order = (outbox.c.attempt, outbox.c.position) if probing else (outbox.c.position,)
-    # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might lease more than the limit.
-    batch = (
-        select(outbox.c.position)
-        .where(is_open, _is_free(now))
-        .order_by(*order)
-        .limit(1 if probing else BATCH)
-        .with_for_update(skip_locked=True)
-        .cte("batch")
-    )
-    statement = (
-        update(outbox)
-        .where(outbox.c.position.in_(select(batch.c.position)))
-        .values(
-            state=State.LEASED,
-            owner=owner,
-            attempt=outbox.c.attempt + 1,
-            lease_until=now + LEASE,
-        )
-        .returning(outbox)
-    )
-    rows = session.execute(statement).all()
+    times = {
+        "now": now,
+        "until": now + LEASE,
+        "latest_due": now + LONGEST_WAIT,
+        "latest_lease": now + LEASE + clock.CLOCKS_APART,
+    }
+    rows = session.execute(_PROBE if probing else _LEASE, {"by": owner, **times}).all()
     return sorted(rows, key=attrgetter("topic", "position"))
-
-
-def _is_free(now: datetime) -> ColumnElement[bool]:
-    # A time further ahead than it can be was written before the clock was set back: it counts as past.
-    due, until = outbox.c.due_at, outbox.c.lease_until
-    longest = now + LEASE + clock.CLOCKS_APART
-    return or_(
-        and_(
-            outbox.c.state == State.PENDING,
-            or_(due.is_(None), due <= now, due > now + LONGEST_WAIT),
-        ),
-        and_(outbox.c.state == State.LEASED, or_(until <= now, until > longest)),
-    )
 
 
 def _batches(leased: Leased) -> Iterator[list[Row[Any]]]:
@@ -175,44 +222,43 @@ def _batches(leased: Leased) -> Iterator[list[Row[Any]]]:
         yield batch
 
 
-def _fence(owner: str, rows: Leased) -> ColumnElement[bool]:
-    # Whoever's lease ran out marks nothing: the events are another's by then, at a later attempt.
-    mine = or_(
-        false(),
-        *(
-            and_(outbox.c.position == row.position, outbox.c.attempt == row.attempt)
-            for row in rows
-        ),
-    )
-    return and_(outbox.c.state == State.LEASED, outbox.c.owner == owner, mine)
+def _mark(session: Session, rows: Leased, refused: Mapping[str, str]) -> None:
+    _store(session, rows, [_outcome(row, refused.get(row.event_id)) for row in rows])
 
 
-def _release(session: Session, which: ColumnElement[bool]) -> None:
-    session.execute(update(outbox).where(which).values(_FREE))
+def _release(session: Session, rows: Leased) -> None:
+    _store(session, rows, [{"state": State.PENDING}] * len(rows))
 
 
-def _mark(session: Session, owner: str, rows: Leased, refused: dict[str, str]) -> None:
-    accepted = [row for row in rows if row.event_id not in refused]
-    published = {**_FREE, "state": State.PUBLISHED, "published_at": clock.now()}
-    marked = update(outbox).where(_fence(owner, accepted)).values(published)
-    session.execute(marked)
-    for row in rows:
-        if row.event_id in refused:
-            values = _after_refusal(row, refused[row.event_id])
-            session.execute(update(outbox).where(_fence(owner, [row])).values(values))
+def _store(session: Session, rows: Leased, outcomes: Sequence[dict[str, Any]]) -> None:
+    marks = [
+        {"at": row.position, "by": row.owner, "of_attempt": row.attempt}
+        | _FREE
+        | outcome
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]
+    if marks:
+        session.execute(_MARK, marks)
 
 
-def _after_refusal(row: Row[Any], reason: str) -> dict[str, Any]:
+def _outcome(row: Row[Any], refusal: str | None) -> dict[str, Any]:
+    if refusal is None:
+        return {
+            "state": State.PUBLISHED,
+            "published_at": clock.now(),
+            "refusals": row.refusals,
+            "reason": row.reason,
+            "due_at": row.due_at,
+        }
     refusals = row.refusals + 1
     state = State.PARKED if refusals >= MAX_REFUSALS else State.PENDING
     if state is State.PARKED:
         text = "event %s is parked after %d refusals: %s"
-        _log.error(text, row.event_id, refusals, reason)
-    due_at = clock.now() + min(LONGEST_WAIT, timedelta(seconds=2**refusals))
+        _log.error(text, row.event_id, refusals, refusal)
     return {
-        **_FREE,
         "state": state,
+        "published_at": None,
         "refusals": refusals,
-        "reason": reason,
-        "due_at": due_at,
+        "reason": refusal,
+        "due_at": clock.now() + min(LONGEST_WAIT, timedelta(seconds=2**refusals)),
     }

@@ -30,7 +30,8 @@ class Loop:
     do `interval` seconds without one: a signal is a hint, and may be lost. A step that raises is retried after
     a backoff with jitter, `first_pause` seconds doubling up to `longest_pause`; errors that last longer than
     `log_after` seconds are logged, a new kind with its traceback. The loop runs while it holds `lock`, so that
-    two processes on one database file do not share the work by accident; `start` runs once when it has it.
+    two processes on one database file do not share the work by accident; `start` runs once when it has it, and
+    `finish` once when the loop stops.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Loop:
     log_after: float = 0.0
     expected: tuple[type[Exception], ...] = ()
     """Errors that a message explains; all others are logged with their traceback."""
+    finish: Callable[[], Awaitable[None]] = nothing
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _failing_since: float = 0.0
@@ -62,6 +64,7 @@ class Loop:
                 self.signal.clear()
                 if not await self._until_it_succeeds(self.step):
                     await _expires(self.signal, self.interval)
+            await self.finish()
 
     async def stop(self, task: asyncio.Task[None]) -> None:
         """Finish the step in flight, start no other, and cut it off where it takes too long."""

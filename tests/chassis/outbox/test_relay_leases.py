@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from chassis.outbox import relay
 from chassis.outbox.outbox import State
-from chassis.outbox.relay import LEASE, LONGEST_WAIT, MAX_REFUSALS
+from chassis.outbox.relay import BATCH, LEASE, LONGEST_WAIT, MAX_REFUSALS
 from chassis.runtime.clock import CLOCKS_APART
 from tests.chassis.outbox.outboxes import Box
 from tests.support.simulated_dapr import SimulatedDapr
@@ -17,9 +17,7 @@ from tests.support.simulated_dapr import SimulatedDapr
 
 async def mark(box: Box, leased: Sequence[Row[Any]]) -> None:
     """Mark what was leased as published, as the relay does."""
-    await box.database.write(
-        lambda session: relay._mark(session, box.relay.owner, leased, {})
-    )
+    await box.database.write(lambda session: relay._mark(session, leased, {}))
 
 
 async def test_two_relays_share_what_there_is(box: Box) -> None:
@@ -61,7 +59,7 @@ async def test_an_expired_lease_is_taken_by_the_next(
         lease_until=datetime.now(UTC) + lease,
     )
 
-    assert await box.relay.step()
+    await box.relay.step()
 
     assert await box.states() == [State.PUBLISHED]
 
@@ -168,3 +166,16 @@ async def test_a_relay_that_starts_releases_what_its_predecessor_had_leased(
 
     (row,) = await box.rows()
     assert (row.state, row.owner, row.lease_until) == (State.PENDING, None, None)
+
+
+async def test_a_relay_that_stops_releases_what_it_has_leased_and_not_published(
+    box: Box, dapr: SimulatedDapr
+) -> None:
+    await box.fill(BATCH + 1)
+    assert await box.relay.step()
+    assert (await box.states())[-1] == State.LEASED
+
+    await box.relay.release()
+
+    assert (await box.states())[-1] == State.PENDING
+    assert dapr.batches == [BATCH]
