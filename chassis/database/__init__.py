@@ -4,13 +4,14 @@
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database.engine import Utc
-from chassis.database.hooks import after_commit, batch, wake
+from chassis.database.hooks import add, after_commit, batch, wake
 from chassis.database.transient import is_data_error, is_unavailable
 from chassis.database.unit_of_work import Database
 
 __all__ = [
     "Database",
     "Utc",
+    "add",
     "after_commit",
     "batch",
     "insert",

@@ -18,13 +18,12 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
-    insert,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
-from chassis.database import Utc, batch, wake
+from chassis.database import Utc, add, wake
 from chassis.errors import Rejected
 from chassis.event import Delivery, Event
 from chassis.runtime import clock
@@ -76,7 +75,13 @@ outbox = Table(
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     # A position is taken before the commit, so that a later one may be visible first: ordered by the
     # transaction's number before it, nothing becomes visible behind a consumer's cursor (chassis/feed).
-    Column("transaction", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "transaction",
+        BigInteger,
+        nullable=False,
+        default=transaction_id(),
+        server_default="0",
+    ),
     Column("event_id", String(200), nullable=False, unique=True),
     Column("topic", String(200), nullable=False),
     Column("event", Text, nullable=False),
@@ -105,8 +110,6 @@ Index(
 )
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
 Index("outbox_created_at", outbox.c.created_at)
-
-_INSERT = insert(outbox).values(transaction=transaction_id())
 
 feed = Table(
     "feed",
@@ -142,12 +145,8 @@ def append(
 def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> None:
     """Append several events to the outbox in this transaction; raises EventTooLarge."""
     for event, envelope in events:
-        batch(session, _insert, _row(event, envelope))
+        add(session, outbox, _row(event, envelope))
         wake(session, SIGNAL)
-
-
-def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
-    session.execute(_INSERT, rows)
 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:

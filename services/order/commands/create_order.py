@@ -8,6 +8,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause
+from chassis.database import add
 from chassis.http import Address, Body, Created, Line, Unit, View, has_room
 from chassis.outbox import append
 from chassis.runtime import clock
@@ -43,11 +44,12 @@ class Accepted(View):
 
 def create_order(command: CreateOrder, session: Session, trace: str) -> Created:
     """Store a new order and append its OrderCreated; `trace` is the request's W3C trace context."""
-    order = Order(order_id=uuid7(), created_at=clock.now_ms(), **command.model_dump())
-    session.add(order)
-    event = OrderCreated.model_validate(order)
-    append(session, event, subject=order.order_id, cause=Cause(trace))
-    return Created(Accepted.model_validate(order), f"order/{order.order_id}")
+    order_id, created_at = uuid7(), clock.now_ms()
+    ordered = {**command.model_dump(), "created_at": created_at}
+    add(session, Order.__table__, {"id": order_id, **ordered})
+    event = OrderCreated(order_id=order_id, **ordered)
+    append(session, event, subject=order_id, cause=Cause(trace))
+    return Created(Accepted(order_id=order_id), f"order/{order_id}")
 
 
 @router.post(

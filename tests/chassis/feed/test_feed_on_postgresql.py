@@ -1,14 +1,18 @@
 """The feed on PostgreSQL, where transactions overlap: what commits late is not behind what was read."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.orm import Session
 
+from chassis.cloud_event import CloudEvent
 from chassis.database import Database
+from chassis.database.hooks import run_batches
+from chassis.event import Event
 from chassis.feed import open_feed
 from chassis.outbox import append_all
 from chassis.outbox.outbox import feed as feed_table
@@ -37,6 +41,12 @@ async def feed(url: str) -> AsyncIterator[Feed]:
     await database.close()
 
 
+def write(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> None:
+    """Append events and send them to the database, as just before the commit."""
+    append_all(session, events)
+    run_batches(session)
+
+
 async def test_what_took_its_place_first_and_commits_last_is_not_passed(
     feed: Feed,
 ) -> None:
@@ -44,7 +54,7 @@ async def test_what_took_its_place_first_and_commits_last_is_not_passed(
     before = await feed.says_orders(1)
 
     async with open_transaction(feed.database) as session:
-        append_all(session, [late])
+        write(session, [late])
         await feed.says(early)
         meantime = await feed.page()
     rest = await feed.page(after=meantime["next"])
@@ -58,7 +68,7 @@ async def test_what_is_taken_back_is_not_waited_for(feed: Feed) -> None:
     later = "none"
     with suppress(ZeroDivisionError):
         async with open_transaction(feed.database) as session:
-            append_all(session, [order_created()])
+            write(session, [order_created()])
             (later,) = await feed.says_orders(1)
             assert ids(await feed.page()) == []
             raise ZeroDivisionError
@@ -74,8 +84,8 @@ async def test_a_later_transaction_may_take_an_earlier_position(feed: Feed) -> N
         open_transaction(database) as second,
     ):
         first.execute(text("SELECT pg_current_xact_id()"))
-        append_all(second, [order_created("second")])
-        append_all(first, [order_created("first")])
+        write(second, [order_created("second")])
+        write(first, [order_created("first")])
 
     page = await feed.page(limit=1)
     rest = await feed.page(after=page["next"])
