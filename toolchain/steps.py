@@ -40,7 +40,7 @@ def provide_program(machine: Machine, program: programs.Program) -> Path:
     link(machine.programs / program.name, path)
     terminal.done(
         program.name,
-        f"{version}, {'found at' if present else 'our own build,'} {_shown(machine, path)}",
+        f"{version}, {'found at' if present else 'our own build,'} {path}",
     )
     programs.warn_of_known_flaws(program, version)
     return path
@@ -63,8 +63,3 @@ def _take_the_steps(machine: Machine) -> None:
     rabbitmq.prepare(machine)
     if machine.environment.get("DATABASE") == "postgresql":
         postgresql.prepare(machine)
-
-
-def _shown(machine: Machine, path: Path) -> str:
-    at_home = path.is_relative_to(machine.home)
-    return f"~/{path.relative_to(machine.home)}" if at_home else str(path)

@@ -19,7 +19,7 @@ from toolchain.machine.failure import Failure
 OFFICIAL = Path(__file__).parent / "asyncapi" / "3.0.0.json"
 ALONE: Registry[Any] = Registry()
 """With a registry given, a validator asks nobody for a schema."""
-SENT = "order.send.OrderCreated.create_order"
+SENT = "order.send.OrderCreated"
 
 
 @cache

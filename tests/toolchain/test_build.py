@@ -91,27 +91,16 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-@pytest.mark.parametrize(
-    ("words", "why"),
-    [
-        ("write /x: no space left on device", "The disk is full"),
-        ("dial tcp: lookup proxy: no such host", "no network"),
-        ("verifying module: checksum mismatch", "not the one that go.sum names"),
-        ("link: signal: killed", "too little memory"),
-        ("pkg/x.go:1: syntax error", "last output"),
-    ],
-)
-def test_a_failing_build_says_why_and_leaves_nothing_in_place(
-    words: str, why: str, tmp_path: Path
+def test_a_failing_build_shows_its_last_words_and_leaves_nothing_in_place(
+    tmp_path: Path,
 ) -> None:
     machine = bare_machine(tmp_path)
-    go_that(tmp_path, f'echo "{words}" >&2; exit 1')
+    go_that(tmp_path, 'echo "write /x: no space left on device" >&2; exit 1')
 
     with pytest.raises(Failure, match="dapr could not be built") as failure:
         build.provide(machine, CLI)
 
-    assert why in failure.value.why
-    assert words in failure.value.why
+    assert "no space left on device" in failure.value.why
     assert str(build.place(machine, CLI).parent / "build.log") in failure.value.remedy
     assert not build.place(machine, CLI).exists()
 

@@ -104,7 +104,7 @@ def test_a_python_that_is_too_old_is_told_so() -> None:
         setup.refuse_old_python((3, 9))
 
 
-def test_marks_are_plain_where_the_terminal_cannot_show_others(
+def test_what_the_terminal_cannot_show_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")

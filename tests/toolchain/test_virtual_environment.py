@@ -82,14 +82,6 @@ def test_a_failed_installation_says_why_and_is_not_taken_for_done(
     assert not (machine.virtual_environment / virtual_environment.STAMP).exists()
 
 
-def test_a_clone_without_its_lock_says_how_to_bring_it_back(tmp_path: Path) -> None:
-    machine = bare_machine(tmp_path)
-    (machine.root / "requirements-dev.txt").unlink()
-
-    with pytest.raises(Failure, match="git checkout"):
-        virtual_environment.prepare(machine)
-
-
 def test_a_real_environment_is_made_of_the_python_that_runs_set_up(
     tmp_path: Path,
 ) -> None:

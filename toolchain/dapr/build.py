@@ -15,34 +15,11 @@ from toolchain.supervise.locks import made_once, remove
 COMMON_FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
 # Without C, as Dapr's own releases are: no compiler is needed here, and no particular libc.
 VARIABLES = {"CGO_ENABLED": "0", "GOWORK": "off"}
-REASONS = (
-    (
-        r"no space left on device",
-        "The disk is full.",
-        "Building needs about 8 GB in Go's caches. Make room, then run it again.",
-    ),
-    (
-        r"SECURITY ERROR|checksum mismatch",
-        "A source that was fetched is not the one that go.sum names.",
-        "Something between here and the sources changes them (a proxy?). Nothing was put in place.",
-    ),
-    (
-        r"dial tcp|no such host|TLS handshake|i/o timeout|connection refused|proxyconnect|Temporary failure",
-        "The sources could not be fetched: no network, or no way through to Go's module proxy.",
-        "Check the network, HTTPS_PROXY and GOPROXY, then run it again to go on where it stopped.",
-    ),
-    (
-        r"signal: killed|cannot allocate memory",
-        "There was too little memory: linking needs about 3 GB.",
-        "Close other programs, then run it again to go on where it stopped.",
-    ),
-    (
-        r"requires go >= |toolchain not available",
-        "This Go is too old and could not fetch a newer one.",
-        "Install a newer Go, or take the old one off the PATH: set-up then brings its own.",
-    ),
+USUAL_REASONS = (
+    "Most often the network is the reason (HTTPS_PROXY, GOPROXY), or room: building needs about 8 GB of disk\n"
+    "in Go's caches and 3 GB of memory. Run it again to go on where it stopped.\n"
+    "Or install Dapr yourself (docs/setup.md): set-up then uses it."
 )
-UNKNOWN = ("Go's last output:", "Run it again to go on where it stopped.")
 
 
 def provide(machine: Machine, program: Program) -> Path:
@@ -76,16 +53,8 @@ def pinned_version(machine: Machine, program: Program) -> str:
     text = (
         machine.root / "toolchain" / "dapr" / program.sources / "go.mod"
     ).read_text()
-    found = re.search(
-        rf"^\s*(?:require )?{re.escape(program.module)} v(\S+)", text, re.MULTILINE
-    )
-    if not found:
-        raise Failure(
-            f"{program.name} cannot be built",
-            f"toolchain/dapr/{program.sources}/go.mod does not name {program.module}.",
-            f"Bring the file back with: git checkout -- toolchain/dapr/{program.sources}",
-        )
-    return found[1]
+    pinned = rf"^\s*(?:require )?{re.escape(program.module)} v(\S+)"
+    return str(re.findall(pinned, text, re.MULTILINE)[0])
 
 
 def _build(machine: Machine, program: Program, final: Path) -> None:
@@ -102,7 +71,10 @@ def _build(machine: Machine, program: Program, final: Path) -> None:
     try:
         _run_go(machine, program, go, half)
         _check(program, half, version)
-        _put_in_place(half, final)
+        with half.open("rb") as file:
+            # Else a power cut could leave the final name with an empty file.
+            os.fsync(file.fileno())
+        half.replace(final)
     finally:
         remove(half)
         remove(scratch)
@@ -127,29 +99,17 @@ def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> No
     folder = machine.root / "toolchain" / "dapr" / program.sources
     task = processes.Task(command, folder, environment, half.parent / "build.log")
     if processes.carry_out(task, lambda elapsed: _say_progress(program, elapsed)):
-        raise _explained(program, task.log)
+        raise Failure(
+            f"{program.name} could not be built",
+            processes.tail(task.log),
+            f"{USUAL_REASONS}\nGo's log: {task.log}",
+        )
 
 
 def _say_progress(program: Program, elapsed: float) -> None:
     terminal.busy(
         program.name,
         f"still building, {processes.duration(elapsed)} (usually about {program.minutes} min)",
-    )
-
-
-def _explained(program: Program, log: Path) -> Failure:
-    last = processes.tail(log)
-    found = [
-        (why, remedy)
-        for pattern, why, remedy in REASONS
-        if re.search(pattern, last, re.IGNORECASE)
-    ]
-    why, remedy = found[0] if found else UNKNOWN
-    by_hand = "Or install Dapr yourself (see the README): set-up then uses it."
-    return Failure(
-        f"{program.name} could not be built",
-        f"{why}\n{last}",
-        f"{remedy}\n{by_hand}\nGo's log: {log}",
     )
 
 
@@ -161,10 +121,3 @@ def _check(program: Program, half: Path, version: str) -> None:
             f"Its version should be {version}, and is {answer or 'unknown'}.",
             "Run it again; if that does not help, report it with the versions of Go and of this system.",
         )
-
-
-def _put_in_place(half: Path, final: Path) -> None:
-    with half.open("rb") as file:
-        # Else a power cut could leave the final name with an empty file.
-        os.fsync(file.fileno())
-    half.replace(final)

@@ -19,24 +19,28 @@ class Program:
 
     name: str
     role: str
-    variable: str
-    wanted: str
     at_least: Version
-    below: Version
     sources: str
     module: str
     package: str
     flags: tuple[str, ...]
     minutes: int
 
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that insists on one."""
+        return self.name.upper()
+
+    @property
+    def wanted(self) -> str:
+        """The versions that suit, in words."""
+        return f"{self.at_least[0]}.{self.at_least[1]} or newer"
+
 
 CLI = Program(
     name="dapr",
     role="Dapr's command line",
-    variable="DAPR",
-    wanted="1.16 or newer",
     at_least=(1, 16, 0),
-    below=(2, 0, 0),
     sources="cli",
     module="github.com/dapr/cli",
     package="github.com/dapr/cli",
@@ -46,10 +50,7 @@ CLI = Program(
 SIDECAR = Program(
     name="daprd",
     role="Dapr's sidecar",
-    variable="DAPRD",
-    wanted="1.18 or newer",
     at_least=(1, 18, 0),
-    below=(2, 0, 0),
     sources="runtime",
     module="github.com/dapr/dapr",
     package="github.com/dapr/dapr/cmd/daprd",
@@ -77,6 +78,7 @@ class Flaw:
         return self.since <= version < self.fixed
 
 
+TOO_NEW = (2, 0, 0)
 TESTED = "1.18.2"
 """The daprd that all tests run on; what a newer one changes is known from its release notes alone."""
 FLAWS = (
@@ -156,7 +158,7 @@ def version_of(path: Path) -> str | None:
 
 def suits(program: Program, version: str | None) -> bool:
     """Return whether the project works with that version."""
-    return version is not None and program.at_least <= numbers(version) < program.below
+    return version is not None and program.at_least <= numbers(version) < TOO_NEW
 
 
 def numbers(version: str) -> Version:

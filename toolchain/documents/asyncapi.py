@@ -8,7 +8,6 @@ from typing import Any
 from chassis.cloud_event import CloudEvent
 from chassis.event import Delivery, Event
 from toolchain.documents import schemas, services
-from toolchain.documents.services import Use
 from toolchain.machine.failure import Failure
 
 Json = dict[str, Any]
@@ -69,28 +68,28 @@ def _journey(event: type[Event]) -> str:
 
 
 def _operations(event: type[Event]) -> Iterator[tuple[str, Json]]:
-    for action, verb, uses in (
-        ("send", "publishes", services.publishers(event)),
-        ("receive", "reacts to", services.reactions_to(event)),
-    ):
-        for use in uses:
-            name = f"{use.service}.{action}.{event.topic()}.{use.name}"
-            yield (
-                name,
-                _operation(event, action, f"{use.service} {verb} {event.topic()}", use),
-            )
+    topic = event.topic()
+    name, title = f"{event.source}.send.{topic}", f"{event.source} publishes {topic}"
+    yield name, _operation(event, event.source, action="send", title=title)
+    for service, reaction in services.reactions_to(event):
+        name = f"{service}.receive.{topic}.{reaction.name}"
+        title, summary = f"{service} reacts to {topic}", _first_line(reaction.act)
+        about = {"action": "receive", "title": title, "summary": summary}
+        yield name, _operation(event, service, **about)
 
 
-def _operation(event: type[Event], action: str, title: str, use: Use) -> Json:
+def _operation(event: type[Event], service: str, **about: str) -> Json:
     channel = f"#/channels/{event.topic()}"
     return {
-        "action": action,
-        "title": title,
-        "summary": use.summary,
+        **about,
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{schemas.file_name(event)}"}],
-        "tags": [{"name": use.service}],
+        "tags": [{"name": service}],
     }
+
+
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").partition("\n")[0]
 
 
 def _message(event: type[Event]) -> Json:
@@ -104,7 +103,7 @@ def _message(event: type[Event]) -> Json:
     return {
         "name": event.topic(),
         "title": f"{event.contract()}, version {event.version}",
-        "summary": (event.__doc__ or "").partition("\n")[0],
+        "summary": _first_line(event),
         "contentType": "application/cloudevents+json",
         "correlationId": {"location": "$message.payload#/correlationid"},
         "payload": {"allOf": [envelope, {"type": "object", "properties": data}]},
@@ -124,16 +123,12 @@ def _schemas(events: list[type[Event]]) -> Json:
     for schema in list(found.values()):
         for name, shared in schema.pop("$defs", {}).items():
             if found.setdefault(name, shared) != shared:
-                raise _ambiguous(name)
+                raise Failure(
+                    f"Two different classes of the events' fields are called {name}",
+                    "In AsyncAPI the schemas of all events share one list of names.",
+                    "Give one of the classes in contracts/ another name.",
+                )
     return found
-
-
-def _ambiguous(name: str) -> Failure:
-    return Failure(
-        f"Two different classes of the events' fields are called {name}",
-        "In AsyncAPI the schemas of all events share one list of names.",
-        "Give one of the classes in contracts/ another name.",
-    )
 
 
 def _envelope() -> Json:

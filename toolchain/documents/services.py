@@ -1,9 +1,8 @@
-"""What the services consist of, found in their code: their apps, and who publishes and reacts to an event."""
+"""What the services consist of, found in their code: their apps, and who reacts to an event."""
 
-import ast
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,15 +11,6 @@ from fastapi import FastAPI
 import services
 from chassis.event import Event
 from chassis.inbox import Reaction
-
-
-@dataclass(frozen=True)
-class Use:
-    """A module that publishes an event, or a reaction to it, with the summary of its docstring."""
-
-    service: str
-    name: str
-    summary: str
 
 
 @cache
@@ -38,43 +28,16 @@ def app(service: str) -> FastAPI:
     return made
 
 
-def publishers(event: type[Event]) -> list[Use]:
-    """Return the modules that make this event: those that call its class or its `model_validate`."""
-    found = []
+def reactions_to(event: type[Event]) -> Iterator[tuple[str, Reaction[Event]]]:
+    """Yield the reactions to this event, each with its service: every Reaction in a `reactions/`."""
     for service in names():
-        for file in sorted(_folder(service).rglob("*.py")):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            if any(
-                isinstance(node, ast.Call) and event.__name__ == _made(node)
-                for node in ast.walk(tree)
-            ):
-                found.append(
-                    Use(service, file.stem, _first_line(ast.get_docstring(tree)))
-                )
-    return found
-
-
-def _folder(service: str) -> Path:
-    return Path(services.__path__[0]) / service
-
-
-def _made(node: ast.Call) -> str:
-    # OrderCreated(…), or OrderCreated.model_validate(order)
-    return ast.unparse(node.func).removesuffix(".model_validate").rpartition(".")[2]
-
-
-def reactions_to(event: type[Event]) -> list[Use]:
-    """Return the reactions to this event: every Reaction in a service's `reactions/`."""
-    return [
-        Use(service, reaction.name, _first_line(reaction.act.__doc__))
-        for service in names()
-        for reaction in _reactions(service)
-        if reaction.event is event
-    ]
+        for reaction in _reactions(service):
+            if reaction.event is event:
+                yield service, reaction
 
 
 def _reactions(service: str) -> list[Reaction[Event]]:
-    folder = _folder(service) / "reactions"
+    folder = Path(services.__path__[0]) / service / "reactions"
     modules = sorted(file.stem for file in folder.glob("[!_]*.py"))
     loaded = (
         importlib.import_module(f"services.{service}.reactions.{name}")
@@ -82,7 +45,3 @@ def _reactions(service: str) -> list[Reaction[Event]]:
     )
     values = (value for module in loaded for value in vars(module).values())
     return [value for value in values if isinstance(value, Reaction)]
-
-
-def _first_line(docstring: str | None) -> str:
-    return (docstring or "").partition("\n")[0]

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.machine.failure import Failure
-
 
 @dataclass(frozen=True)
 class Task:
@@ -47,24 +45,17 @@ def start(
     task: Task, output: int, keep: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
     """Start the task in a process group of its own, tied to this process's life where Linux can do that."""
-    try:
-        return subprocess.Popen(
-            [*_tied(task.environment), *task.command],
-            cwd=task.folder,
-            env=dict(task.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C in the terminal then reaches us alone, and we end the children in the right order.
-            start_new_session=True,
-            pass_fds=keep,
-        )
-    except OSError as error:
-        raise Failure(
-            f"{task.command[0]} could not be started",
-            str(error),
-            "Check that it may be executed.",
-        ) from error
+    return subprocess.Popen(
+        [*_tied(task.environment), *task.command],
+        cwd=task.folder,
+        env=dict(task.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C in the terminal then reaches us alone, and we end the children in the right order.
+        start_new_session=True,
+        pass_fds=keep,
+    )
 
 
 def end(

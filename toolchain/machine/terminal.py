@@ -4,8 +4,7 @@ import os
 import sys
 from contextlib import suppress
 
-MARKS = {"done": "✓", "busy": "…", "warning": "!", "failed": "✗"}
-PLAIN = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}
+MARKS = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}
 COLOURS = {"done": "32", "busy": "36", "warning": "33", "failed": "31"}
 
 _only_what_takes_time = False
@@ -58,16 +57,7 @@ def _line(kind: str, part: str, text: str) -> None:
 
 
 def _mark(kind: str) -> str:
-    mark = MARKS[kind] if _can_show("".join(MARKS.values())) else PLAIN[kind]
     dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if dumb or not sys.stdout.isatty():
-        return mark
-    return f"\x1b[{COLOURS[kind]}m{mark}\x1b[0m"
-
-
-def _can_show(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
+        return MARKS[kind]
+    return f"\x1b[{COLOURS[kind]}m{MARKS[kind]}\x1b[0m"

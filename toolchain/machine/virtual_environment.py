@@ -19,12 +19,6 @@ STAMP = "requirements.sha256"
 def prepare(machine: Machine, interpreter: Path | None = None) -> None:
     """Make `.venv` and install the locked packages, unless the stamp says that this was done."""
     requirements = machine.root / REQUIREMENTS
-    if not requirements.is_file():
-        raise Failure(
-            "Python's packages cannot be installed",
-            f"{REQUIREMENTS} is missing: this does not look like a whole clone.",
-            f"Bring it back with: git checkout -- {REQUIREMENTS}",
-        )
     stamp = machine.virtual_environment / STAMP
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     is_made = stamp.is_file() and _works(machine)

@@ -86,7 +86,6 @@ def make_page(folder: Path, smtp_port: int | None = None) -> Starlette:
 
     routes = [
         Route("/", list_mails),
-        Route("/{id}", show_source),
         Route("/emails", take_mail, methods=["POST"]),
     ]
     # Any page in the browser may let its own name lead here; it must not read the mails by it.
@@ -102,14 +101,6 @@ def list_mails(request: Request) -> Response:
     mails = mailbox.newest(request.app.state.folder, SHOWN)
     text = "\n\n".join(_as_text(mail) for mail in mails) or "No mail yet."
     return PlainTextResponse(text, headers=AS_TEXT)
-
-
-def show_source(request: Request) -> Response:
-    """Show a mail as it came."""
-    path = mailbox.find(request.app.state.folder, request.path_params["id"])
-    if path is None:
-        return PlainTextResponse("There is no such mail.", 404)
-    return PlainTextResponse(path.read_bytes(), headers=AS_TEXT)
 
 
 async def take_mail(request: Request) -> Response:
@@ -159,7 +150,7 @@ def _refusal(status: int) -> Response:
 def _as_text(mail: Mail) -> str:
     received = f"{mail.received.astimezone():%d %b %H:%M:%S}"
     head = f"Received: {received}\nFrom: {mail.sender}\nTo: {mail.to}"
-    text = f"{head}\nSubject: {mail.subject}\nSource: /{mail.id}\n\n{mail.text}"
+    text = f"{head}\nSubject: {mail.subject}\nFile: {mail.file}\n\n{mail.text}"
     # No sequence that a terminal would obey, and nothing that has no encoding.
     shown = "".join(each for each in text if each.isprintable() or each == "\n")
     return f"{shown}\n{'-' * 80}"

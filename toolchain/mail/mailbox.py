@@ -13,7 +13,6 @@ from html import unescape
 from itertools import islice
 from pathlib import Path
 
-NAME = re.compile(r"[0-9a-f-]{29,64}")
 BLOCK = re.compile(r"<(?:br|div|h1|h2|li|p|tr)\b[^>]*>", re.IGNORECASE)
 MARKUP = re.compile(r"<(style|script|title)\b.*?</\1>|<[^>]*>", re.DOTALL | re.I)
 UNREADABLE = "(this mail cannot be parsed; its source is kept)"
@@ -23,7 +22,7 @@ UNREADABLE = "(this mail cannot be parsed; its source is kept)"
 class Mail:
     """A mail as a person reads it; `text` is taken from the HTML part where there is no other."""
 
-    id: str
+    file: str
     received: datetime
     sender: str
     to: str
@@ -74,19 +73,13 @@ def newest(folder: Path, limit: int) -> list[Mail]:
     return [read(path) for path in islice(paths, limit)]
 
 
-def find(folder: Path, name: str) -> Path | None:
-    """Return the file of the mail with this id, if there is one."""
-    path = folder / f"{name}.eml"
-    return path if NAME.fullmatch(name) and path.exists() else None
-
-
 def read(path: Path) -> Mail:
     """Read a mail; one that makes no sense is still shown as one."""
     received = datetime.fromtimestamp(_received(path) / 1e9, UTC)
     try:
         return _parsed(path, received)
     except Exception:  # noqa: BLE001 - anybody may have written it: the other mails must stay readable
-        return Mail(path.stem, received, "", "", UNREADABLE, UNREADABLE)
+        return Mail(path.name, received, "", "", UNREADABLE, UNREADABLE)
 
 
 def _received(path: Path) -> int:
@@ -116,7 +109,7 @@ def _parsed(path: Path, received: datetime) -> Mail:
         text = _without_markup(text)
     sender = message["From"] or str(message["Return-Path"]).strip("<>")
     return Mail(
-        path.stem,
+        path.name,
         received,
         str(sender),
         str(message["Delivered-To"]),

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,7 +79,7 @@ def _smtp_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | N
 def _api_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | None:
     """Return the ports of a mail server to start at MAIL_API_URL; None where there is one, or may be."""
     url = machine.environment["MAIL_API_URL"]
-    host, port = _api_address(url)
+    host, port = _address("MAIL_API_URL", url, {"http": 80, "https": 443})
     if host not in HERE or not runfile.is_free(port):
         terminal.done(NAME, f"goes to the mail API at {url}")
         return None
@@ -93,23 +93,16 @@ def _free(port: int) -> int:
 def address_of(machine: Machine) -> tuple[str, int]:
     """Return where mails go by SMTP."""
     host, port = (machine.environment[name] for name in ("SMTP_HOST", "SMTP_PORT"))
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
-        raise Failure(
-            "SMTP_PORT cannot be used",
-            f"It is no number of a port: {port!r}.",
-            "Correct it, or unset it: then it is 1025.",
-        )
-    return host, int(port)
+    return _address("SMTP_PORT", f"smtp://{host}:{port}", {})
 
 
-def _api_address(url: str) -> tuple[str, int]:
+def _address(variable: str, url: str, usual: Mapping[str, int]) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return parts.hostname or "", parts.port or usual[parts.scheme]
     except (ValueError, KeyError) as error:
         raise Failure(
-            "MAIL_API_URL cannot be used",
-            f"It is no address of HTTP: {url!r}.",
-            "Correct it, or unset it: then it is http://127.0.0.1:8025/emails.",
+            f"{variable} cannot be used",
+            f"This is no address: {url!r}.",
+            "Correct it, or unset it: then it is the one of the server that `make run` starts.",
         ) from error
-    return parts.hostname or "", port

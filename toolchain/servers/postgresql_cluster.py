@@ -147,7 +147,7 @@ def _initialise(cluster: Cluster) -> None:
     new = cluster.folder / f"data.{os.getpid()}"
     new.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        _give_to_owner(new)
+        shutil.chown(new, OWNER, OWNER)
     arguments = (
         "-D",
         DATA,
@@ -166,17 +166,6 @@ def _initialise(cluster: Cluster) -> None:
             f"Correct that, then run it again. Its log: {log}",
         )
     new.rename(cluster.data)
-
-
-def _give_to_owner(folder: Path) -> None:
-    try:
-        shutil.chown(folder, OWNER, OWNER)
-    except LookupError as error:
-        raise Failure(
-            "The project's own PostgreSQL cluster could not be made",
-            f"PostgreSQL refuses to run as root, and there is no user {OWNER} here.",
-            f"Be another user than root, or make one: useradd --system {OWNER}",
-        ) from error
 
 
 def _rules(cluster: Cluster) -> dict[str, str]:

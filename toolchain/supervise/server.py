@@ -78,7 +78,12 @@ def start(server: Server, patience: float = STOPS_WITHIN) -> RunningServer:
     finally:
         # The server holds it from here on: the kernel frees it when it is really gone, and not before.
         os.close(lock)
-    return _once_it_serves(started)
+    try:
+        _wait_until_it_serves(started)
+    except BaseException:
+        stop(started)
+        raise
+    return started
 
 
 def stop(started: RunningServer) -> None:
@@ -133,15 +138,6 @@ def _start_processes(server: Server, lock: int) -> RunningServer:
         except BaseException:
             kill(started)
             raise
-    return started
-
-
-def _once_it_serves(started: RunningServer) -> RunningServer:
-    try:
-        _wait_until_it_serves(started)
-    except BaseException:
-        stop(started)
-        raise
     return started
 
 
