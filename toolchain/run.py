@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,17 +20,17 @@ from toolchain.machine.failure import Failure, exit_status
 from toolchain.readiness import is_ready, token_of
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
-from toolchain.servers.broker import Broker
+from toolchain.servers.broker import Broker, Product
 from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
 
 READY_WITHIN = 120.0
-BROKERS: Mapping[str, Callable[[Machine, Path], AbstractContextManager[Broker]]] = {
-    "rabbitmq": rabbitmq.provide,
-    "redis": redis.provide,
-    "kafka": kafka.provide,
+BROKERS: Mapping[str, Product] = {
+    "rabbitmq": rabbitmq.PRODUCT,
+    "redis": redis.PRODUCT,
+    "kafka": kafka.PRODUCT,
 }
-"""How each broker that a folder in components/ describes is provided."""
+"""The brokers that folders in components/ describe."""
 LOOKS_EVERY = 0.5
 STOPS_WITHIN = 50.0
 """Seconds: a little more than a sidecar's time to finish (35 s, toolchain/.dapr/bin/daprd)."""
@@ -159,7 +159,8 @@ def running(
 def provided(machine: Machine, system: System) -> Iterator[Provided]:
     """Provide the broker at this system's address, and the servers beside it."""
     machine = replace(machine, environment=_environment(machine, system))
-    with BROKERS[system.broker](machine, system.state / system.broker) as broker:
+    product, folder = BROKERS[system.broker], system.state / system.broker
+    with product.provide(machine, folder) as broker:
         terminal.done(broker.name, broker.how)
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []

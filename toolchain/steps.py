@@ -17,8 +17,8 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
     ):
         _take_the_steps(machine)
         if for_tests:
-            redis.prepare(machine)
-            kafka.prepare(machine)
+            redis.PRODUCT.prepare(machine)
+            kafka.PRODUCT.prepare(machine)
             postgresql.prepare(machine)
             faketime.prepare(machine)
     terminal.done("Ready", "type: make run")
@@ -60,6 +60,6 @@ def _take_the_steps(machine: Machine) -> None:
     virtual_environment.prepare(machine)
     for program in (programs.CLI, programs.SIDECAR):
         provide_program(machine, program)
-    rabbitmq.prepare(machine)
+    rabbitmq.PRODUCT.prepare(machine)
     if machine.environment.get("DATABASE") == "postgresql":
         postgresql.prepare(machine)

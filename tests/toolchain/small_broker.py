@@ -9,12 +9,6 @@ HELLO = b"\x01\x00\x00\x00\x00\x00\x08\x00\x0a\x00\x0a\x00\x09\x00\x00\xce"
 """How a frame of RabbitMQ begins that answers the protocol header: Connection.Start."""
 
 
-def free_port() -> int:
-    """Return a port where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @contextmanager
 def listening(answer: bytes | None, port: int = 0) -> Iterator[int]:
     """Listen; answer each greeting so, or with silence; yield the port."""

@@ -50,6 +50,15 @@ def stand_in(folder: Path, name: str, script: str) -> Path:
     )
 
 
+def debian(folder: Path, installation: str = "true") -> None:
+    """A Debian whose apt-get does as the script says, with what installing needs beside it."""
+    stand_in(folder, "apt-get", installation)
+    stand_in(folder, "sudo", 'shift; exec "$@"')
+    for name in ("dpkg", "systemctl"):
+        stand_in(folder, name, "true")
+    (folder / "system" / "usr" / "sbin").mkdir(parents=True)
+
+
 def program(path: Path, script: str) -> Path:
     """A shell script that can be executed."""
     path.parent.mkdir(parents=True, exist_ok=True)

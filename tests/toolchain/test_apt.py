@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolchain.stand_ins import bare_machine, calls, stand_in
+from tests.toolchain.stand_ins import bare_machine, calls, debian, stand_in
 from toolchain.machine import Machine, apt
 from toolchain.machine.failure import Failure
 
@@ -12,15 +12,9 @@ EARLIER = "#!/bin/sh\n# The administrator's own.\nexit 0\n"
 PACKAGE = "rabbitmq-server"
 
 
-def debian(folder: Path, installation: str = "true") -> Machine:
+def machine_where(folder: Path, installation: str = "true") -> Machine:
     """Return a Debian machine with an apt-get that notes the policy and ends as the script says."""
-    policy = policy_of(folder)
-    policy.parent.mkdir(parents=True)
-    script = f'cat "{policy}" >>"$RECORD/policy.seen"\n{installation}'
-    stand_in(folder, "apt-get", script)
-    stand_in(folder, "sudo", 'shift; exec "$@"')
-    for name in ("dpkg", "systemctl"):
-        stand_in(folder, name, "true")
+    debian(folder, f'cat "{policy_of(folder)}" >>"$RECORD/policy.seen"\n{installation}')
     return bare_machine(folder)
 
 
@@ -32,14 +26,14 @@ def policy_of(folder: Path) -> Path:
 def test_no_service_may_start_meanwhile_and_afterwards_nothing_is_left(
     tmp_path: Path,
 ) -> None:
-    apt.install(debian(tmp_path), PACKAGE)
+    apt.install(machine_where(tmp_path), PACKAGE)
 
     assert "exit 101" in (tmp_path / "policy.seen").read_text()
     assert list(policy_of(tmp_path).parent.iterdir()) == []
 
 
 def test_an_administrators_own_policy_stays(tmp_path: Path) -> None:
-    machine, policy = debian(tmp_path), policy_of(tmp_path)
+    machine, policy = machine_where(tmp_path), policy_of(tmp_path)
     policy.write_text(EARLIER)
 
     apt.install(machine, PACKAGE)
@@ -49,7 +43,7 @@ def test_an_administrators_own_policy_stays(tmp_path: Path) -> None:
 
 
 def test_what_a_power_cut_left_is_removed(tmp_path: Path) -> None:
-    machine, policy = debian(tmp_path, 'kill -9 "$PPID"'), policy_of(tmp_path)
+    machine, policy = machine_where(tmp_path, 'kill -9 "$PPID"'), policy_of(tmp_path)
     with pytest.raises(Failure):
         apt.install(machine, PACKAGE)
     assert policy.exists()
@@ -62,7 +56,7 @@ def test_what_a_power_cut_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_its_service_is_disabled_for_the_next_boot(tmp_path: Path) -> None:
-    apt.install(debian(tmp_path), PACKAGE)
+    apt.install(machine_where(tmp_path), PACKAGE)
 
     assert calls(tmp_path, "systemctl") == ["disable rabbitmq-server.service"]
 
@@ -70,7 +64,7 @@ def test_its_service_is_disabled_for_the_next_boot(tmp_path: Path) -> None:
 def test_a_failed_installation_is_tried_with_new_lists_then_reported(
     tmp_path: Path,
 ) -> None:
-    machine = debian(tmp_path, "echo E: Unable to fetch some archives; exit 100")
+    machine = machine_where(tmp_path, "echo E: Unable to fetch some archives; exit 100")
     stand_in(
         tmp_path,
         "apt-get",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolchain.small_broker import free_port, listening
+from tests.support.sockets import closed_port
 from tests.toolchain.stand_ins import bare_machine, calls, elsewhere, stand_in, until
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
@@ -18,7 +18,7 @@ OUTPUT = 'for word; do case $word in -DoutputDirectory=*) to=${word#*=} ;; esac;
 
 def machine_with_port(folder: Path, port: int | None = None) -> Machine:
     """A bare machine whose broker is configured on that port, or on one where nothing listens."""
-    return bare_machine(folder, KAFKA_BROKERS=f"127.0.0.1:{port or free_port()}")
+    return bare_machine(folder, KAFKA_BROKERS=f"127.0.0.1:{port or closed_port()}")
 
 
 def wants(machine: Machine, **jars: str) -> None:
@@ -49,8 +49,8 @@ def test_its_jars_are_fetched_once(tmp_path: Path) -> None:
     stand_in(tmp_path, "java", JAVA_17)
     maven_that(tmp_path, 'printf 1 >"$to/one.jar"', 'printf 2 >"$to/two.jar"')
 
-    kafka.prepare(machine)
-    kafka.prepare(machine)
+    kafka.PRODUCT.prepare(machine)
+    kafka.PRODUCT.prepare(machine)
 
     assert len(calls(tmp_path, "mvn")) == 1
     jars = kafka_jars.provide(machine)
@@ -120,14 +120,6 @@ def test_what_an_earlier_fetch_left_when_it_was_killed_is_not_used(
     assert [jar.name for jar in jars.iterdir()] == ["one.jar"]
 
 
-def test_without_java_what_to_do_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="No Java that answers") as failure:
-        kafka.prepare(machine_with_port(tmp_path))
-
-    for way in ("apt-get install", "JAVA_HOME", "KAFKA_BROKERS", "BROKER=redis"):
-        assert way in failure.value.remedy
-
-
 @pytest.mark.parametrize(
     ("says", "number"), [("1.8.0_292", "8"), ("11.0.2", "11"), ("16", "16")]
 )
@@ -137,7 +129,7 @@ def test_a_java_that_is_too_old_is_refused(
     stand_in(tmp_path, "java", f"""echo 'openjdk version "{says}"' >&2""")
 
     with pytest.raises(Failure, match=f"java is Java {number}"):
-        kafka.prepare(machine_with_port(tmp_path))
+        kafka.PRODUCT.prepare(machine_with_port(tmp_path))
 
 
 def test_java_home_goes_before_the_path(tmp_path: Path) -> None:
@@ -152,44 +144,7 @@ def test_without_maven_what_to_do_is_said(tmp_path: Path) -> None:
     stand_in(tmp_path, "java", JAVA_17)
 
     with pytest.raises(Failure, match=r"\(mvn\) was not found") as failure:
-        kafka.prepare(machine_with_port(tmp_path))
+        kafka.PRODUCT.prepare(machine_with_port(tmp_path))
 
     for way in ("apt-get install maven", "KAFKA_BROKERS", "BROKER=redis"):
         assert way in failure.value.remedy
-
-
-def test_something_else_on_the_port_is_named_and_nothing_is_started(
-    tmp_path: Path,
-) -> None:
-    stand_in(tmp_path, "java", JAVA_17)
-    with (
-        listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
-        pytest.raises(Failure, match=f"127.0.0.1:{port}: Something else listens"),
-    ):
-        kafka.prepare(machine_with_port(tmp_path, port))
-
-    assert calls(tmp_path, "java") == []
-
-
-@pytest.mark.parametrize(
-    "brokers", ["broker.invalid:9092", "127.0.0.1:9,broker.invalid:9092"]
-)
-def test_no_local_broker_replaces_those_of_other_machines(
-    brokers: str, tmp_path: Path
-) -> None:
-    with pytest.raises(Failure, match=r"broker\.invalid:9092: KAFKA_BROKERS names"):
-        kafka.prepare(bare_machine(tmp_path, KAFKA_BROKERS=brokers))
-
-
-@pytest.mark.parametrize("brokers", ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:1,"])
-def test_addresses_that_cannot_be_read_are_refused(
-    brokers: str, tmp_path: Path
-) -> None:
-    with pytest.raises(Failure, match="not of the form"):
-        kafka.addresses_of(bare_machine(tmp_path, KAFKA_BROKERS=brokers))
-
-
-def test_the_default_address_is_the_usual_one(tmp_path: Path) -> None:
-    (address,) = kafka.addresses_of(bare_machine(tmp_path))
-
-    assert address.text == "127.0.0.1:9092"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sockets import listening_at
-from tests.toolchain.small_broker import free_port
+from tests.support.sockets import closed_port, listening_at
 from tests.toolchain.stand_ins import CLONE
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
@@ -26,7 +25,7 @@ MAKE = {"redis": redis.server_in, "kafka": kafka.server_in}
 @pytest.fixture
 def port() -> int:
     """Find a port for the server."""
-    return free_port()
+    return closed_port()
 
 
 @pytest.fixture(params=MAKE)
@@ -83,8 +82,8 @@ def test_the_one_that_answers_is_used_and_is_there_afterwards(
     name = own.name.lower()
     configured = {**os.environ, VARIABLES[name]: f"127.0.0.1:{port}"}
     with server.running(own) as started:
-        provided = BROKERS[name](Machine(CLONE, configured), tmp_path / "other")
-        with provided as broker:
+        machine = Machine(CLONE, configured)
+        with BROKERS[name].provide(machine, tmp_path / "other") as broker:
             assert broker.how.startswith("already running")
             assert broker.server is None
         assert started.itself.poll() is None

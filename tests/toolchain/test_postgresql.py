@@ -13,9 +13,9 @@ from tests.support.sockets import listening_at
 from tests.toolchain.stand_ins import (
     bare_machine,
     calls,
+    debian,
     elsewhere,
     program,
-    stand_in,
     until,
 )
 from toolchain import run, runfile
@@ -84,24 +84,20 @@ def test_one_that_is_too_old_is_as_good_as_none(tmp_path: Path) -> None:
         assert way in failure.value.remedy
 
 
-def debian(folder: Path) -> Machine:
+def machine_with_apt(folder: Path) -> Machine:
     """A Debian machine whose apt-get installs PostgreSQL 15."""
     programs = folder / "system/usr/lib/postgresql/15/bin"
     says = "printf '#!/bin/sh\\necho postgres 15.1\\n'"
     files = " ".join(str(programs / name) for name in postgresql.NEEDED)
     makes = f"mkdir -p {programs}; for each in {files}; do {says} >$each; chmod +x $each; done"
-    stand_in(folder, "apt-get", makes)
-    stand_in(folder, "sudo", 'shift; exec "$@"')
-    for name in ("dpkg", "systemctl"):
-        stand_in(folder, name, "true")
-    (folder / "system" / "usr" / "sbin").mkdir(parents=True)
+    debian(folder, makes)
     return bare_machine(folder)
 
 
 def test_the_package_is_installed_and_its_own_service_does_not_start(
     tmp_path: Path,
 ) -> None:
-    machine = debian(tmp_path)
+    machine = machine_with_apt(tmp_path)
 
     postgresql.prepare(machine)
 
@@ -110,7 +106,7 @@ def test_the_package_is_installed_and_its_own_service_does_not_start(
 
 
 def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
-    machine = debian(tmp_path)
+    machine = machine_with_apt(tmp_path)
     install(tmp_path, "15.2")
 
     postgresql.prepare(machine)

@@ -46,7 +46,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start the task in a process group of its own, tied to this process's life where Linux can do that."""
     return subprocess.Popen(
-        [*_tied(task.environment), *task.command],
+        [*tied(task.environment), *task.command],
         cwd=task.folder,
         env=dict(task.environment),
         stdin=subprocess.DEVNULL,
@@ -100,7 +100,8 @@ def _ended(child: subprocess.Popen[bytes], within: float) -> bool:
     return True
 
 
-def _tied(environment: Mapping[str, str]) -> tuple[str, ...]:
+def tied(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what a command is started with to be asked to end when its parent dies; nothing without Linux."""
     # Linux ties to the thread, not to the process: start from one that lives as long as the child.
     setpriv = shutil.which("setpriv", path=environment.get("PATH", ""))
     return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()

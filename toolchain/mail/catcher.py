@@ -57,14 +57,8 @@ class Storing:
         return "250 Stored"
 
 
-class LongLines(SMTP):
-    """SMTP as aiosmtpd speaks it, with any line that fits into a mail."""
-
-    line_length_limit = LARGEST
-
-
 def _smtp(folder: Path) -> SMTP:
-    return LongLines(
+    return SMTP(
         Storing(folder),
         data_size_limit=LARGEST,
         hostname="localhost",

@@ -1,9 +1,12 @@
 """A broker: where it is to be found, and what is known of one that answers, whichever it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from toolchain.machine import Machine, network, terminal
 from toolchain.machine.failure import Failure
 from toolchain.supervise.server import RunningServer
 
@@ -40,11 +43,41 @@ class Broker:
     keeps: Callable[[str, str], bool] = _keeps_everything
 
 
-def refuse_to_replace(
-    name: str, variable: str, address: Address, *, is_taken: bool
-) -> None:
+@dataclass(frozen=True)
+class Product:
+    """A kind of broker: how one that answers is found, and how one of the project's own comes about.
+
+    `install` raises Failure where none can be started here, and else returns its address; `run` starts one
+    there, with its data in a folder.
+    """
+
+    name: str
+    find: Callable[[Machine], Address | None]
+    install: Callable[[Machine], Address]
+    run: Callable[[Machine, Path, Address], AbstractContextManager[Broker]]
+
+    def prepare(self, machine: Machine) -> None:
+        """Install what `provide` needs to work in seconds, and print what it will use."""
+        if running := self.find(machine):
+            how = f"already runs at {running.text}"
+        else:
+            address = self.install(machine)
+            how = f"installed; the project's own will run at {address.text}"
+        terminal.done(self.name, how)
+
+    @contextmanager
+    def provide(self, machine: Machine, folder: Path) -> Iterator[Broker]:
+        """Yield a broker at the configured address; what was started for it is stopped at the end."""
+        if running := self.find(machine):
+            yield Broker(self.name, f"already running at {running.text}")
+            return
+        with self.run(machine, folder, self.install(machine)) as own:
+            yield own
+
+
+def refuse_to_replace(name: str, variable: str, address: Address) -> None:
     """Raise Failure where the project cannot start a broker of its own at an address."""
-    if is_taken:
+    if network.ask(address, size=0) is not None:
         raise Failure(
             f"{name} does not answer at {address.text}",
             f"Something else listens there, or a {name} that is starting, or wants a password or encryption.",

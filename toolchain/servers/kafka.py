@@ -7,7 +7,7 @@ from pathlib import Path
 from toolchain.machine import Machine, network, processes, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers import kafka_jars
-from toolchain.servers.broker import HERE, Address, Broker, refuse_to_replace
+from toolchain.servers.broker import HERE, Address, Broker, Product, refuse_to_replace
 from toolchain.supervise import server
 from toolchain.supervise.locks import remove
 from toolchain.supervise.server import Server
@@ -63,39 +63,26 @@ def addresses_of(machine: Machine) -> list[Address]:
     return [Address(host, int(port)) for host, _, port in pairs]
 
 
-def prepare(machine: Machine) -> None:
-    """Fetch what `provide` needs to work in seconds, and print what it will use."""
+def _find(machine: Machine) -> Address | None:
+    return next((each for each in addresses_of(machine) if answers(each)), None)
+
+
+def _install(machine: Machine) -> Address:
     addresses = addresses_of(machine)
-    if running := _running(addresses):
-        terminal.done(NAME, f"already runs at {running.text}")
-        return
-    _refuse_what_cannot_be_started(addresses)
+    # One that is on another machine, if any: those brokers are a cluster, and none is started in its place.
+    others = [each for each in addresses if each.host not in HERE]
+    refuse_to_replace(NAME, VARIABLE, (others or addresses)[0])
     kafka_jars.java(machine)
     kafka_jars.provide(machine)
-    terminal.done(
-        NAME, f"fetched; runs as the project's own broker at {addresses[0].text}"
-    )
+    return addresses[0]
 
 
 @contextmanager
-def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
-    """Yield a broker that answers at the configured address; what was started for it is stopped at the end.
-
-    One of the project's own keeps its data in `folder`.
-    """
-    addresses = addresses_of(machine)
-    if running := _running(addresses):
-        yield Broker(NAME, f"already running at {running.text}")
-        return
-    _refuse_what_cannot_be_started(addresses)
-    own = server_in(machine, folder, addresses[0].port)
+def _run(machine: Machine, folder: Path, address: Address) -> Iterator[Broker]:
     terminal.busy(NAME, "the project's own broker starts: about 5 s")
-    with server.running(own) as started:
-        yield Broker(
-            NAME,
-            f"the project's own broker at {addresses[0].text}, every write on disk",
-            started,
-        )
+    with server.running(server_in(machine, folder, address.port)) as started:
+        how = f"the project's own broker at {address.text}, every write on disk"
+        yield Broker(NAME, how, started)
 
 
 def server_in(machine: Machine, folder: Path, port: int) -> Server:
@@ -121,18 +108,6 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
         lambda: answers(("127.0.0.1", port)),
         lambda: _prepare_folder(program, environment, folder, port),
     )
-
-
-def _running(addresses: list[Address]) -> Address | None:
-    return next((each for each in addresses if answers(each)), None)
-
-
-def _refuse_what_cannot_be_started(addresses: list[Address]) -> None:
-    # One that is on another machine, if any: those brokers are a cluster, and none is started in its place.
-    others = [each for each in addresses if each.host not in HERE]
-    address = (others or addresses)[0]
-    is_taken = network.ask(addresses[0], size=0) is not None
-    refuse_to_replace(NAME, VARIABLE, address, is_taken=is_taken)
 
 
 def _prepare_folder(
@@ -175,3 +150,6 @@ def _format(
             f"Its storage could not be prepared:\n{processes.tail(log)}",
             f"Check that {folder} can be written to.",
         )
+
+
+PRODUCT = Product(NAME, _find, _install, _run)

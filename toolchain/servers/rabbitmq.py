@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from toolchain.machine import Machine, apt, network, terminal
+from toolchain.machine import Machine, apt, terminal
 from toolchain.machine.failure import Failure
 from toolchain.servers import rabbitmq_node
-from toolchain.servers.broker import Address, Broker, refuse_to_replace
+from toolchain.servers.broker import Address, Broker, Product, refuse_to_replace
 from toolchain.servers.rabbitmq_node import Node
 from toolchain.supervise import server
 
@@ -23,30 +23,15 @@ def address_of(machine: Machine) -> Address:
     return _address(_url(machine))
 
 
-def prepare(machine: Machine) -> None:
-    """Install what `provide` needs to work in seconds, and print what it will use."""
+def _find(machine: Machine) -> Address | None:
     url = _url(machine)
-    if _runs(url):
-        terminal.done(NAME, f"already runs at {_address(url).text}")
-        return
-    _provide_program(machine, url)
-    how = "installed; runs as a node of the project's own"
-    terminal.done(NAME, f"{how} at {_address(url).text}")
+    runs = rabbitmq_node.answers(_address(url), encrypted=url.scheme == "amqps")
+    return _address(url) if runs else None
 
 
 @contextmanager
-def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
-    """Yield a broker that answers at the configured address; what was started for it is stopped at the end.
-
-    A node of the project's own keeps its data in `folder`.
-    """
-    url = _url(machine)
-    if _runs(url):
-        yield Broker(NAME, f"already running at {_address(url).text}")
-        return
-    _provide_program(machine, url)
-    port = _address(url).port
-    node = rabbitmq_node.node_in(folder, port, port + PAGE_ABOVE)
+def _run(_machine: Machine, folder: Path, address: Address) -> Iterator[Broker]:
+    node = rabbitmq_node.node_in(folder, address.port, address.port + PAGE_ABOVE)
     terminal.busy(NAME, "the project's own node starts: about 8 s")
     with server.running(node.server()) as started:
         how = f"the project's own node, page {node.page} (guest/guest)"
@@ -75,14 +60,9 @@ def _address(url: SplitResult) -> Address:
     return Address(url.hostname or "", url.port or usual)
 
 
-def _runs(url: SplitResult) -> bool:
-    return rabbitmq_node.answers(_address(url), encrypted=url.scheme == "amqps")
-
-
-def _provide_program(machine: Machine, url: SplitResult) -> None:
-    address = _address(url)
-    is_taken = network.ask(address, size=0) is not None
-    refuse_to_replace(NAME, VARIABLE, address, is_taken=is_taken)
+def _install(machine: Machine) -> Address:
+    url, address = _url(machine), address_of(machine)
+    refuse_to_replace(NAME, VARIABLE, address)
     if not _is_plain(url):
         raise Failure(
             f"{NAME} does not answer at {address.text}",
@@ -92,9 +72,13 @@ def _provide_program(machine: Machine, url: SplitResult) -> None:
     if not rabbitmq_node.server_command(machine.system):
         otherwise = f"start one yourself, and let {VARIABLE} name it (amqp://user:password@host:port)"
         apt.provide(machine, PACKAGE, NAME, otherwise)
+    return address
 
 
 def _is_plain(url: SplitResult) -> bool:
     who = (url.username or "guest", url.password or "guest")
     where = url.path.lower() in ("", "/", "/%2f")
     return where and url.scheme == "amqp" and who == ("guest", "guest")
+
+
+PRODUCT = Product(NAME, _find, _install, _run)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toolchain.machine import Machine, apt, find, network, terminal
 from toolchain.machine.failure import Failure
-from toolchain.servers.broker import Address, Broker, refuse_to_replace
+from toolchain.servers.broker import Address, Broker, Product, refuse_to_replace
 from toolchain.supervise import server
 from toolchain.supervise.server import Server
 
@@ -52,30 +52,16 @@ def missing(address: Address) -> list[str]:
     return [f"{name} {DURABLE[name]}" for name in lacking]
 
 
-def prepare(machine: Machine) -> None:
-    """Install what `provide` needs to work in a second, and print what it will use."""
+def _find(machine: Machine) -> Address | None:
     address = address_of(machine)
-    if answers(address):
-        terminal.done(NAME, f"already runs at {address.text}")
-        return
-    _provide_program(machine, address)
-    terminal.done(
-        NAME, f"installed; runs as the project's own server at {address.text}"
-    )
+    if not answers(address):
+        return None
+    _warn_of_losses(address)
+    return address
 
 
 @contextmanager
-def provide(machine: Machine, folder: Path) -> Iterator[Broker]:
-    """Yield a broker that answers at the configured address; what was started for it is stopped at the end.
-
-    A server of the project's own keeps its data in `folder`.
-    """
-    address = address_of(machine)
-    if answers(address):
-        _warn_of_losses(address)
-        yield Broker(NAME, f"already running at {address.text}")
-        return
-    _provide_program(machine, address)
+def _run(machine: Machine, folder: Path, address: Address) -> Iterator[Broker]:
     with server.running(server_in(machine, folder, address.port)) as started:
         how = f"the project's own server at {address.text}, every write on disk"
         yield Broker(NAME, how, started)
@@ -105,13 +91,14 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
     )
 
 
-def _provide_program(machine: Machine, address: Address) -> None:
-    is_taken = network.ask(address, size=0) is not None
-    refuse_to_replace(NAME, VARIABLE, address, is_taken=is_taken)
+def _install(machine: Machine) -> Address:
+    address = address_of(machine)
+    refuse_to_replace(NAME, VARIABLE, address)
     if not find(machine, "redis-server"):
         otherwise = f"start one yourself, and let {VARIABLE} name it (host:port)\n"
         otherwise += "  make run, with the broker that dapr.yaml names"
         apt.provide(machine, PACKAGE, NAME, otherwise)
+    return address
 
 
 def _warn_of_losses(address: Address) -> None:
@@ -137,3 +124,6 @@ def _write_settings(folder: Path, port: int) -> None:
     }
     lines = [f"{name} {value}\n" for name, value in settings.items()]
     (folder / "redis.conf").write_text("".join(lines))
+
+
+PRODUCT = Product(NAME, _find, _install, _run)

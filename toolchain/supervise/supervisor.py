@@ -8,7 +8,6 @@ does all this.
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
+
+from toolchain.machine import processes
 
 EX_CONFIG = 78
 """Exit status for a configuration error (sysexits.h), of the apps and of the supervisor."""
@@ -85,7 +86,7 @@ class Supervisor:
         # restore_signals=False leaves SIGPIPE ignored: when `dapr run` and its pipes are gone, daprd would
         # otherwise die of the first line that it writes, in the middle of stopping cleanly.
         self.child = subprocess.Popen(
-            [*_dies_with_its_parent(), *self.command],
+            [*processes.tied(os.environ), *self.command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             restore_signals=False,
@@ -174,11 +175,6 @@ def _output_is_dapr_runs_file() -> bool:
         parent = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
         return parent == "dapr" and "--app-id" in sys.argv
     return False
-
-
-def _dies_with_its_parent() -> list[str]:
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def main(command: Sequence[str]) -> int:
