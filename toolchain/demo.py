@@ -29,11 +29,8 @@ PATIENCE = 60.0
 class Followed:
     """An order that shows its notification, and when it was accepted, notified and shown, in milliseconds."""
 
-    order_id: str
     line: str
-    accepted: float
-    notified: float
-    shown: float
+    times: tuple[float, ...]
 
 
 def main() -> None:
@@ -58,28 +55,25 @@ def demonstrate() -> None:
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:
     """Place one order and wait until its notification is sent, and shown on the order."""
-    started = time.monotonic()
-    url, key = (
-        f"{system.invoke_url('order')}/api/order",
-        {"idempotency-key": str(uuid4())},
-    )
-    answer = client.post(url, json=order, headers=key)
+    started, key = time.monotonic(), {"idempotency-key": str(uuid4())}
+    orders = f"{system.invoke_url('order')}/api/order"
+    answer = client.post(orders, json=order, headers=key)
     # Dapr may answer 2xx for an app that is not there: only the expected status with its body counts.
     if answer.status_code != 201 or "orderId" not in answer.json():
         raise _failure(
             "An order was not accepted",
             f"It was answered {answer.status_code}: {answer.text}",
         )
-    times = [started, time.monotonic()]
+    times = [time.monotonic()]
     order_id = answer.json()["orderId"]
     notification = f"{system.invoke_url('notification')}/api/notification/{order_id}"
     sent = _wait_until(client, notification, lambda it: it["state"] == "SENT")
     times.append(time.monotonic())
-    overview = f"{system.invoke_url('order')}/api/order/{order_id}"
-    _wait_until(client, overview, lambda it: it["notification"]["state"] == "SENT")
+    shown = f"{orders}/{order_id}"
+    _wait_until(client, shown, lambda it: it["notification"]["state"] == "SENT")
     times.append(time.monotonic())
-    after = [1000 * (each - started) for each in times[1:]]
-    return Followed(order_id, str(sent["text"]), *after)
+    after = tuple(1000 * (each - started) for each in times)
+    return Followed(str(sent["text"]), after)
 
 
 def _wait_until(
@@ -110,9 +104,10 @@ def _failure(what: str, why: str) -> Failure:
 
 def summary(followed: list[Followed]) -> str:
     """Return in two lines how long it took."""
-    accepted = ", ".join(f"{each.accepted:.0f}" for each in followed)
-    notified = ", ".join(f"{each.notified:.0f}" for each in followed)
-    shown = ", ".join(f"{each.shown:.0f}" for each in followed)
+    accepted, notified, shown = (
+        ", ".join(f"{time:.0f}" for time in times)
+        for times in zip(*(each.times for each in followed), strict=True)
+    )
     return (
         f"\n  {len(followed)} orders accepted through Dapr after {accepted} ms"
         f"\n  {len(followed)} customers notified            after {notified} ms; "

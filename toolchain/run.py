@@ -198,7 +198,11 @@ def _wait_until_ready(
     while not is_ready(system, broker):
         supervisors, before = len(descendants.children(cli.pid)), supervisors
         if cli.poll() is not None or supervisors < before:
-            raise _given_up()
+            raise Failure(
+                "The system cannot run",
+                "A part of it gave up; its output, and its supervisor's reason, stand above or in .dapr/logs.",
+                "Correct that, then run it again.",
+            )
         if time.monotonic() > deadline:
             terminal.warning(
                 "services",
@@ -206,14 +210,6 @@ def _wait_until_ready(
             )
             return
         time.sleep(0.2)
-
-
-def _given_up() -> Failure:
-    return Failure(
-        "The system cannot run",
-        "A part of it gave up; its output, and its supervisor's reason, stand above or in .dapr/logs.",
-        "Correct that, then run it again.",
-    )
 
 
 def _stop(cli: subprocess.Popen[bytes], servers: set[int]) -> None:

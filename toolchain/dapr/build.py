@@ -41,18 +41,14 @@ def place(machine: Machine, program: Program) -> Path:
         " ".join((*COMMON_FLAGS, *program.flags, *VARIABLES.values(), kind())).encode()
     ]
     identity = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:10]
-    return (
-        machine.cache
-        / f"{program.name}-{pinned_version(machine, program)}-{identity}"
-        / program.name
-    )
+    version = pinned_version(machine, program)
+    return machine.cache / f"{program.name}-{version}-{identity}" / program.name
 
 
 def pinned_version(machine: Machine, program: Program) -> str:
     """Return the version that go.mod pins."""
-    text = (
-        machine.root / "toolchain" / "dapr" / program.sources / "go.mod"
-    ).read_text()
+    sources = machine.root / "toolchain" / "dapr" / program.sources
+    text = (sources / "go.mod").read_text()
     pinned = rf"^\s*(?:require )?{re.escape(program.module)} v(\S+)"
     return str(re.findall(pinned, text, re.MULTILINE)[0])
 
@@ -81,36 +77,17 @@ def _build(machine: Machine, program: Program, final: Path) -> None:
 
 
 def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> None:
-    flags = [
-        flag.format(version=pinned_version(machine, program)) for flag in program.flags
-    ]
-    command = (
-        str(go.command),
-        "build",
-        *COMMON_FLAGS,
-        *flags,
-        "-o",
-        str(half),
-        program.package,
-    )
+    version = pinned_version(machine, program)
+    flags = [flag.format(version=version) for flag in program.flags]
+    built = ("build", *COMMON_FLAGS, *flags, "-o", str(half), program.package)
     # Go's temporary files stay beside the result: /tmp is small on many machines.
     own = {"GOTMPDIR": str(half.parent / "scratch")}
     environment = {**machine.environment, **VARIABLES, **go.variables, **own}
     folder = machine.root / "toolchain" / "dapr" / program.sources
-    task = processes.Task(command, folder, environment, half.parent / "build.log")
-    if processes.carry_out(task, lambda elapsed: _say_progress(program, elapsed)):
-        raise Failure(
-            f"{program.name} could not be built",
-            processes.tail(task.log),
-            f"{USUAL_REASONS}\nGo's log: {task.log}",
-        )
-
-
-def _say_progress(program: Program, elapsed: float) -> None:
-    terminal.busy(
-        program.name,
-        f"still building, {processes.duration(elapsed)} (usually about {program.minutes} min)",
-    )
+    command, log = (str(go.command), *built), half.parent / "build.log"
+    task = processes.Task(command, folder, environment, log)
+    failure = f"{program.name} could not be built"
+    processes.carry_out(task, program.name, failure, USUAL_REASONS)
 
 
 def _check(program: Program, half: Path, version: str) -> None:

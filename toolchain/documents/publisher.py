@@ -18,21 +18,9 @@ API = "docs/api"
 
 def generated() -> dict[str, str]:
     """Return every generated document by its path from the root; the same code makes the same text."""
-    return {**_schemas(), **_openapi(), **_asyncapi()}
-
-
-def _schemas() -> dict[str, str]:
-    return {_path(each): _json(schemas.of_event(each)) for each in schemas.events()}
-
-
-def _openapi() -> dict[str, str]:
-    return {
-        f"{API}/{name}.openapi.json": _json(services.app(name).openapi())
-        for name in services.names()
-    }
-
-
-def _asyncapi() -> dict[str, str]:
+    found = {_path(each): _json(schemas.of_event(each)) for each in schemas.events()}
+    for name in services.names():
+        found[f"{API}/{name}.openapi.json"] = _json(services.app(name).openapi())
     text = yaml.dump(
         asyncapi.document(),
         Dumper=Plain,
@@ -40,9 +28,8 @@ def _asyncapi() -> dict[str, str]:
         allow_unicode=True,
         width=110,
     )
-    return {
-        f"{API}/asyncapi.yaml": f"# Made by `make docs` from the code; a change here would be lost.\n{text}"
-    }
+    head = "# Made by `make docs` from the code; a change here would be lost.\n"
+    return {**found, f"{API}/asyncapi.yaml": head + text}
 
 
 class Plain(yaml.SafeDumper):

@@ -36,13 +36,14 @@ def install(machine: Machine, package: str) -> None:
     command = (*(_become_root(machine) or ()), str(INSTALL), package, *system)
     log = machine.cache / "logs" / f"apt-{package}.log"
     task = processes.Task(command, machine.root, machine.environment, log)
-    if processes.carry_out(task, _say_progress, when_stopped=_let_it_finish):
-        raise Failure(
-            f"The package {package} could not be installed",
-            processes.tail(task.log),
-            "Most often the network is the reason, or another program that installs packages just now.\n"
-            f"Run it again, or type: sudo apt-get install {package}\nAll of its output: {task.log}",
-        )
+    processes.carry_out(
+        task,
+        "apt-get",
+        f"The package {package} could not be installed",
+        "Most often the network is the reason, or another program that installs packages just now.\n"
+        f"Run it again, or type: sudo apt-get install {package}",
+        _let_it_finish,
+    )
 
 
 def _become_root(machine: Machine) -> tuple[str, ...] | None:
@@ -53,10 +54,6 @@ def _become_root(machine: Machine) -> tuple[str, ...] | None:
         return None
     asked = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)
     return None if asked.returncode else (str(sudo), "-n")
-
-
-def _say_progress(elapsed: float) -> None:
-    terminal.busy("apt-get", f"still installing, {processes.duration(elapsed)}")
 
 
 def _let_it_finish(child: "subprocess.Popen[bytes]") -> None:

@@ -1,5 +1,6 @@
 """Another time of day for one process, for tests: Debian's libfaketime. The machine's own stays."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from toolchain.machine import Machine, apt, terminal
@@ -12,15 +13,9 @@ LIBRARY = "usr/lib/*/faketime/libfaketime.so.1"
 def prepare(machine: Machine) -> None:
     """Install it where that can be done; nothing but some faults of `make chaos` needs it."""
     if not library(machine) and apt.available(machine):
-        try:
+        with suppress(Failure):
             apt.install(machine, PACKAGE)
-        except Failure as failure:
-            terminal.warning(
-                NAME, f"{failure.what}; tests leave the clocks as they are"
-            )
-            return
-    found = library(machine)
-    if found:
+    if found := library(machine):
         terminal.done(NAME, f"for tests that set a process's clock, {found}")
     else:
         terminal.warning(NAME, "it is not there; tests leave the clocks as they are")

@@ -10,6 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.machine import terminal
+from toolchain.machine.failure import Failure
+
+REPORTS_EVERY = 30.0
+
 
 @dataclass(frozen=True)
 class Task:
@@ -23,22 +28,26 @@ class Task:
 
 def carry_out(
     task: Task,
-    say_elapsed: Callable[[float], None],
-    every: float = 30,
+    part: str,
+    failure: str,
+    remedy: str,
     when_stopped: Callable[[subprocess.Popen[bytes]], None] | None = None,
-) -> int:
-    """Run the task to its end, reporting the elapsed seconds now and then, and return its exit code."""
+) -> None:
+    """Run the task to its end, and print now and then that the part is at work; raises Failure if it fails."""
     task.log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with task.log.open("wb") as log:
         child = start(task, log.fileno())
         try:
-            while not _ended(child, every):
-                say_elapsed(time.monotonic() - started)
+            while not _ended(child, REPORTS_EVERY):
+                elapsed = _duration(time.monotonic() - started)
+                terminal.busy(part, f"still at work, {elapsed}")
         except BaseException:
             (when_stopped or end)(child)
             raise
-    return child.returncode
+    if child.returncode:
+        output = f"All of its output: {task.log}"
+        raise Failure(failure, tail(task.log), f"{remedy}\n{output}")
 
 
 def start(
@@ -86,8 +95,7 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(no output)"
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as people write them."""
+def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

@@ -48,17 +48,12 @@ def pip_install(machine: Machine, requirements: Path, *options: str) -> None:
     log = machine.cache / "logs" / f"pip-{requirements.stem}.log"
     command = (*pip, *how, "-r", str(requirements))
     task = processes.Task(command, machine.root, machine.environment, log)
-    if processes.carry_out(task, _say_progress):
-        raise Failure(
-            f"The packages of {requirements.name} could not be installed",
-            processes.tail(log, 8),
-            "Most often the network or the proxy is the reason; run it again to go on where it stopped.\n"
-            f"All of pip's output: {log}",
-        )
-
-
-def _say_progress(elapsed: float) -> None:
-    terminal.busy("Python", f"still installing, {processes.duration(elapsed)}")
+    processes.carry_out(
+        task,
+        "Python",
+        f"The packages of {requirements.name} could not be installed",
+        "Most often the network or the proxy is the reason; run it again to go on where it stopped.",
+    )
 
 
 def _works(machine: Machine) -> bool:
@@ -87,17 +82,11 @@ def _make(machine: Machine, interpreter: Path) -> None:
             f"This Python ({sys.executable}) comes without venv or ensurepip, as Debian and Ubuntu ship it.",
             f"Type: sudo apt-get install python3.{sys.version_info.minor}-venv   and run it again.",
         )
-    command = (str(interpreter), "-m", "venv", "--clear")
-    log = machine.cache / "logs" / "venv.log"
-    task = processes.Task(
-        (*command, str(machine.virtual_environment)),
-        machine.root,
-        machine.environment,
-        log,
+    folder, log = str(machine.virtual_environment), machine.cache / "logs" / "venv.log"
+    command = (str(interpreter), "-m", "venv", "--clear", folder)
+    processes.carry_out(
+        processes.Task(command, machine.root, machine.environment, log),
+        "Python",
+        "The virtual environment .venv could not be made",
+        "Repair what these lines name (a full disk? a folder that is read-only?), then run it again.",
     )
-    if processes.carry_out(task, lambda _: None):
-        raise Failure(
-            "The virtual environment .venv could not be made",
-            processes.tail(log),
-            "Repair what these lines name (a full disk? a folder that is read-only?), then run it again.",
-        )

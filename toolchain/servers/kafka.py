@@ -94,11 +94,7 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
         "-cp",
         f"{kafka_jars.provide(machine)}/*",
     )
-    environment = {
-        "PATH": machine.environment.get("PATH", ""),
-        "LANG": "C.UTF-8",
-        "HOME": str(folder),
-    }
+    environment = server.bare_environment(folder)
     heap = ("-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
     return Server(
         NAME,
@@ -132,24 +128,14 @@ def _format(
 ) -> None:
     # What an interrupted attempt left: nothing was ever stored in it.
     remove(folder / "data")
-    command = (
-        *program,
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        "orders-on-dapr",
-        "-c",
-        str(folder / "server.properties"),
+    tool = (*program, "kafka.tools.StorageTool", "format", "-t", "orders-on-dapr")
+    command = (*tool, "-c", str(folder / "server.properties"))
+    processes.carry_out(
+        processes.Task(command, folder, environment, folder / "format.log"),
+        NAME,
+        "The storage of the project's own Kafka could not be prepared",
+        f"Check that {folder} can be written to.",
     )
-    log = folder / "format.log"
-    if processes.carry_out(
-        processes.Task(command, folder, environment, log), lambda _: None
-    ):
-        raise Failure(
-            "The project's own Kafka could not be started",
-            f"Its storage could not be prepared:\n{processes.tail(log)}",
-            f"Check that {folder} can be written to.",
-        )
 
 
 PRODUCT = Product(NAME, _find, _install, _run)

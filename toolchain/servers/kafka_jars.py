@@ -74,18 +74,13 @@ def _copy_with_maven(machine: Machine, maven: Path, half: Path) -> None:
     command = (str(maven), "--batch-mode", "--no-transfer-progress", *goal)
     log = machine.cache / "logs" / "kafka-maven.log"
     task = processes.Task(command, _folder(machine), machine.environment, log)
-    if processes.carry_out(
+    processes.carry_out(
         task,
-        lambda elapsed: terminal.busy(
-            "Kafka", f"still fetching, {processes.duration(elapsed)}"
-        ),
-    ):
-        raise Failure(
-            "Kafka could not be fetched",
-            processes.tail(log),
-            "Most often the network is the reason, or Maven's settings (a mirror, a proxy).\n"
-            f"Run it again: what Maven has, it does not fetch again. Its log: {log}\n{INSTEAD}",
-        )
+        "Kafka",
+        "Kafka could not be fetched",
+        "Most often the network is the reason, or Maven's settings (a mirror, a proxy).\n"
+        f"Run it again: what Maven has, it does not fetch again.\n{INSTEAD}",
+    )
 
 
 def _check(machine: Machine, half: Path) -> None:
@@ -95,16 +90,10 @@ def _check(machine: Machine, half: Path) -> None:
     }
     lines = (_folder(machine) / "jars.sha256").read_text().splitlines()
     wanted = {name: digest for digest, name in (line.split() for line in lines)}
-    wrong = sorted(
-        name
-        for name in fetched.keys() | wanted.keys()
-        if fetched.get(name) != wanted.get(name)
-    )
-    if wrong:
+    if wrong := dict(fetched.items() ^ wanted.items()):
         raise Failure(
             "Kafka was fetched but is not put in place",
-            f"Not what toolchain/servers/kafka/jars.sha256 names: {', '.join(wrong[:3])}"
-            + (f" and {len(wrong) - 3} more" if wrong[3:] else ""),
+            f"Not what toolchain/servers/kafka/jars.sha256 names: {', '.join(sorted(wrong))}",
             "Something between here and Maven's repository changes them (a mirror?), or what Maven keeps is\n"
             "damaged: remove org/apache/kafka from its folder (~/.m2/repository), then run it again.\n"
             + INSTEAD,

@@ -148,23 +148,16 @@ def _initialise(cluster: Cluster) -> None:
     new.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(new, OWNER, OWNER)
-    arguments = (
-        "-D",
-        DATA,
-        "--username",
-        SUPERUSER,
-        "--encoding=UTF8",
-        "--locale=C.UTF-8",
-    )
-    command = cluster.command(new, "initdb", *arguments, "--data-checksums")
+    arguments = ("-D", DATA, f"--username={SUPERUSER}", "--data-checksums")
+    text = ("--encoding=UTF8", "--locale=C.UTF-8")
+    command = cluster.command(new, "initdb", *arguments, *text)
     log = cluster.folder / "initdb.log"
-    task = processes.Task(command, cluster.folder, _environment(), log)
-    if processes.carry_out(task, lambda _: None):
-        raise Failure(
-            "The project's own PostgreSQL cluster could not be made",
-            processes.tail(log),
-            f"Correct that, then run it again. Its log: {log}",
-        )
+    processes.carry_out(
+        processes.Task(command, cluster.folder, _environment(), log),
+        "PostgreSQL",
+        "The project's own PostgreSQL cluster could not be made",
+        "Correct that, then run it again.",
+    )
     new.rename(cluster.data)
 
 

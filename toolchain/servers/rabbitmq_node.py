@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import shutil
 import socket
 import urllib.request
@@ -13,7 +12,7 @@ from urllib.parse import quote
 
 from toolchain.machine import network
 from toolchain.machine.failure import Failure
-from toolchain.supervise.server import Server
+from toolchain.supervise.server import Server, bare_environment
 
 LIBRARY = "usr/lib/rabbitmq/bin/rabbitmq-server"
 ERLANG_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
@@ -137,9 +136,7 @@ def _environment(node: Node) -> dict[str, str]:
     """Return all that the node reads, so that no variable or file of this machine changes it."""
     folder = node.folder
     return {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        "LANG": "C.UTF-8",
-        "HOME": str(folder),
+        **bare_environment(folder),
         "ERL_EPMD_PORT": str(node.epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",

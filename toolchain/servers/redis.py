@@ -81,11 +81,7 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
         NAME,
         folder,
         ((str(command), str(folder / "redis.conf")),),
-        {
-            "PATH": machine.environment.get("PATH", ""),
-            "LANG": "C.UTF-8",
-            "HOME": str(folder),
-        },
+        server.bare_environment(folder),
         lambda: answers(("127.0.0.1", port)),
         lambda: _write_settings(folder, port),
     )

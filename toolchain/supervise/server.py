@@ -40,6 +40,12 @@ class Server:
         return self.folder / "server.log"
 
 
+def bare_environment(folder: Path) -> dict[str, str]:
+    """Return what a server sees of the environment: the PATH, and a home of its own."""
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(folder)}
+
+
 @dataclass
 class RunningServer:
     """A server with its processes; the last is the server itself, and its process id the one to kill."""
