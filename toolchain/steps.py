@@ -11,10 +11,8 @@ from toolchain.supervise.locks import alone
 
 def set_up(machine: Machine, *, for_tests: bool = False) -> None:
     """Make the machine ready to run the project: use what is there, install or build what is missing."""
-    waiting = "another set-up is at work in this clone: waiting for that one"
-    with alone(
-        machine.root / ".local" / "setup.lock", lambda: terminal.busy("set-up", waiting)
-    ):
+    waiting = "another set-up is at work here: waiting for that one"
+    with alone(lock_of(machine), lambda: terminal.busy("set-up", waiting)):
         _take_the_steps(machine)
         if for_tests:
             redis.PRODUCT.prepare(machine)
@@ -22,6 +20,11 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             postgresql.prepare(machine)
             faketime.prepare(machine)
     terminal.done("Ready", "type: make run")
+
+
+def lock_of(machine: Machine) -> Path:
+    """Return the lock of set-up: beside the environment, which several worktrees may share by a link."""
+    return machine.virtual_environment.resolve().parent / ".local" / "setup.lock"
 
 
 def was_set_up(machine: Machine) -> bool:

@@ -1,6 +1,7 @@
 """Set-up as a whole: what it prints, how it ends, and that a second run does nothing."""
 
 import io
+import shutil
 import sys
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def test_postgresql_is_seen_to_where_it_is_chosen(
         steps.set_up(machine)
 
     assert f"version 15, {programs}" in capsys.readouterr().out
+
+
+def test_worktrees_that_share_an_environment_are_not_set_up_at_once(
+    tmp_path: Path,
+) -> None:
+    ours, other = bare_machine(tmp_path / "one"), bare_machine(tmp_path / "two")
+    shutil.rmtree(ours.virtual_environment)
+    ours.virtual_environment.symlink_to(other.virtual_environment)
+
+    assert steps.lock_of(ours) == steps.lock_of(other)
 
 
 def test_a_link_is_replaced_and_never_missing(tmp_path: Path) -> None:

@@ -130,14 +130,10 @@ def candidates(machine: Machine, program: Program) -> Iterator[Path]:
     for folder in [*folders, machine.home / ".dapr" / "bin"]:
         candidate = folder / program.name
         real = candidate.resolve()
-        if (
-            real in seen
-            or not os.access(real, os.X_OK)
-            or _is_ours(machine, folder, real)
-        ):
-            continue
-        seen.add(real)
-        yield candidate
+        is_new = real not in seen and os.access(real, os.X_OK)
+        if is_new and not _is_ours(machine, folder, real):
+            seen.add(real)
+            yield candidate
 
 
 def version_of(path: Path) -> str | None:
