@@ -20,6 +20,7 @@ from chassis.http.idempotency import (
 from chassis.http.models import View
 from chassis.outbox import BacklogFull
 from chassis.parts import Parts, parts_of
+from chassis.runtime.telemetry import traceparent_or_new
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -49,11 +50,12 @@ Command = Callable[[Session], View | Created]
 
 @dataclass(frozen=True)
 class UnitOfWork:
-    """One transaction of a command, answered after it is committed."""
+    """One transaction of a command, answered after it is committed; `trace` is the request's W3C trace context."""
 
     parts: Parts
     request: KeyedRequest | None
     status: int
+    trace: str
 
     async def run(self, command: Command, *, alone: bool = False) -> Response:
         """Carry out a command and return its answer; with an Idempotency-Key, at most once.
@@ -91,7 +93,8 @@ async def _unit(
     ] = None,
 ) -> UnitOfWork:
     status = request.scope["route"].status_code or 200
-    return UnitOfWork(parts_of(request), await identify(request), status)
+    trace = traceparent_or_new(request.headers.get("traceparent"))
+    return UnitOfWork(parts_of(request), await identify(request), status, trace)
 
 
 Unit = Annotated[UnitOfWork, Depends(_unit)]

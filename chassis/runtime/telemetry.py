@@ -2,20 +2,10 @@
 
 import logging
 import re
-from typing import Annotated
-
-from fastapi import Depends, Header
 
 from chassis.runtime import clock
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-async def traceparent(
-    traceparent: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> str:
-    """Return the caller's W3C trace context, or a new one where it is absent or malformed."""
-    return traceparent_or_new(traceparent)
 
 
 def traceparent_or_new(given: str | None = None) -> str:
@@ -23,10 +13,6 @@ def traceparent_or_new(given: str | None = None) -> str:
     if given and _TRACEPARENT.fullmatch(given):
         return given
     return f"00-{clock.random_bits(128):032x}-{clock.random_bits(64):016x}-00"
-
-
-Trace = Annotated[str, Depends(traceparent)]
-"""The W3C trace context of a request."""
 
 
 def log_to_console(level: str) -> None:

@@ -13,7 +13,6 @@ from chassis.http import Address, Body, Created, Line, Unit, View, has_room
 from chassis.outbox import append
 from chassis.runtime import clock
 from chassis.runtime.ids import uuid7
-from chassis.runtime.telemetry import Trace
 from contracts.order_created import OrderCreated
 from services.order.model import Order
 
@@ -55,9 +54,9 @@ def create_order(command: CreateOrder, session: Session, trace: str) -> Created:
 @router.post(
     "/api/order", status_code=201, response_model=Accepted, dependencies=[has_room]
 )
-async def post_order(command: CreateOrder, unit: Unit, trace: Trace) -> Response:
+async def post_order(command: CreateOrder, unit: Unit) -> Response:
     """Place an order.
 
     201 is sent when the order and its event are committed.
     """
-    return await unit.run(lambda session: create_order(command, session, trace))
+    return await unit.run(lambda session: create_order(command, session, unit.trace))
