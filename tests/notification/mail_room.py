@@ -1,15 +1,15 @@
 """A mail room: the notification service's database, and channels that take one step at a time."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, UpdateBase, event, select, text, update
+from sqlalchemy import UpdateBase, select, update
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, create_cloud_event
@@ -143,24 +143,6 @@ class MailRoom:
             statement = statement.where(Notification.order_id.in_(orders))
         await change(self.database, statement)
 
-    async def plans(self, work: Callable[[Session], object]) -> list[str]:
-        """Return how the database finds what each statement of a unit of work is about."""
-        shared = self.database.is_shared
-        explain = "EXPLAIN" if shared else "EXPLAIN QUERY PLAN"
-
-        def planned(session: Session) -> list[str]:
-            connection = session.connection()
-            with recorded(connection) as statements:
-                work(session)
-            if shared:  # an empty table is read as a whole
-                session.execute(text("SET LOCAL enable_seqscan = off"))
-            return [
-                str(connection.exec_driver_sql(f"{explain} {sql}", parameters).all())
-                for sql, parameters in statements
-            ]
-
-        return await self.database.write(planned)
-
     async def time_passes(self) -> None:
         """Make everything due."""
         await self.set(due_at=clock.now())
@@ -180,19 +162,6 @@ async def change(database: Database, statement: UpdateBase) -> None:
         session.execute(statement)
 
     await database.write(work)
-
-
-@contextmanager
-def recorded(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
-    """Record the statements that are executed within, and their parameters."""
-    statements: list[tuple[str, Any]] = []
-
-    def record(*executed: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        statements.append((executed[2], executed[3]))
-
-    event.listen(connection, "before_cursor_execute", record)
-    yield statements
-    event.remove(connection, "before_cursor_execute", record)
 
 
 def _word(published: dict[str, Any]) -> str:

@@ -1,15 +1,11 @@
 """What can be asked about notifications."""
 
-from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from services.notification import console
 from services.notification.model import State
-from services.notification.outcomes import claim, is_any_due, is_waiting
 from services.notification.views.notification_overview import (
     NotificationQuery,
     list_notification_overviews,
@@ -117,32 +113,3 @@ async def test_a_query_that_is_not_understood_is_refused(
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
-
-
-@pytest.mark.parametrize("state", [State.FAILED, State.UNKNOWN, State.HELD])
-async def test_what_an_operator_looks_for_is_found_by_a_small_index(
-    room: MailRoom, state: State
-) -> None:
-    query = NotificationQuery(state=state)
-
-    plans = await room.plans(
-        lambda session: list_notification_overviews(query, session)
-    )
-
-    assert all("notification_in_trouble" in each for each in plans), plans
-
-
-@pytest.mark.parametrize(
-    "work",
-    [claim, is_any_due, is_waiting, console.send_batch],
-    ids=attrgetter("__name__"),
-)
-async def test_what_is_still_to_be_sent_is_found_by_a_small_index(
-    room: MailRoom, work: Callable[..., object]
-) -> None:
-    await room.order()
-    arguments = ("me",) if work is claim else ()
-
-    plans = await room.plans(lambda session: work(session, *arguments))
-
-    assert all("notification_open" in each for each in plans), plans

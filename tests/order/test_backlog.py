@@ -9,11 +9,10 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from chassis.outbox import Backlog, BacklogFull
-from chassis.outbox.backlog import count
 from chassis.outbox.outbox import State, outbox
 from services.order import app as order_app
 from services.order.model import Order
-from tests.support.database import migrated, url_in
+from tests.support.database import url_in
 from tests.support.eventually import eventually
 from tests.support.services import Service, running
 from tests.support.simulated_dapr import SimulatedDapr
@@ -115,23 +114,3 @@ async def test_many_requests_within_a_second_count_once(small: Service) -> None:
 
     # A second may end between two of them; each request counting for itself would make twenty.
     assert len(counted) in {1, 2}
-
-
-async def test_the_count_reads_the_small_index_alone(tmp_path: Path) -> None:
-    database = migrated("order", tmp_path)
-    asked: list[tuple[str, tuple[object, ...]]] = []
-    event.listen(
-        database.engine,
-        "before_cursor_execute",
-        lambda *each: asked.append((each[2], each[3])),
-    )
-
-    def explain(session: Session) -> str:
-        session.execute(count(LIMIT))
-        # As it was sent, with its parameters left open: so the database sees it when it makes its plan.
-        sql, parameters = next(each for each in asked if "count(*)" in each[0])
-        plan = f"EXPLAIN QUERY PLAN {sql}"
-        return str(session.connection().exec_driver_sql(plan, parameters).all())
-
-    assert "INDEX outbox_open" in await database.read(explain)
-    await database.close()

@@ -3,7 +3,6 @@
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event
 
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import Notification, NotificationState, show_notification
@@ -118,32 +117,3 @@ async def test_a_query_that_nobody_knows_is_refused(order: Service, query: str) 
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:problem-type:invalid-request"
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
-
-
-@pytest.mark.parametrize(
-    "state", sorted(set(NotificationState) - {NotificationState.SENT})
-)
-async def test_orders_in_trouble_are_found_by_the_small_index_alone(
-    order: Service, state: NotificationState
-) -> None:
-    statements: list[str] = []
-    event.listen(
-        order.database.engine,
-        "before_cursor_execute",
-        lambda *each: statements.append(each[2]),
-    )
-
-    await listed(order, f"state={state}")
-
-    (statement,) = [each for each in statements if "FROM orders" in each]
-    if order.database.is_shared:
-        assert "notification_state != 'SENT'" in statement
-        return
-    plan = await order.database.read(
-        lambda session: (
-            session.connection()
-            .exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (state, 51, 0))
-            .all()
-        )
-    )
-    assert "INDEX orders_unsent" in str(plan)

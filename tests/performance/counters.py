@@ -6,11 +6,18 @@ Each step of an order's way is taken by hand, in virtual time and on one thread,
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+    redirect_stdout,
+)
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import yaml
@@ -21,11 +28,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.outbox.outbox import outbox
 from chassis.reconciler.grace_period import SHORTEST
 from chassis.runtime import Loop
+from tests.support import postgresql
 from tests.support.database import on_postgresql
-from tests.support.postgresql import Databases
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
 from verification.simulation.virtual_loop import VirtualLoop
+
+T = TypeVar("T")
 
 BASELINE = Path(__file__).with_name("counters.yaml")
 SIZES = (1, 50)
@@ -193,19 +202,24 @@ async def _count(folder: Path, orders: int) -> Counted:
 def count(folder: Path, orders: int) -> Counted:
     """Place so many orders at once, and return what each step of their way costs."""
     folder.mkdir()
+    return in_virtual_time(_count(folder, orders))
+
+
+def in_virtual_time(act: Coroutine[Any, Any, T]) -> T:
+    """Return what this returns, on one thread and without waiting for the time to pass."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_count(folder, orders))
+        return runner.run(act)
 
 
-@contextmanager
-def on(database: str, databases: Databases | None) -> Iterator[None]:
-    """Make every database within on this kind of database."""
-    if database == "sqlite":
-        yield
-        return
-    assert databases
-    with on_postgresql(databases):
-        yield
+def on_each_database() -> Iterator[tuple[str, Path]]:
+    """Yield each kind of database, made in an empty folder; what the services print meanwhile goes nowhere."""
+    with postgresql.databases() as databases:
+        for name, on in (
+            ("sqlite", nullcontext()),
+            ("postgresql", on_postgresql(databases)),
+        ):
+            with TemporaryDirectory() as folder, on, redirect_stdout(StringIO()):
+                yield name, Path(folder)
 
 
 def count_all(folder: Path) -> dict[str, Counted]:

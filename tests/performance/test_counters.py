@@ -2,21 +2,18 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.performance.counters import count_all, differences, on, read_baseline
+from tests.performance.counters import count_all, differences, read_baseline
+from tests.support.database import url_in
 
 RENEW = "if that is meant: .venv/bin/python -m tests.performance renews the baseline"
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_an_order_costs_what_the_baseline_says(
-    database: str, tmp_path: Path, request: pytest.FixtureRequest
+    each_database: None, tmp_path: Path
 ) -> None:
-    shared = database == "postgresql"
-    databases = request.getfixturevalue("databases") if shared else None
-    with on(database, databases):
-        found = count_all(tmp_path)
+    database = url_in(tmp_path, "order").partition(":")[0]
+
+    found = count_all(tmp_path)
 
     changed = [*differences(read_baseline()[database], found)]
     assert not changed, "\n".join([*changed, RENEW])
