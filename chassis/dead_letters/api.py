@@ -32,7 +32,7 @@ from chassis.http import (
     Read,
     Unit,
     View,
-    problems,
+    refuses,
 )
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
@@ -139,13 +139,8 @@ def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> APIR
     made = APIRouter(tags=["Dead letters"])
     made.include_router(_router)
 
-    @made.post(
-        "/api/dead-letter/{id}/replay",
-        response_model=Replay,
-        responses=problems(
-            DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails
-        ),
-    )
+    @made.post("/api/dead-letter/{id}/replay", response_model=Replay)
+    @refuses(DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails)
     async def post_replay(
         id: int,  # noqa: A002 - its name on the wire
         query: Annotated[ReplayQuery, Query()],
@@ -182,7 +177,8 @@ async def get_dead_letters(
     return await read(lambda session: list_dead_letters(query, session))
 
 
-@_router.get("/api/dead-letter/{id}", responses=problems(DeadLetterNotFound))
+@_router.get("/api/dead-letter/{id}")
+@refuses(DeadLetterNotFound)
 async def get_dead_letter(
     id: int,  # noqa: A002 - its name on the wire
     read: Read,
@@ -191,11 +187,8 @@ async def get_dead_letter(
     return await read(lambda session: _shown(find(session, id)))
 
 
-@_router.post(
-    "/api/dead-letter/{id}/discard",
-    response_model=DeadLetter,
-    responses=problems(DeadLetterNotFound, AlreadySettled),
-)
+@_router.post("/api/dead-letter/{id}/discard", response_model=DeadLetter)
+@refuses(DeadLetterNotFound, AlreadySettled)
 async def post_discard(
     id: int,  # noqa: A002 - its name on the wire
     command: Discard,

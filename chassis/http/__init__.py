@@ -11,8 +11,8 @@ from chassis.http.models import (
     QueryModel,
     View,
 )
-from chassis.http.openapi import FROM_THE_SIDECAR, problems
-from chassis.http.units import Created, Read, Unit, has_room, refuses
+from chassis.http.openapi import FROM_THE_SIDECAR, refuses
+from chassis.http.units import Created, Read, Unit, has_room
 
 __all__ = [
     "FROM_THE_SIDECAR",
@@ -29,6 +29,5 @@ __all__ = [
     "View",
     "create_api",
     "has_room",
-    "problems",
     "refuses",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from chassis.dapr import Sidecar, SidecarUnavailable
 from chassis.database import Database
 from chassis.errors import NotReady
-from chassis.http.openapi import HEALTH, problems
+from chassis.http.openapi import HEALTH, refuses
 from chassis.parts import Parts
 
 PATIENCE = 0.8
@@ -31,7 +31,8 @@ def router(
         """
         return {"status": "alive"}
 
-    @made.get("/readyz", responses=problems(NotReady))
+    @made.get("/readyz")
+    @refuses(NotReady)
     async def is_ready() -> dict[str, str]:
         """Show whether the service is ready.
 

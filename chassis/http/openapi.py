@@ -1,9 +1,9 @@
 """The API's description: FastAPI's, with our problem documents, and without what only Dapr calls."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -22,6 +22,7 @@ from chassis.errors import (
 )
 
 Json = dict[str, Any]
+F = TypeVar("F", bound=Callable[..., object])
 
 FROM_THE_SIDECAR = "Dapr"
 """The tag of routes that only the sidecar calls (chassis/inbox/subscriptions.py), described in AsyncAPI."""
@@ -54,13 +55,20 @@ _PROBLEM_SCHEMA = {
 }  # fmt: skip
 
 
-def problems(*classes: type[Rejected]) -> dict[int | str, Json]:
-    """Return a route's `responses`: its own errors, besides those of every route and of its dependencies."""
-    by_status = groupby(sorted(classes, key=attrgetter("status")), attrgetter("status"))
-    return {status: _problem(list(of_it)) for status, of_it in by_status}
+def refuses(*classes: type[Rejected]) -> Callable[[F], F]:
+    """Declare what a route, or a dependency of routes, may raise: the description has it from here.
+
+    On a route it stands below the decorator that makes it one.
+    """
+
+    def declare(function: F) -> F:
+        function.refusals = classes  # type: ignore[attr-defined]
+        return function
+
+    return declare
 
 
-def _problem(classes: list[type[Rejected]]) -> Json:
+def _answer(classes: Sequence[type[Rejected]]) -> Json:
     examples = {
         each.type().rpartition(":")[2]: {
             "summary": each.title(),
@@ -110,14 +118,14 @@ def describe(app: FastAPI) -> Json:
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
-    of_dependencies = {
+    declared = {
         each.unique_id: tuple(_declared(each.dependant))
         for each in routes
         if isinstance(each.original_route, APIRoute)
     }
     for operation in operations(document):
         _summarise(operation)
-        own = of_dependencies.get(operation["operationId"], ())
+        own = declared.get(operation["operationId"], ())
         _describe_answers(operation, (*own, *_of_every_route(operation)))
     return document
 
@@ -129,7 +137,6 @@ def operations(document: Json) -> Iterator[Json]:
 
 
 def _declared(dependant: Dependant) -> Iterator[type[Rejected]]:
-    # chassis.http.units.refuses
     yield from getattr(dependant.call, "refusals", ())
     for each in dependant.dependencies:
         yield from _declared(each)
@@ -158,20 +165,7 @@ def _describe_answers(operation: Json, refusals: Iterable[type[Rejected]]) -> No
         del answers["422"]
     if "201" in answers:
         answers["201"]["headers"] = {"Location": _LOCATION}
-    for refusal in refusals:
-        status, described = str(refusal.status), problems(refusal)[refusal.status]
-        own = answers.get(status)
-        answers[status] = _both(own, described) if own else described
+    status = attrgetter("status")
+    for each, classes in groupby(sorted(refusals, key=status), status):
+        answers.setdefault(str(each), _answer([*classes]))
     operation["responses"] = dict(sorted(answers.items()))
-
-
-def _both(own: Json, other: Json) -> Json:
-    content = own.get("content", {}).get(PROBLEM)
-    if content is None:
-        return own
-    examples = content["examples"] | other["content"][PROBLEM]["examples"]
-    return {
-        **own,
-        "description": f"{own['description']} Or: {other['description']}",
-        "content": {**own["content"], PROBLEM: {**content, "examples": examples}},
-    }

@@ -8,7 +8,6 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from chassis.errors import Rejected
 from chassis.http.idempotency import (
     IdempotencyKeyReused,
     KeyedRequest,
@@ -18,22 +17,12 @@ from chassis.http.idempotency import (
     identify,
 )
 from chassis.http.models import View
+from chassis.http.openapi import refuses
 from chassis.outbox import BacklogFull
 from chassis.parts import Parts, parts_of
 from chassis.runtime.telemetry import traceparent_or_new
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def refuses(*classes: type[Rejected]) -> Callable[[F], F]:
-    """Declare what a dependency may raise: every route that depends on it documents these refusals."""
-
-    def declare(dependency: F) -> F:
-        dependency.refusals = classes  # type: ignore[attr-defined]
-        return dependency
-
-    return declare
 
 
 @dataclass(frozen=True)

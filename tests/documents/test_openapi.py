@@ -9,8 +9,8 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Response
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from chassis.errors import DatabaseUnavailable, NotReady, Rejected
-from chassis.http import Unit, has_room, openapi, problems, refuses
+from chassis.errors import Rejected
+from chassis.http import Unit, has_room, openapi, refuses
 from tests.support.services import Service
 from toolchain.documents import publisher, services
 
@@ -146,11 +146,12 @@ class NoOrderAtAll(Rejected):
     status = 422
 
 
-def described(**responses: Any) -> Json:  # noqa: ANN401 - FastAPI's responses
-    """Return the described answers of a route that is declared so."""
+def described(*refused: type[Rejected], **declared: Any) -> Json:  # noqa: ANN401 - FastAPI's
+    """Return the described answers of a route that refuses so, and is declared so."""
     app = FastAPI()
 
-    @app.get("/api/thing", tags=["Things"], **responses)
+    @app.get("/api/thing", tags=["Things"], **declared)
+    @refuses(*refused)
     async def get_thing(limit: int = 1) -> dict[str, int]:
         """Show a thing."""
         return {"limit": limit}
@@ -165,7 +166,7 @@ def examples(answer: Json) -> set[str]:
 
 
 def test_a_route_s_own_refusals_stand_beside_the_general_ones() -> None:
-    answers = described(responses=problems(OutOfStock, NoOrderAtAll))
+    answers = described(OutOfStock, NoOrderAtAll)
 
     beside = {
         "503": {"out-of-stock", "database-unavailable"},
@@ -174,12 +175,6 @@ def test_a_route_s_own_refusals_stand_beside_the_general_ones() -> None:
     for status, names in beside.items():
         assert examples(answers[status]) == names
     assert answers["503"]["description"].startswith("There is none left. Or: ")
-
-
-def test_two_refusals_with_one_status_are_one_answer() -> None:
-    (answer,) = problems(NotReady, DatabaseUnavailable).values()
-
-    assert examples(answer) == {"not-ready", "database-unavailable"}
 
 
 def test_an_answer_of_another_kind_is_left_as_the_route_describes_it() -> None:
@@ -226,7 +221,8 @@ def _shown(answer: Json) -> set[str]:
 def test_describing_an_app_twice_says_the_same() -> None:
     app = FastAPI()
 
-    @app.get("/api/thing", tags=["Things"], responses=problems(OutOfStock))
+    @app.get("/api/thing", tags=["Things"])
+    @refuses(OutOfStock)
     async def get_thing() -> None:
         """Show a thing."""
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from chassis.database import wake
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Body, Line, Unit, View, problems
+from chassis.http import Body, Line, Unit, View, refuses
 from services.notification import outcomes
 from services.notification.model import (
     Notification,
@@ -82,11 +82,8 @@ def release_notification(
     return Released.model_validate(found)
 
 
-@router.post(
-    "/api/notification/{orderId}/release",
-    response_model=Released,
-    responses=problems(NotificationNotFound, NotReleasable),
-)
+@router.post("/api/notification/{orderId}/release", response_model=Released)
+@refuses(NotificationNotFound, NotReleasable)
 async def post_release(
     orderId: UUID,  # noqa: N803 - its name on the wire
     command: ReleaseNotification,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.event import Timestamp
-from chassis.http import Page, PageQuery, Read, View, problems
+from chassis.http import Page, PageQuery, Read, View, refuses
 from services.notification.model import (
     IS_IN_TROUBLE,
     Channel,
@@ -89,7 +89,8 @@ def list_notification_overviews(
     )
 
 
-@router.get("/api/notification/{orderId}", responses=problems(NotificationNotFound))
+@router.get("/api/notification/{orderId}")
+@refuses(NotificationNotFound)
 async def get_notification(orderId: UUID, read: Read) -> NotificationOverview:  # noqa: N803 - its name on the wire
     """Show the notification for one order."""
     return await read(lambda session: find_notification_overview(orderId, session))

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Page, PageQuery, Read, View, problems
+from chassis.http import Page, PageQuery, Read, View, refuses
 from services.order.model import IS_UNSENT, NotificationState, Order
 
 router = APIRouter(tags=["Orders"])
@@ -73,7 +73,8 @@ def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverv
     return Page(items=page, next=str(page[-1].order_id) if more else None)
 
 
-@router.get("/api/order/{orderId}", responses=problems(OrderNotFound))
+@router.get("/api/order/{orderId}")
+@refuses(OrderNotFound)
 async def get_order(orderId: UUID, read: Read) -> OrderOverview:  # noqa: N803 - its name on the wire
     """Show one order."""
     return await read(lambda session: find_order_overview(orderId, session))

@@ -24,7 +24,7 @@ from chassis.http import (
     View,
     create_api,
     has_room,
-    problems,
+    refuses,
 )
 from chassis.outbox import Backlog
 from chassis.parts import Parts
@@ -103,7 +103,8 @@ def app_on(parts: Parts) -> FastAPI:
         found = await read(lambda session: session.scalar(COUNT))
         return {"count": found or 0, "limit": query.limit}
 
-    @app.get("/api/thing/{name}", responses=problems(NoSuchThing))
+    @app.get("/api/thing/{name}")
+    @refuses(NoSuchThing)
     async def get_thing(name: str, read: Read) -> Thing:
         """Show a thing."""
         mine = text("SELECT name FROM thing WHERE name = :name")
