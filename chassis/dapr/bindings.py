@@ -48,15 +48,10 @@ class Answered:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Kind:
-    permanent: bool = False
-    concerns_message: bool = False
-
-
-_PERMANENT = _Kind(permanent=True)
-_MESSAGE = _Kind(concerns_message=True)
-_CHANNEL = _Kind()
+_Kind = dict[str, bool]
+_PERMANENT: _Kind = {"permanent": True}
+_MESSAGE: _Kind = {"concerns_message": True}
+_CHANNEL: _Kind = {}
 
 # Another kind of binding, or none, under this name: the right one may be loaded later.
 _NO_BINDING = {
@@ -173,9 +168,5 @@ def _known(
 ) -> BindingRefused | None:
     for text, kind in refusals.items():
         if text.match(reason):
-            return BindingRefused(
-                reason,
-                permanent=kind.permanent,
-                concerns_message=kind.concerns_message,
-            )
+            return BindingRefused(reason, **kind)
     return None

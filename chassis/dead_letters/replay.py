@@ -6,10 +6,8 @@ from typing import Any, Literal
 from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import CloudEvent
 from chassis.database import is_unavailable
 from chassis.errors import Rejected
-from chassis.event import Event
 from chassis.http import View
 from chassis.inbox import AnyReaction, Arrival, Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
@@ -79,44 +77,30 @@ def replay(
     reaction = reactions.get(letter.reaction)
     if reaction is None:
         raise NotReplayable(f"No reaction here is called {letter.reaction}.")
-    envelope, event = _parse(letter, inbox, reaction)
-    is_new = _handle(session, letter, reaction, (envelope, event))
+    is_new = _handle(session, letter, inbox, reaction)
     outcome: Outcome = "handled" if is_new else "was handled before"
     result = Replay(id=letter_id, outcome=outcome, dry_run=dry_run)
     if dry_run:
         raise DryRun(result)
     count_attempt(session, letter_id)
-    _close(session, letter_id, state=State.REPLAYED, replayed_at=clock.now())
+    _update(session, letter_id, state=State.REPLAYED, replayed_at=clock.now())
     return result
 
 
-def _parse(
-    letter: Row[Any], inbox: Inbox, reaction: AnyReaction
-) -> tuple[CloudEvent, Event]:
+def _handle(
+    session: Session, letter: Row[Any], inbox: Inbox, reaction: AnyReaction
+) -> bool:
     try:
         envelope, event = inbox.parse(reaction, letter.body)
         if not letter.authentic:  # nothing else was checked when it came
             check_age(envelope)
-    except NotAuthentic as error:
-        raise NotReplayable(f"It is not authentic: {one_line(str(error))}.") from error
-    except Exception as error:
-        raise StillFails(one_line(describe(error))) from error
-    return envelope, event
-
-
-def _handle(
-    session: Session,
-    letter: Row[Any],
-    reaction: AnyReaction,
-    parsed: tuple[CloudEvent, Event],
-) -> bool:
-    envelope, event = parsed
-    try:
         # A letter that holds its event's key is the reason why nothing else has handled the event.
         claimed = claim(session, reaction.name, [envelope], Arrival.PUSHED)
         is_new = bool(claimed) or letter.event_id == envelope.id
         if is_new:
             react(session, reaction.act, envelope, event)
+    except NotAuthentic as error:
+        raise NotReplayable(f"It is not authentic: {one_line(str(error))}.") from error
     except Exception as error:
         if is_unavailable(error):
             raise
@@ -132,8 +116,13 @@ def discard(session: Session, letter_id: int, *, by: str, because: str) -> Row[A
     _open_letter(session, letter_id)
     who = {"discarded_by": by, "discarded_because": because}
     now = clock.now()
-    _close(session, letter_id, state=State.DISCARDED, discarded_at=now, **who)
+    _update(session, letter_id, state=State.DISCARDED, discarded_at=now, **who)
     return find(session, letter_id)
+
+
+def count_attempt(session: Session, letter_id: int) -> None:
+    """Count an attempt to replay a dead letter."""
+    _update(session, letter_id, attempts=dead_letter.c.attempts + 1)
 
 
 def find(session: Session, letter_id: int, *, for_update: bool = False) -> Row[Any]:
@@ -155,12 +144,6 @@ def _open_letter(session: Session, letter_id: int) -> Row[Any]:
     return letter
 
 
-def _close(session: Session, letter_id: int, **values: object) -> None:
+def _update(session: Session, letter_id: int, **values: object) -> None:
     mine = update(dead_letter).where(dead_letter.c.id == letter_id)
     session.execute(mine.values(**values))
-
-
-def count_attempt(session: Session, letter_id: int) -> None:
-    """Count an attempt to replay a dead letter."""
-    mine = update(dead_letter).where(dead_letter.c.id == letter_id)
-    session.execute(mine.values(attempts=dead_letter.c.attempts + 1))
