@@ -9,7 +9,7 @@ from pydantic import Field
 from chassis.dapr.tokens import check_secret
 from chassis.feed.consumers import acknowledge
 from chassis.feed.cursor import Cursor, Offset
-from chassis.feed.feed import FeedQuery, Page, read_by_ids, read_page
+from chassis.feed.feed import FeedPage, FeedQuery, read_by_ids, read_page
 from chassis.parts import Parts
 
 MAX_IDS = 100
@@ -28,10 +28,10 @@ def router(parts: Parts) -> APIRouter:
     """Return the route of this service's feed, for whoever knows the feeds' secret."""
     database = parts.database
 
-    def knows_the_secret(authorization: Annotated[str, Header()] = "") -> None:
+    async def check_caller(authorization: Annotated[str, Header()] = "") -> None:
         check_secret(authorization, parts.secret)
 
-    made = APIRouter(include_in_schema=False, dependencies=[Depends(knows_the_secret)])
+    made = APIRouter(include_in_schema=False, dependencies=[Depends(check_caller)])
 
     @made.get("/events")
     async def get_events(query: Annotated[EventsQuery, Query()]) -> Response:
@@ -55,7 +55,7 @@ async def _acknowledge(parts: Parts, query: FeedQuery, offset: Offset) -> None:
 
 
 # Events are JSON already, and go out as they were stored.
-def _page(page: Page) -> str:
+def _page(page: FeedPage) -> str:
     return (
         f'{{"events":[{",".join(page.events)}],"next":{_quoted(page.next)},'
         f'"highWaterMark":{_quoted(page.high_water_mark)},"removed":{json.dumps(page.removed)}}}'

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
+from sqlalchemy import BigInteger, Column, MetaData, String, Table
 from sqlalchemy.orm import Session
 
 from chassis.database import Utc, insert
 from chassis.errors import Rejected
-from chassis.feed.cursor import BEGINNING, Offset
+from chassis.feed.cursor import Offset
 from chassis.runtime import clock
 
 metadata = MetaData()
@@ -29,16 +29,9 @@ class CursorRegressed(Rejected):
     status = 409
 
 
-def acknowledged(session: Session, name: str) -> Offset | None:
-    """Return the offset that a consumer has acknowledged; None where it is unknown."""
-    offset = select(consumer.c.transaction, consumer.c.position)
-    row = session.execute(offset.where(consumer.c.consumer == name)).first()
-    return row and (row.transaction, row.position)
-
-
-def check(name: str, acknowledged: Offset | None, after: Offset) -> None:
+def check(name: str, acknowledged: Offset, after: Offset) -> None:
     """Refuse a consumer that asks after less than it acknowledged; raises CursorRegressed."""
-    if (acknowledged or BEGINNING) > after:
+    if acknowledged > after:
         raise CursorRegressed(
             f"{name} has acknowledged {acknowledged} and asks after {after}."
         )

@@ -9,16 +9,19 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import (
-    Column,
+    BigInteger,
     ColumnElement,
+    Row,
     Select,
+    bindparam,
     delete,
     func,
     select,
@@ -32,6 +35,7 @@ from sqlalchemy.orm import Session
 from chassis.database import Database
 from chassis.errors import Rejected
 from chassis.feed import consumers
+from chassis.feed.consumers import consumer
 from chassis.feed.cursor import BEGINNING, Cursor, Offset
 from chassis.outbox.outbox import feed, outbox
 
@@ -43,6 +47,7 @@ MAX_BYTES = 2 * 1024 * 1024
 """Bytes of events in one answer; a single event that is larger goes out alone."""
 
 _CURSOR = (outbox.c.transaction, outbox.c.position, outbox.c.event_id)
+_BOUNDS = ("after_transaction", "after_position", "until_transaction", "until_position")
 _by_offset = attrgetter("offset")
 
 
@@ -84,7 +89,7 @@ class FeedQuery(BaseModel):
 
 
 @dataclass(frozen=True)
-class Page:
+class FeedPage:
     """Events as JSON, the cursor after them, and the newest cursor that can be read now.
 
     `removed`: this page begins at the beginning, and retention removed events before it. `acknowledges`: the
@@ -98,26 +103,27 @@ class Page:
     acknowledges: Offset | None = None
 
 
-def read_page(session: Session, query: FeedQuery) -> Page:
+def read_page(session: Session, query: FeedQuery) -> FeedPage:
     """Return a page of the feed; raises MalformedCursor, FeedChanged, CursorExpired, CursorRegressed."""
-    this = session.execute(select(feed)).one()
     after, until = (
         Cursor.parse(each) if each else None for each in (query.after, query.until)
     )
+    # The mark comes first: what is committed while the rows are read belongs to the next page.
+    statement = _statements(session.get_bind().dialect.name).this
+    this = session.execute(statement, {"consumer": query.consumer}).one()
     removed = (this.removed_transaction, this.removed_position)
-    acknowledges = _check_consumer(session, query, after, this.id)
+    acknowledges = _check_consumer(query, after, this)
     if after and after.offset < removed:
         raise CursorExpired(
             f"Events up to {removed} were removed; this is {after.offset}."
         )
-    # The mark comes first: what is committed while the rows are read belongs to the next page.
-    mark = _high_water_mark(session, this.id)
+    mark = Cursor(this.id, *this[-3:]) if this.event_id else None
     for cursor in (after, until):
         if cursor and cursor != mark:
             _check(session, this.id, cursor)
     until = min(filter(None, (until, mark)), key=_by_offset, default=None)
     events, reached = _read(session, query, after, until)
-    return Page(
+    return FeedPage(
         events=events,
         next=max(filter(None, (after, reached)), key=_by_offset, default=None),
         high_water_mark=mark,
@@ -155,28 +161,22 @@ def _reset_if_restored(session: Session) -> bool:
     # The mark is of the old numbers; that events were removed is still true.
     mark = update(feed).where(feed.c.removed_transaction >= 0)
     session.execute(mark.values(removed_transaction=0, removed_position=0))
-    session.execute(delete(consumers.consumer))
+    session.execute(delete(consumer))
     return True
 
 
 def _check_consumer(
-    session: Session, query: FeedQuery, after: Cursor | None, feed_id: UUID
+    query: FeedQuery, after: Cursor | None, this: Row[Any]
 ) -> Offset | None:
     if not query.consumer:
         return None
     offset = after.offset if after else BEGINNING
-    known = consumers.acknowledged(session, query.consumer)
+    known = this.acknowledged_transaction, this.acknowledged_position
     # A cursor of another feed has no order here; it is refused as such.
-    if not query.reset and (after is None or after.feed == feed_id):
+    is_ours = after is None or after.feed == this.id
+    if is_ours and not query.reset and None not in known:
         consumers.check(query.consumer, known, offset)
     return offset if offset != known else None
-
-
-def _high_water_mark(session: Session, feed_id: UUID) -> Cursor | None:
-    newest = [key.desc() for key in _order(session)]
-    rows = select(*_CURSOR).where(_is_visible(session)).order_by(*newest)
-    found = session.execute(rows.limit(1)).first()
-    return Cursor(feed_id, *found) if found else None
 
 
 def _check(session: Session, feed_id: UUID, cursor: Cursor) -> None:
@@ -192,46 +192,55 @@ def _read(
     """Return the events of a page, and the cursor that it reaches."""
     if not until or not query.limit or (after and after.offset >= until.offset):
         return [], until if query.limit else None
-    listed = _select(session, query.topic, after, until)
-    listing = listed.add_columns(*_CURSOR, outbox.c.size).limit(query.limit)
-    rows = session.execute(listing).all()
-    if query.form is Form.FULL:
+    _, sizes, full = _statements(session.get_bind().dialect.name)
+    first = after.offset if after else BEGINNING
+    page: dict[str, Any] = {"topic": query.topic, "limit": query.limit}
+    page |= zip(_BOUNDS, (*first, *until.offset), strict=True)
+    rows = session.execute(sizes, page).all()
+    fits, is_cut = len(rows), len(rows) == query.limit
+    if query.form is Form.FULL and rows:
         fits = _fitting(row.size for row in rows)
-        is_cut = fits < len(rows) or len(rows) == query.limit
-        full = listed.add_columns(outbox.c.event).limit(fits)
-        events = list(session.scalars(full))
+        is_cut = is_cut or fits < len(rows)
+        events = list(session.scalars(full, {**page, "limit": fits}))
     else:
-        fits, is_cut = len(rows), len(rows) == query.limit
         events = [json.dumps(row.event_id) for row in rows]
     return events, Cursor(until.feed, *rows[fits - 1][:3]) if is_cut else until
 
 
-def _select(
-    session: Session, topic: str, after: Cursor | None, until: Cursor
-) -> Select[Any]:
-    order = _order(session)
-    offset, tail = tuple_(*order), slice(-len(order), None)
-    in_range = offset <= until.offset[tail]
-    statement = select().where(outbox.c.topic == topic, in_range).order_by(*order)
-    return statement.where(offset > after.offset[tail]) if after else statement
+class _Statements(NamedTuple):
+    this: Select[Any]
+    sizes: Select[Any]
+    events: Select[Any]
 
 
-def _order(session: Session) -> list[Column[int]]:
+@cache
+def _statements(dialect: str) -> _Statements:
+    """Return the queries of a page: the feed with its mark and a consumer, then cursors and sizes, then events."""
     # On SQLite every transaction is 0, and of two columns it would use only the first to find its way.
-    position = outbox.c.position
-    return [outbox.c.transaction, position] if _is_postgresql(session) else [position]
-
-
-def _is_visible(session: Session) -> ColumnElement[bool]:
-    # A transaction that is still open may yet commit, with a number below one that is there already.
-    if not _is_postgresql(session):
-        return true()
-    oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-    return outbox.c.transaction < oldest_open
-
-
-def _is_postgresql(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
+    order = [outbox.c.position]
+    is_visible: ColumnElement[bool] = true()
+    if dialect == "postgresql":
+        # A transaction that is still open may yet commit, with a number below one that is there already.
+        oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        is_visible = outbox.c.transaction < oldest_open
+        order = [outbox.c.transaction, outbox.c.position]
+    newest = [each.desc() for each in order]
+    mark = select(*_CURSOR).where(is_visible).order_by(*newest).limit(1).subquery()
+    mine = consumer.c.consumer == bindparam("consumer")
+    acknowledged = consumer.c.transaction, consumer.c.position
+    labels = (each.label(f"acknowledged_{each.name}") for each in acknowledged)
+    this = feed.outerjoin(consumer, mine).outerjoin(mark, true())
+    offset, tail = tuple_(*order), slice(-len(order), None)
+    bounds = [bindparam(each, type_=BigInteger) for each in _BOUNDS]
+    after, until = tuple_(*bounds[:2][tail]), tuple_(*bounds[2:][tail])
+    topic = outbox.c.topic == bindparam("topic")
+    page = select().where(topic, offset > after, offset <= until)
+    page = page.order_by(*order).limit(bindparam("limit"))
+    return _Statements(
+        select(feed, *labels, *mark.c).select_from(this),
+        page.add_columns(*_CURSOR, outbox.c.size),
+        page.add_columns(outbox.c.event),
+    )
 
 
 def _fitting(sizes: Iterable[int]) -> int:

@@ -146,7 +146,8 @@ def append_all(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> 
     """Append several events to the outbox in this transaction; raises EventTooLarge."""
     for event, envelope in events:
         add(session, outbox, _row(event, envelope))
-        wake(session, SIGNAL)
+        if event.delivery is Delivery.PUSH_AND_PULL:
+            wake(session, SIGNAL)
 
 
 def _row(event: Event, envelope: CloudEvent) -> dict[str, Any]:

@@ -62,6 +62,12 @@ async def test_the_relay_is_woken_by_the_commit(box: Box) -> None:
     assert box.database.signal(SIGNAL).is_set()
 
 
+async def test_the_relay_is_not_woken_by_what_is_only_pulled(box: Box) -> None:
+    await box.append(HappenedQuietly())
+
+    assert not box.database.signal(SIGNAL).is_set()
+
+
 async def test_to_append_nothing_does_nothing(box: Box) -> None:
     await box.database.write(lambda session: append_all(session, []))
 
