@@ -15,8 +15,12 @@ from sqlalchemy import MetaData, create_engine
 
 from chassis.database import migrate
 from chassis.database.engine import sqlite_file
+from chassis.feed import consumers
+from chassis.http import idempotency
+from chassis.inbox import attempts, dead_letter, reaction
+from chassis.outbox import outbox
+from chassis.reconciler import cursor
 from chassis.runtime.lock import try_lock
-from chassis.service import CHASSIS_TABLES
 from services.notification import model as notification
 from services.order import model as order
 from tests.support.database import migrations
@@ -25,6 +29,8 @@ ROOT = Path(__file__).parents[3]
 SERVICES = {"order": order.Base.metadata, "notification": notification.Base.metadata}
 BOTH = pytest.mark.parametrize("service", SERVICES)
 NEWEST = {"0001_chassis", "0001_order"}
+CHASSIS = (outbox, consumers, reaction, dead_letter, attempts, cursor, idempotency)
+CHASSIS_TABLES = [each.metadata for each in CHASSIS]
 
 BREAKS_OFF = """
 import os
