@@ -39,7 +39,7 @@ class Refused(Exception):
 
 async def list_letters(options: Options, http: httpx.AsyncClient) -> int:
     """Print a line for each letter, newest first."""
-    async for each in _letters(options, http, oldest_first=False):
+    async for each in _letters(options, http):
         line = (each["id"], each["state"], f"{each['attempts']}x", each["receivedAt"])
         authentic = () if each["authentic"] else ("not authentic",)
         say("  ".join(map(str, (*line, each["reaction"], *authentic, each["reason"]))))
@@ -85,10 +85,10 @@ async def _open(
     options: Options, http: httpx.AsyncClient, outcomes: Counter[str]
 ) -> list[int]:
     # All are found before the first is replayed: what fails meanwhile is for another time.
-    found = [each async for each in _letters(options, http, oldest_first=True)]
+    found = [each async for each in _letters(options, http)]
     if skipped := sum(not each["authentic"] for each in found):
         outcomes["skipped as not authentic"] = skipped
-    return [each["id"] for each in found if each["authentic"]]
+    return [each["id"] for each in reversed(found) if each["authentic"]]
 
 
 async def _replay(
@@ -102,10 +102,8 @@ async def _replay(
     return str(done["outcome"]), ""
 
 
-async def _letters(
-    options: Options, http: httpx.AsyncClient, *, oldest_first: bool
-) -> AsyncIterator[Json]:
-    query: Json = {"limit": PAGE, "oldestFirst": oldest_first}
+async def _letters(options: Options, http: httpx.AsyncClient) -> AsyncIterator[Json]:
+    query: Json = {"limit": PAGE}
     if options.state != "ALL":
         query["state"] = options.state
     if options.reaction:

@@ -78,7 +78,7 @@ class Discard(Body):
 
 
 class DeadLetterQuery(QueryModel):
-    """Which dead letters to list, and in which order."""
+    """Which dead letters to list."""
 
     state: State | None = None
     reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
@@ -86,7 +86,6 @@ class DeadLetterQuery(QueryModel):
     cursor: Annotated[
         int | None, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")
     ] = None
-    oldest_first: bool = False
 
 
 class ReplayQuery(QueryModel):
@@ -99,15 +98,13 @@ class ReplayQuery(QueryModel):
 
 def list_dead_letters(query: DeadLetterQuery, session: Session) -> Page[DeadLetter]:
     """Return a page of dead letters, from after the one that the cursor names."""
-    at, oldest_first = dead_letter.c.id, query.oldest_first
-    listed = select(dead_letter).order_by(at if oldest_first else at.desc())
+    listed = select(dead_letter).order_by(dead_letter.c.id.desc())
     if query.state is not None:
         listed = listed.where(dead_letter.c.state == query.state)
     if query.reaction is not None:
         listed = listed.where(dead_letter.c.reaction == query.reaction)
     if query.cursor is not None:
-        beyond = at > query.cursor if oldest_first else at < query.cursor
-        listed = listed.where(beyond)
+        listed = listed.where(dead_letter.c.id < query.cursor)
     rows = session.execute(listed.limit(query.limit + 1)).all()
     items = [_shown(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
@@ -170,7 +167,7 @@ def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> APIR
 async def get_dead_letters(
     query: Annotated[DeadLetterQuery, Query()], read: Read
 ) -> Page[DeadLetter]:
-    """List dead letters, newest first, or with `oldestFirst=true` the other way.
+    """List dead letters, newest first.
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """

@@ -1,14 +1,13 @@
 """Liveness and readiness: /healthz is the event loop alone, /readyz is everything that the service needs."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 
 from fastapi import APIRouter
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from chassis.dapr import Sidecar, SidecarUnavailable
-from chassis.database import Database
 from chassis.errors import NotReady
 from chassis.http.openapi import HEALTH, refuses
 from chassis.parts import Parts
@@ -39,11 +38,11 @@ def router(
         It needs its database, its sidecar and the sidecar's components; 503 names what is missing. The answer
         comes within a second.
         """
-        in_database, in_sidecar = await asyncio.gather(
-            _missing_database(parts.database),
-            _missing_in_sidecar(parts.sidecar, needs),
+        database, sidecar = await asyncio.gather(
+            _within("the database", parts.database.read(_ask)),
+            _within("the sidecar", _lacks(parts.sidecar, needs)),
         )
-        missing = [*in_database, *in_sidecar, *_missing_tasks(tasks)]
+        missing = [*database, *sidecar, *_ended(tasks)]
         if missing:
             raise NotReady("; ".join(missing), missing=missing)
         return {"status": "ready"}
@@ -51,30 +50,26 @@ def router(
     return made
 
 
-async def _missing_database(database: Database) -> list[str]:
+async def _within(what: str, asking: Awaitable[list[str]]) -> list[str]:
     try:
         async with asyncio.timeout(PATIENCE):
-            await database.read(_ask)
+            return await asking
     except TimeoutError:
-        return [f"the database: no answer within {PATIENCE} s"]
+        return [f"{what}: no answer within {PATIENCE} s"]
+    except SidecarUnavailable as error:
+        return [f"{what}: {error}"]
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        return [f"the database: {type(error).__name__}"]
+        return [f"{what}: {type(error).__name__}"]
+
+
+def _ask(session: Session) -> list[str]:
+    session.execute(text("SELECT 1"))
     return []
 
 
-def _ask(session: Session) -> None:
-    session.execute(text("SELECT 1"))
-
-
-async def _missing_in_sidecar(sidecar: Sidecar, needs: Collection[str]) -> list[str]:
+async def _lacks(sidecar: Sidecar, needs: Collection[str]) -> list[str]:
     # The sidecar's own health says 204 without its components, so its list of them is read instead.
-    try:
-        async with asyncio.timeout(PATIENCE):
-            loaded = await sidecar.metadata()
-    except TimeoutError:
-        return [f"the sidecar: no answer within {PATIENCE} s"]
-    except SidecarUnavailable as error:
-        return [f"the sidecar: {error}"]
+    loaded = await sidecar.metadata()
     there = {each["name"] for each in loaded.get("components") or []}
     there |= {
         f"subscription to {each['topic']}" for each in loaded.get("subscriptions") or []
@@ -82,5 +77,5 @@ async def _missing_in_sidecar(sidecar: Sidecar, needs: Collection[str]) -> list[
     return [f"the sidecar has no {need}" for need in sorted(set(needs) - there)]
 
 
-def _missing_tasks(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
+def _ended(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
     return [f"the {each.get_name()}: it has ended" for each in tasks if each.done()]
