@@ -20,18 +20,9 @@ from typing import Literal
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import (
-    Connection,
-    Engine,
-    String,
-    column,
-    inspect,
-    make_url,
-    select,
-    table,
-    text,
-)
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from chassis.database.engine import Utc, is_sqlite, open_engine, sqlite_file
@@ -83,7 +74,15 @@ def upgrade(service: str, url: str, folder: Path | None = None) -> None:
             "An SQLite DATABASE_URL takes no options: leave out what follows its question mark."
         )
     with _ALEMBIC, _only_process(url) if is_sqlite(url) else nullcontext():
-        command.upgrade(configuration(service, url, folder), "heads")
+        try:
+            command.upgrade(configuration(service, url, folder), "heads")
+        except CommandError as error:
+            if not isinstance(error.__cause__, ResolutionError):
+                raise
+            raise WrongDatabase(
+                f"The database's tables are at version {error.__cause__.argument}, which this release does not "
+                "know: start the release that made them or a newer one, or restore a backup from before."
+            ) from error
 
 
 @contextmanager
@@ -110,7 +109,6 @@ def run() -> None:
             if not is_sqlite(attributes["url"]):
                 _wait_for_others(connection)
             _check_owner(connection, attributes["service"])
-            _check_version(connection, context.script)
             _migrate(connection)
     finally:
         engine.dispose()
@@ -138,35 +136,13 @@ def _wait_for_others(connection: Connection) -> None:
 
 
 def _check_owner(connection: Connection, service: str) -> None:
-    owner = _owner(connection)
-    if owner not in {None, service}:
+    if not inspect(connection).has_table("feed"):
+        return
+    owner = connection.scalar(text("SELECT service FROM feed"))
+    if owner != service:
         raise WrongDatabase(
             f"This database belongs to the service {owner}, and each service needs one of its own: "
             f"set another DATABASE_URL for {service}."
-        )
-
-
-def _owner(connection: Connection) -> str | None:
-    inspector = inspect(connection)
-    columns = inspector.get_columns("feed") if inspector.has_table("feed") else []
-    if "service" not in {each["name"] for each in columns}:
-        return None
-    return connection.scalar(
-        select(column("service", String)).select_from(table("feed"))
-    )
-
-
-def _check_version(connection: Connection, script: ScriptDirectory) -> None:
-    if not inspect(connection).has_table("alembic_version"):
-        return
-    versions = select(column("version_num", String)).select_from(
-        table("alembic_version")
-    )
-    known = {each.revision for each in script.walk_revisions()}
-    if unknown := sorted(set(connection.scalars(versions)) - known):
-        raise WrongDatabase(
-            f"The database's tables are at version {', '.join(unknown)}, which this release does not know: "
-            "start the release that made them or a newer one, or restore a backup from before."
         )
 
 
@@ -197,11 +173,17 @@ def write(package: str, message: str) -> None:
     base = import_module(f"{package}.model").Base
     folder = Path(import_module(package).__path__[0]) / "migrations"
     versions = folder / "versions"
-    _make_packages(folder, versions)
+    for each in (folder, versions):
+        each.mkdir(exist_ok=True)
+        (each / "__init__.py").touch()
     number = len([*versions.glob("[0-9]*.py")]) + 1
     with TemporaryDirectory() as scratch:
-        config = _scratch(service, f"sqlite:///{scratch}/{service}.db", folder)
-        config.attributes["tables"] = base.metadata
+        url = f"sqlite:///{scratch}/{service}.db"
+        upgrade(service, url)
+        foreign = _tables(url)
+        upgrade(service, url, folder)
+        config = configuration(service, url, folder)
+        config.attributes.update(tables=base.metadata, foreign=foreign)
         command.revision(
             config,
             message,
@@ -213,25 +195,10 @@ def write(package: str, message: str) -> None:
         )
 
 
-def _make_packages(*folders: Path) -> None:
-    for each in folders:
-        each.mkdir(exist_ok=True)
-        (each / "__init__.py").touch()
-
-
-def _scratch(service: str, url: str, folder: Path) -> Config:
-    """Return the configuration for a new database at the newest version; it ignores the chassis' tables."""
-    upgrade(service, url)
-    config = configuration(service, url, folder)
-    config.attributes["foreign"] = _tables(url)
-    upgrade(service, url, folder)
-    return config
-
-
-def _tables(url: str) -> frozenset[str]:
+def _tables(url: str) -> list[str]:
     engine = open_engine(url)
     try:
-        return frozenset(inspect(engine).get_table_names())
+        return inspect(engine).get_table_names()
     finally:
         engine.dispose()
 
