@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -52,26 +51,6 @@ print("ready", flush=True)
 sys.stdin.readline()
 migrate.upgrade(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 """
-A_NEW_SERVICE = '''
-"""The tables of a service."""
-
-from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-
-class Base(DeclarativeBase):
-    """The tables of this service."""
-
-
-class Invoice(Base):
-    """An invoice."""
-
-    __tablename__ = "invoice"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    colour: Mapped[str] = mapped_column(String(20))
-'''
-A_NEW_COLUMN = "    size: Mapped[int | None] = mapped_column()\n"
 
 
 def breaks_off(copied: Path, end: str) -> None:
@@ -364,42 +343,3 @@ async def test_services_that_start_together_on_one_database_make_no_half_schema(
     assert sorted(status for status, _ in ended) == [0, 1]
     ((owner,),) = ask(url, "SELECT service FROM feed")
     assert versions(url) == {"0001_chassis", f"0001_{owner}"}
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Make the package of a new service, which can be imported."""
-    folder = tmp_path / "invoicing"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "model.py").write_text(A_NEW_SERVICE)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield folder
-    forget()
-
-
-def forget() -> None:
-    """Make the new service's package be imported again."""
-    for name in [each for each in sys.modules if each.startswith("invoicing")]:
-        del sys.modules[name]
-
-
-def test_a_services_first_migration_is_written_from_its_models_and_later_ones_too(
-    package: Path, tmp_path: Path
-) -> None:
-    migrate.write("invoicing", "Invoices")
-    forget()
-    with (package / "model.py").open("a") as model:
-        model.write(A_NEW_COLUMN)
-    migrate.write("invoicing", "Add a size")
-
-    first, second = sorted((package / "migrations" / "versions").glob("[0-9]*.py"))
-    assert (first.stem, second.stem) == (
-        "0001_invoicing_invoices",
-        "0002_invoicing_add_a_size",
-    )
-    assert "outbox" not in first.read_text()
-    assert second.read_text().count("'size'") == 2
-    migrate.upgrade("invoicing", url_in(tmp_path), package / "migrations")
-    assert versions(url_in(tmp_path)) == {"0001_chassis", "0002_invoicing"}
-    assert ask(url_in(tmp_path), "SELECT id, colour, size FROM invoice") == []
