@@ -162,9 +162,9 @@ def mark_unknown(
     is_held = true() if policy == "hold" else in_doubt.is_not(None)
     to_hold = and_(sending, Notification.keyed.is_(False), is_held)
     mark_and_append(session, to_hold, State.HELD, reason=reason, in_doubt_since=since)
-    again: Values = {"reason": _stored(reason), "due_at": due_at}
     known = update(Notification).where(sending, in_doubt.is_not(None))
-    session.execute(known.values(**again, state=State.UNKNOWN))
+    again = {"state": State.UNKNOWN, "reason": _stored(reason), "due_at": due_at}
+    session.execute(known.values(again))
     unknown: Values = {"reason": reason, "due_at": due_at, "in_doubt_since": since}
     mark_and_append(session, sending, State.UNKNOWN, **unknown)
 
