@@ -2,14 +2,19 @@
 
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-COUNT = "SELECT count(*) FROM notification WHERE state = 'SENT'"
-ROWS = "SELECT order_id, sent_at FROM notification WHERE state = 'SENT'"
+import psycopg
+
+# Orders that were stored beforehand (fill.py) have ids before this one.
+SENT = "FROM notification WHERE state = 'SENT' AND order_id > '01000000-0000-0000-0000-000000000000'"
+COUNT = f"SELECT count(*) {SENT}"
+ROWS = f"SELECT order_id, sent_at {SENT}"
 LINE = re.compile(
     rb"Notification for Order ([0-9a-f-]{36}): .*\t([\d.]+)$", re.MULTILINE
 )
@@ -33,8 +38,6 @@ def _connect(url: str) -> Any:  # noqa: ANN401 - either driver's connection
     scheme, _, place = url.partition("://")
     if scheme.startswith("sqlite"):
         return sqlite3.connect(f"file:{place[1:]}?mode=ro", uri=True, timeout=5)
-    import psycopg  # noqa: PLC0415 - it is in the dependency group `bench` alone
-
     return psycopg.connect(f"postgresql://{place}")
 
 
@@ -43,9 +46,11 @@ def _epoch(moment: object) -> float:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
-def read_lines(log: Path) -> dict[str, float]:
+def read_lines(logs: Iterable[Path]) -> dict[str, float]:
     """Return when a peer handled each order; the first time counts."""
     handled: dict[str, float] = {}
-    for order_id, moment in LINE.findall(log.read_bytes()):
+    for order_id, moment in LINE.findall(
+        b"\n".join(each.read_bytes() for each in logs)
+    ):
         handled.setdefault(order_id.decode(), float(moment))
     return handled

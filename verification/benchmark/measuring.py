@@ -12,7 +12,8 @@ from verification.benchmark import finish, machine
 from verification.benchmark.load import Answer, Load, attack, place_one
 from verification.benchmark.stage import Running
 
-GIVES_UP_AFTER, OPENS_WITHIN = 120.0, 60.0
+GIVES_UP_AFTER, OPENS_WITHIN = 60.0, 60.0
+"""Seconds without another notification, and until the first."""
 LOOKS_EVERY = 0.25
 
 
@@ -24,12 +25,18 @@ class Measured:
     load: str
     accepted: int
     refused: int
+    """Answered 429 or 503; `said_when`: those of them that name a time to try again."""
+    said_when: int
+    failed: int
     missing: int
     orders_per_second: float
     cpu_ms: dict[str, float]
     memory_mb: dict[str, float]
     post_ms: dict[str, float]
+    refusal_ms: dict[str, float]
     notified_ms: dict[str, float]
+    whole_after: float
+    """Seconds from the end of the load to the last notification."""
     busy_elsewhere: float
     """The share of the machine that neither the system nor its customers used."""
 
@@ -52,7 +59,7 @@ class Track:
         """Return when each order came to its end."""
         if self.by_rows:
             return finish.read_rows(self.running.database)
-        return finish.read_lines(self.running.log)
+        return finish.read_lines(self.running.logs)
 
 
 async def opens(track: Track) -> None:
@@ -61,35 +68,68 @@ async def opens(track: Track) -> None:
     while not await asyncio.to_thread(track.count):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{track.contestant} notified no order at all")
-        await asyncio.to_thread(place_one, track.running.url)
+        await asyncio.to_thread(place_one, track.running.urls[0])
         await asyncio.sleep(LOOKS_EVERY)
 
 
 async def measure(track: Track, load: Load) -> Measured:
-    """Put this load on the system, wait until all that was accepted is notified, and reckon what it took."""
-    before, start, count = _used(track), time.perf_counter(), track.count()
-    answers = await asyncio.to_thread(attack, track.vegeta, track.running.url, load)
+    """Put this load on the system, wait until all that was accepted is notified, and reckon what it took.
+
+    Where the orders have to wait, the clock runs from when the notification service starts.
+    """
+    count = track.count()
+    if load.waits:
+        await asyncio.to_thread(track.running.stop_consumers)
+        answers = await _place(track, load)
+        before, began = _used(track), time.time()
+        await asyncio.to_thread(track.running.start_consumers)
+        span = began, began
+    else:
+        before = _used(track)
+        answers = await _place(track, load)
+        span = min(a.sent for a in answers), time.time()
+    await _all_are_in(track, count + sum(1 for a in answers if a.order_id))
+    after = _used(track)
+    used = {part: ms - before.get(part, 0) for part, ms in after.items()}
+    return _reckon(track, load, answers, used, span)
+
+
+def _reckon(
+    track: Track,
+    load: Load,
+    answers: Sequence[Answer],
+    used: dict[str, float],
+    span: tuple[float, float],
+) -> Measured:
+    elsewhere = used.pop("machine") - used.pop("customers")
+    machine_ms = used.pop("time") * machine.PROCESSORS
     accepted = {a.order_id: a for a in answers if a.order_id}
-    await _all_are_in(track, count + len(accepted))
-    seconds, after = time.perf_counter() - start, _used(track)
     finished = {each: at for each, at in track.read().items() if each in accepted}
-    used = {part: after[part] - before[part] for part in after}
-    machine_ms = seconds * 1000 * machine.PROCESSORS
-    elsewhere = used.pop("machine") - used.pop("customers") - sum(used.values())
-    waits = [(at - accepted[each].sent) for each, at in finished.items()]
+    last = max(finished.values(), default=math.inf)
+    refused = [a for a in answers if a.refused]
     return Measured(
-        track.contestant,
-        load.name,
-        len(accepted),
-        len(answers) - len(accepted),
-        len(accepted) - len(finished),
-        _rate(answers, finished),
-        {part: ms / max(len(finished), 1) for part, ms in used.items()},
-        {part: machine.memory_mb(pids) for part, pids in track.running.pids.items()},
-        percentiles([a.took for a in accepted.values()]),
-        percentiles(waits),
-        max(elsewhere, 0) / machine_ms,
+        contestant=track.contestant,
+        load=load.name,
+        accepted=len(accepted),
+        refused=len(refused),
+        said_when=sum(a.said_when for a in refused),
+        failed=len(answers) - len(accepted) - len(refused),
+        missing=len(accepted) - len(finished),
+        orders_per_second=len(finished) / (last - span[0]),
+        cpu_ms={part: ms / max(len(finished), 1) for part, ms in used.items()},
+        memory_mb=_memory(track),
+        post_ms=percentiles([a.took for a in accepted.values()]),
+        refusal_ms=percentiles([a.took for a in refused]),
+        notified_ms=percentiles(
+            [at - accepted[each].sent for each, at in finished.items()]
+        ),
+        whole_after=max(last - span[1], 0),
+        busy_elsewhere=max(elsewhere - sum(used.values()), 0) / machine_ms,
     )
+
+
+async def _place(track: Track, load: Load) -> list[Answer]:
+    return await asyncio.to_thread(attack, track.vegeta, track.running.urls, load)
 
 
 def _used(track: Track) -> dict[str, float]:
@@ -97,29 +137,31 @@ def _used(track: Track) -> dict[str, float]:
     own = time.process_time()
     return {
         **{part: machine.cpu_ms(pids) for part, pids in track.running.pids.items()},
+        "time": time.time() * 1000,
         "machine": machine.busy_ms(),
         "customers": (customers.ru_utime + customers.ru_stime + own) * 1000,
     }
 
 
-def _rate(answers: Sequence[Answer], finished: dict[str, float]) -> float:
-    if not finished:
-        return 0.0
-    return len(finished) / (max(finished.values()) - min(a.sent for a in answers))
+def _memory(track: Track) -> dict[str, float]:
+    pids = track.running.pids.items()
+    return {part: machine.memory_mb(each) for part, each in pids}
 
 
 async def _all_are_in(track: Track, expected: int) -> None:
-    deadline = time.monotonic() + GIVES_UP_AFTER
-    while await asyncio.to_thread(track.count) < expected:
+    seen, deadline = -1, 0.0
+    while (count := await asyncio.to_thread(track.count)) < expected:
+        if count > seen:
+            seen, deadline = count, time.monotonic() + GIVES_UP_AFTER
         if time.monotonic() > deadline:
             return  # what is missing is counted
         await asyncio.sleep(LOOKS_EVERY)
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Return the 50th, 95th and 99th percentile in milliseconds, each one that was seen."""
-    ordered = sorted(seconds) or [math.nan]
-    return {
-        f"p{share}": ordered[max(math.ceil(len(ordered) * share / 100) - 1, 0)] * 1000
-        for share in (50, 95, 99)
+    """Return the 50th, 95th and 99th percentile in milliseconds, each one that was seen; nothing of nothing."""
+    ordered = sorted(seconds)
+    places = {
+        share: math.ceil(len(ordered) * share / 100) - 1 for share in (50, 95, 99)
     }
+    return {f"p{each}": ordered[at] * 1000 for each, at in places.items() if ordered}

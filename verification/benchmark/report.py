@@ -3,24 +3,35 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from math import nan
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
 from verification.benchmark.measuring import Measured
+from verification.benchmark.plots import bars, lines
 
 YARDSTICK = "ordinary"
 Figure = Callable[[Measured], float]
 FIGURES: dict[str, Figure] = {
     "orders/s": lambda m: m.orders_per_second,
     "CPU ms an order": lambda m: sum(m.cpu_ms.values()),
-    "POST p50 ms": lambda m: m.post_ms["p50"],
-    "POST p99 ms": lambda m: m.post_ms["p99"],
-    "notified p50 ms": lambda m: m.notified_ms["p50"],
-    "notified p99 ms": lambda m: m.notified_ms["p99"],
+    "POST p50 ms": lambda m: m.post_ms.get("p50", nan),
+    "POST p99 ms": lambda m: m.post_ms.get("p99", nan),
+    "notified p50 ms": lambda m: m.notified_ms.get("p50", nan),
+    "notified p99 ms": lambda m: m.notified_ms.get("p99", nan),
     "memory MB": lambda m: sum(m.memory_mb.values()),
-    "refused": lambda m: m.refused,
     "missing": lambda m: m.missing,
     "busy elsewhere": lambda m: m.busy_elsewhere,
+}
+# Of a load that is more than a system can do.
+OVERLOAD: dict[str, Figure] = {
+    "refused": lambda m: m.refused,
+    "that say when to try again": lambda m: m.said_when,
+    "refusal p50 ms": lambda m: m.refusal_ms.get("p50", nan),
+    "refusal p99 ms": lambda m: m.refusal_ms.get("p99", nan),
+    "failed": lambda m: m.failed,
+    "whole after s": lambda m: m.whole_after,
 }
 COMPARED = ("orders/s", "CPU ms an order", "POST p99 ms", "notified p99 ms")
 
@@ -42,8 +53,13 @@ def tables(all_measured: Sequence[Measured]) -> Iterator[str]:
         if YARDSTICK in rounds:
             yield f"\nRatios to `{YARDSTICK}`, round by round\n"
             yield from _ratios(rounds)
+        if any(each.refused or each.failed for each in of_load):
+            yield "\nWhat was not accepted\n"
+            yield from _table(rounds, OVERLOAD)
         yield "\nCPU ms an order, by part\n"
-        yield from _table(rounds, _parts(of_load))
+        yield from _table(rounds, _parts(of_load, attrgetter("cpu_ms")))
+        yield "\nMemory MB at the end, by part\n"
+        yield from _table(rounds, _parts(of_load, attrgetter("memory_mb")))
 
 
 def _by_contestant(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
@@ -53,9 +69,11 @@ def _by_contestant(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     return rounds
 
 
-def _parts(measured: Sequence[Measured]) -> dict[str, Figure]:
-    parts = dict.fromkeys(part for each in measured for part in each.cpu_ms)
-    return {part: lambda m, part=part: m.cpu_ms.get(part, 0.0) for part in parts}  # type: ignore[misc] # its default
+def _parts(
+    measured: Sequence[Measured], figure: Callable[[Measured], dict[str, float]]
+) -> dict[str, Figure]:
+    parts = dict.fromkeys(part for each in measured for part in figure(each))
+    return {part: lambda m, part=part: figure(m).get(part, 0.0) for part in parts}  # type: ignore[misc] # its default
 
 
 def _table(
@@ -89,6 +107,66 @@ def _spread(values: Sequence[float]) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def comparison(before: Sequence[Measured], now: Sequence[Measured]) -> Iterator[str]:
+    """Write a Markdown table of the medians now, in parts of those before: what both have measured."""
+    then = dict(_medians(before))
+    rows = [(key, figures, then[key]) for key, figures in _medians(now) if key in then]
+    if rows:
+        yield "\n**Now, in parts of the figures before**\n"
+        yield f"| | | {' | '.join(COMPARED)} |"
+        yield "| --- | --- |" + " --- |" * len(COMPARED)
+    for (contestant, load), new, old in rows:
+        cells = [f"{new[name] / old[name]:.2f}" for name in COMPARED]
+        yield f"| {contestant} | {load} | {' | '.join(cells)} |"
+
+
+def _medians(
+    measured: Sequence[Measured],
+) -> Iterator[tuple[tuple[str, str], dict[str, float]]]:
+    rounds: dict[tuple[str, str], list[Measured]] = {}
+    for each in measured:
+        rounds.setdefault((each.contestant, each.load), []).append(each)
+    for key, of_key in rounds.items():
+        yield (
+            key,
+            {name: median(map(figure, of_key)) for name, figure in FIGURES.items()},
+        )
+
+
+def plotted(measured: Sequence[Measured]) -> Iterator[tuple[str, str]]:
+    """Draw the plots; yield each with the name of its file."""
+    rounds = _by_contestant([each for each in measured if "clients" in each.load])
+    if rounds:
+        speeds = {
+            name: {"": median(each.orders_per_second for each in of_name)}
+            for name, of_name in rounds.items()
+        }
+        yield "orders.svg", bars("Orders a second, at saturation", speeds)
+        used = {
+            name: {
+                part: median(map(figure, of_name))
+                for part, figure in _parts(of_name, attrgetter("cpu_ms")).items()
+            }
+            for name, of_name in rounds.items()
+        }
+        yield "cpu.svg", bars("CPU ms an order, at saturation", used)
+    for name in ("POST p99 ms", "notified p99 ms"):
+        series: dict[str, dict[str, float]] = {}
+        for (contestant, load), figures in _medians(measured):
+            if load.endswith("orders/s"):
+                rate = load.removesuffix(" orders/s")
+                series.setdefault(contestant, {})[rate] = figures[name]
+        if series:
+            file = name.removesuffix(" ms").replace(" ", "-").lower()
+            yield f"{file}.svg", lines(f"{name}, by orders a second", series)
+
+
+def read(file: Path) -> list[Measured]:
+    """Return what another run has measured; nothing where there is no such file."""
+    document = json.loads(file.read_text()) if file.exists() else {"measured": []}
+    return [Measured(**each) for each in document["measured"]]
 
 
 def write(file: Path, setting: dict[str, object], measured: Sequence[Measured]) -> None:

@@ -1,4 +1,4 @@
-"""How systems and servers are started: no other file here knows the toolchain or the tests' support."""
+"""How systems and servers are started."""
 
 import asyncio
 import os
@@ -7,29 +7,77 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.support.eventually import eventually
+from tests.support.part import Part
 from tests.support.system import RealSystem, build
 from toolchain import runfile
 from toolchain.machine import this_machine
 from toolchain.runfile import ROOT
-from toolchain.servers import companions, postgresql
+from toolchain.servers import companions
 from verification.benchmark.contestants import Contestant
+from verification.benchmark.fill import fill
 
 LOCAL = runfile.LOCAL / "benchmark"
-__all__ = ["LOCAL", "ROOT", "Running", "cache", "postgresql_server", "running"]
+SERVICES = ("order", "notification")
+__all__ = ["LOCAL", "ROOT", "Running", "cache", "rabbitmq_alone", "running"]
 
 
 @dataclass(frozen=True)
 class Running:
-    """A system that runs: where orders go, its processes by part, and where its notifications are found."""
+    """A system that runs: where orders go, and where its notifications are found."""
 
-    url: str
-    pids: dict[str, set[int]]
-    database: str
-    log: Path
+    real: RealSystem
+    servers: dict[str, set[int]]
+
+    @property
+    def urls(self) -> list[str]:
+        """The address of each process that takes orders."""
+        ports = [each["appPort"] for each in self._instances("order")]
+        return [f"http://127.0.0.1:{port}/api/order" for port in ports]
+
+    @property
+    def database(self) -> str:
+        """The URL of the notification service's database."""
+        return str(self._instances("notification")[0]["env"]["DATABASE_URL"])
+
+    @property
+    def logs(self) -> list[Path]:
+        """What each process of the notification service has printed."""
+        return [each.log for each in self._consumers()]
+
+    @property
+    def pids(self) -> dict[str, set[int]]:
+        """The processes by part, those of all replicas together."""
+        pids = {name: set(each) for name, each in self.servers.items()}
+        for kind, parts in (("app", self.real.apps), ("sidecar", self.real.sidecars)):
+            for name, part in parts.items():
+                if part.supervisor:
+                    service = self.real.instances[name]["appID"]
+                    part_of = pids.setdefault(f"{service} {kind}", set())
+                    part_of.add(part.supervisor.pid)
+        return pids
+
+    def stop_consumers(self) -> None:
+        """Stop the notification service; its sidecar runs on."""
+        for part in self._consumers():
+            part.stop()
+
+    def start_consumers(self) -> None:
+        """Start the notification service again."""
+        for part in self._consumers():
+            part.start()
+
+    def _instances(self, service: str) -> list[dict[str, Any]]:
+        instances = self.real.instances.values()
+        return [each for each in instances if each["appID"] == service]
+
+    def _consumers(self) -> list[Part]:
+        apps = self.real.apps.items()
+        return [each for name, each in apps if name.startswith("notification")]
 
 
 def cache() -> Path:
@@ -42,18 +90,26 @@ async def running(
     folder: Path, contestant: Contestant, broker: str
 ) -> AsyncIterator[Running]:
     """Run ours, or a peer in its place on the same servers and by the same command lines."""
-    real = build(folder, broker=broker, database=contestant.database)
+    database, replicas = contestant.database, contestant.replicas
+    real = build(folder, broker=broker, database=database, replicas=replicas)
     if contestant.peer:
         _replace_apps(real, contestant.peer)
     with companions.database(this_machine(), real.system) as cluster:
         servers = {"database": cluster.pids()} if cluster else {}
+        if contestant.stored:
+            urls = {
+                name: real.instances[name]["env"]["DATABASE_URL"] for name in SERVICES
+            }
+            await asyncio.to_thread(fill, urls, contestant.stored)
         try:
             await asyncio.to_thread(real.start_broker)
+            assert real.broker
+            servers["broker"] = real.broker.pids()
             if contestant.sidecars:
                 real.start_sidecars()
             real.start_apps()
             await _are_ready(real)
-            yield _running(real, servers)
+            yield Running(real, servers)
         finally:
             await asyncio.to_thread(real.stop)
 
@@ -87,22 +143,12 @@ async def _are_ready(real: RealSystem) -> None:
             await eventually(ready, f"{url} is ready")
 
 
-def _running(real: RealSystem, servers: dict[str, set[int]]) -> Running:
-    assert real.broker
-    pids = {"broker": real.broker.pids(), **servers}
-    for kind, parts in (("app", real.apps), ("sidecar", real.sidecars)):
-        for name, part in parts.items():
-            if part.supervisor:
-                pids[f"{name} {kind}"] = {part.supervisor.pid}
-    order, notification = (real.instances[each] for each in ("order", "notification"))
-    url = f"http://127.0.0.1:{order['appPort']}/api/order"
-    database = notification["env"]["DATABASE_URL"]
-    return Running(url, pids, database, real.apps["notification"].log)
-
-
 @contextmanager
-def postgresql_server(folder: Path) -> Iterator[str]:
-    """Run PostgreSQL with a database of its own, and yield its address without a driver."""
-    port = runfile.free_port()
-    with postgresql.provide(this_machine(), folder / "postgresql", port, ["bench"]):
-        yield runfile.postgresql_url("bench", port, "bench")
+def rabbitmq_alone(folder: Path) -> Iterator[str]:
+    """Run RabbitMQ with nothing around it, and yield its address."""
+    real = build(folder, broker="rabbitmq")
+    try:
+        real.start_broker()
+        yield real.system.addresses()["RABBITMQ_URL"]
+    finally:
+        real.stop()

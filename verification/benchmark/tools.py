@@ -1,4 +1,4 @@
-"""What the benchmark needs besides the project: the peers' packages, and a compiled load client."""
+"""What the benchmark needs besides the project: the peers' packages, and programs that make load."""
 
 import os
 import subprocess
@@ -6,9 +6,15 @@ import sys
 import tomllib
 import venv
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from verification.benchmark.stage import ROOT, cache
 
+PERF_TEST = ("com.rabbitmq", "perf-test", "2.22.1")
+POM = (
+    "<project><modelVersion>4.0.0</modelVersion><groupId>load</groupId><artifactId>load</artifactId>"
+    "<version>1</version><dependencies><dependency>{dependency}</dependency></dependencies></project>"
+)
 LOAD_CLIENT = "github.com/tsenart/vegeta/v12@v12.13.0"
 
 
@@ -34,6 +40,21 @@ def packages() -> Path:
 def _group() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return "\n".join(project["dependency-groups"]["bench"])
+
+
+def perf_test() -> str:
+    """Return the class path of RabbitMQ's own load program; fetches it with Maven where it is not there."""
+    folder = cache() / "benchmark" / f"perf-test-{PERF_TEST[-1]}"
+    if not folder.exists():
+        names = ("groupId", "artifactId", "version")
+        pairs = zip(names, PERF_TEST, strict=True)
+        wanted = "".join(f"<{name}>{value}</{name}>" for name, value in pairs)
+        with TemporaryDirectory() as project:
+            pom = POM.format(dependency=wanted)
+            (Path(project) / "pom.xml").write_text(pom)
+            copy = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+            subprocess.run(["mvn", "--quiet", *copy], cwd=project, check=True)
+    return f"{folder}/*"
 
 
 def load_client() -> Path:

@@ -1,1 +1,0 @@
-"""The ways to reach the database, measured against each other."""
