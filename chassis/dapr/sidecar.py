@@ -131,16 +131,21 @@ class Sidecar:
         *,
         query: Mapping[str, str | list[str]],
         headers: Mapping[str, str],
+        body: Mapping[str, object] | None = None,
     ) -> Answer:
-        """Return what another service answers to a GET, whatever the status.
+        """Return what another service answers to a GET, or with a body to a POST, whatever the status.
 
         Raises SidecarUnavailable where the service was not reached, and where its answer is incomplete: when
         a service or its sidecar dies, daprd passes on what it has so far, even nothing, as a good answer
-        without a length. Only JSON shows where it ends (Dapr: GET /v1.0/invoke/{app_id}/method/{path}).
+        without a length. Only JSON shows where it ends (Dapr: /v1.0/invoke/{app_id}/method/{path}).
         """
         url = f"/v1.0/invoke/{app_id}/method/{path}"
-        request = self._http.build_request("GET", url, params=query, headers=headers)
-        answer = await self._call(request)
+        method = "GET" if body is None else "POST"
+        answer = await self._call(
+            self._http.build_request(
+                method, url, params=query, headers=headers, json=body
+            )
+        )
         given = Answer(answer.status_code, answer.content)
         if not _is_complete(given) or (
             given.status >= 400 and daprds_error(answer.text)

@@ -10,13 +10,13 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpx
-
+from chassis.dapr import Sidecar, SidecarUnavailable
 from chassis.inbox.dead_letter import State
 from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
@@ -29,49 +29,45 @@ Options = argparse.Namespace
 Json = dict[str, Any]
 
 
-class Unreachable(Exception):
-    """The service does not answer, or is in trouble: the same may be asked again."""
-
-
 class Refused(Exception):
     """The service refuses, and says why."""
 
 
-async def list_letters(options: Options, http: httpx.AsyncClient) -> int:
+async def list_letters(options: Options, sidecar: Sidecar) -> int:
     """Print a line for each letter, newest first."""
-    async for each in _letters(options, http):
+    async for each in _letters(options, sidecar):
         line = (each["id"], each["state"], f"{each['attempts']}x", each["receivedAt"])
         authentic = () if each["authentic"] else ("not authentic",)
         say("  ".join(map(str, (*line, each["reaction"], *authentic, each["reason"]))))
     return os.EX_OK
 
 
-async def show(options: Options, http: httpx.AsyncClient) -> int:
+async def show(options: Options, sidecar: Sidecar) -> int:
     """Print all of one letter, as JSON."""
-    shown = await _ask(http, "GET", f"/{options.id}")
+    shown = await _ask(options, sidecar, f"/{options.id}")
     say(*json.dumps(shown, indent=2, ensure_ascii=False).split("\n"))
     return os.EX_OK
 
 
-async def discard(options: Options, http: httpx.AsyncClient) -> int:
+async def discard(options: Options, sidecar: Sidecar) -> int:
     """Discard one letter."""
     why = {"reason": options.because, "by": options.by}
-    await _ask(http, "POST", f"/{options.id}/discard", json=why)
+    await _ask(options, sidecar, f"/{options.id}/discard", body=why)
     say(f"{options.id}: discarded")
     return os.EX_OK
 
 
-async def replay(options: Options, http: httpx.AsyncClient) -> int:
+async def replay(options: Options, sidecar: Sidecar) -> int:
     """Replay letters at a rate, past those that still fail; Ctrl-C ends it after the one in flight.
 
     Each is a request, and a transaction, of its own: whatever ends this, what is done is done.
     """
     outcomes: Counter[str] = Counter()
     with stop_on_signal() as stop:
-        chosen = await _open(options, http, outcomes) if options.all else options.ids
+        chosen = await _open(options, sidecar, outcomes) if options.all else options.ids
         try:
             async for letter in at_rate(chosen, options.rate, stop):
-                outcome, detail = await _replay(options, http, letter)
+                outcome, detail = await _replay(options, sidecar, letter)
                 outcomes[outcome] += 1
                 say(f"{letter}: {outcome}{detail}")
         finally:
@@ -82,64 +78,57 @@ async def replay(options: Options, http: httpx.AsyncClient) -> int:
 
 
 async def _open(
-    options: Options, http: httpx.AsyncClient, outcomes: Counter[str]
+    options: Options, sidecar: Sidecar, outcomes: Counter[str]
 ) -> list[int]:
     # All are found before the first is replayed: what fails meanwhile is for another time.
-    found = [each async for each in _letters(options, http)]
+    found = [each async for each in _letters(options, sidecar)]
     if skipped := sum(not each["authentic"] for each in found):
         outcomes["skipped as not authentic"] = skipped
     return [each["id"] for each in reversed(found) if each["authentic"]]
 
 
-async def _replay(
-    options: Options, http: httpx.AsyncClient, letter: int
-) -> tuple[str, str]:
-    query = {"dryRun": options.dry_run}
+async def _replay(options: Options, sidecar: Sidecar, letter: int) -> tuple[str, str]:
+    query = {"dryRun": str(options.dry_run).lower()}
     try:
-        done = await _ask(http, "POST", f"/{letter}/replay", params=query)
+        done = await _ask(options, sidecar, f"/{letter}/replay", query, body={})
     except Refused as refused:
         return "failed", f": {refused}"
     return str(done["outcome"]), ""
 
 
-async def _letters(options: Options, http: httpx.AsyncClient) -> AsyncIterator[Json]:
-    query: Json = {"limit": PAGE}
+async def _letters(options: Options, sidecar: Sidecar) -> AsyncIterator[Json]:
+    query = {"limit": str(PAGE)}
     if options.state != "ALL":
         query["state"] = options.state
     if options.reaction:
         query["reaction"] = options.reaction
-    while query.get("cursor", "") is not None:
-        page = await _ask(http, "GET", "", params=query)
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await _ask(options, sidecar, "", query)
         for letter in page["items"]:
             yield letter
-        query["cursor"] = page["next"]
+        cursor = query["cursor"] = page["next"]
 
 
 async def _ask(
-    http: httpx.AsyncClient,
-    method: str,
+    options: Options,
+    sidecar: Sidecar,
     path: str,
-    **given: Any,  # noqa: ANN401 - httpx's
+    query: Mapping[str, str] | None = None,
+    body: Json | None = None,
 ) -> Json:
     # The sidecar may itself repeat what it passes on.
     key = {"idempotency-key": str(uuid4())}
-    url = f"/api/dead-letter{path}"
-    try:
-        answer = await http.request(method, url, headers=key, **given)
-    except httpx.HTTPError as error:
-        where = http.base_url.netloc.decode()
-        text = f"Nothing answers at {where} ({type(error).__name__})."
-        raise Unreachable(text) from error
-    try:
-        body: Json = answer.json()
-    except ValueError:
-        body = {}
-    # A sidecar may answer 200 for a service that is dead: only with its body it counts.
-    if answer.status_code == 200 and body:
-        return body
-    if "detail" not in body:
-        raise Unreachable(f"The answer was {answer.status_code} {answer.text[:300]}")
-    raise (Refused if answer.status_code < 500 else Unreachable)(body["detail"])
+    url = f"api/dead-letter{path}"
+    answer = await sidecar.ask(
+        options.service, url, query=query or {}, headers=key, body=body
+    )
+    document: Json = answer.json()
+    if answer.status >= 500:
+        raise SidecarUnavailable(document["detail"])
+    if answer.status >= 400:
+        raise Refused(document["detail"])
+    return document
 
 
 def say(*lines: str) -> None:
@@ -153,7 +142,10 @@ def say(*lines: str) -> None:
 def parse(arguments: Sequence[str]) -> Options:
     """Return the options of a command line, or end with status 2 and what is wrong with it."""
     parser = argparse.ArgumentParser(prog="python -m chassis.dead_letters")
-    parser.add_argument("service", metavar="SERVICE", help="its app-id")
+    as_in_urls = partial(quote, safe="")
+    parser.add_argument(
+        "service", metavar="SERVICE", help="its app-id", type=as_in_urls
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verb = verbs.add_parser("list", help="list them, newest first")
     states = [*State, "ALL"]
@@ -186,11 +178,11 @@ def _add_replay(verb: argparse.ArgumentParser) -> None:
     verb.set_defaults(act=replay, state=State.OPEN)
 
 
-async def run(options: Options, http: httpx.AsyncClient) -> int:
-    """Carry out a command at the service to which `http` leads; return the exit status."""
+async def run(options: Options, sidecar: Sidecar) -> int:
+    """Carry out a command through this sidecar; return the exit status."""
     try:
-        return int(await options.act(options, http))
-    except (Refused, Unreachable) as error:
+        return int(await options.act(options, sidecar))
+    except (Refused, SidecarUnavailable) as error:
         sys.stderr.write(f"{error}\n")
         return 1 if isinstance(error, Refused) else os.EX_TEMPFAIL
 
@@ -199,14 +191,8 @@ async def main(arguments: Sequence[str]) -> int:
     """Parse a command line and carry it out; return the exit status."""
     options, settings = parse(arguments), load(SidecarSettings)
     token = reveal(settings.dapr_api_token)
-    method = f"/v1.0/invoke/{quote(options.service, safe='')}/method"
-    async with httpx.AsyncClient(
-        base_url=f"{settings.sidecar_url}{method}",
-        headers={"dapr-api-token": token} if token else {},
-        timeout=30,
-        trust_env=False,
-    ) as http:
-        return await run(options, http)
+    async with Sidecar(settings.sidecar_url, token=token, deadline=30) as sidecar:
+        return await run(options, sidecar)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from chassis import dead_letters
 from chassis.cloud_event import CloudEvent
+from chassis.dapr import Sidecar
 from chassis.database import Database, wake
 from chassis.http import create_api
 from chassis.inbox import Inbox, Reaction, Status
@@ -42,6 +43,7 @@ class Letters:
 
     database: Database
     http: httpx.AsyncClient
+    sidecar: Sidecar
     act: Any = field(default=greet)
 
     async def receive(self, *events: dict[str, Any] | bytes) -> list[Status]:
@@ -111,6 +113,19 @@ class Letters:
         return [*tables, await self.greeted()]
 
 
+class Invoking(httpx.AsyncBaseTransport):
+    """What a sidecar does with an invocation of the service."""
+
+    def __init__(self, app: httpx.AsyncBaseTransport) -> None:
+        self._app = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on to the app."""
+        path = request.url.raw_path.removeprefix(b"/v1.0/invoke/greetings/method")
+        request.url = request.url.copy_with(raw_path=path)
+        return await self._app.handle_async_request(request)
+
+
 def reaction_of(letters: Letters) -> Reaction[OrderCreated]:
     """Return the reaction, which does what the test says."""
 
@@ -129,8 +144,9 @@ async def letters_in(folder: Path) -> AsyncIterator[Letters]:
     app = create_api("greetings")
     app.state.parts = parts = parts_on(database, folder)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    sidecar = Sidecar("http://sidecar", transport=Invoking(transport))
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
-        letters = Letters(database, http)
+        letters = Letters(database, http, sidecar)
         reactions, keys = [reaction_of(letters)], Inbox(database, KEYS)
         app.include_router(dead_letters.router(parts, reactions, keys))
         yield letters

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
+from chassis.dapr import Sidecar
 from chassis.dead_letters.__main__ import PAGE, parse, run
 from chassis.inbox.dead_letter import DeadLetter, dead_letter, store
 from chassis.runtime.rate_limit import STOPPED, at_rate
@@ -32,7 +33,7 @@ Captured = pytest.CaptureFixture[str]
 
 async def typed(letters: Letters, *arguments: str) -> int:
     """Type a command; return its exit status."""
-    return await run(parse(["greetings", *arguments]), letters.http)
+    return await run(parse(["greetings", *arguments]), letters.sidecar)
 
 
 async def states(letters: Letters) -> list[str]:
@@ -83,12 +84,10 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_a_sidecar_that_is_not_there_is_one_line() -> None:
-    port = str(closed_port())
-
-    ended = command("list", DAPR_HTTP_PORT=port)
+    ended = command("list", DAPR_HTTP_PORT=str(closed_port()))
 
     assert (ended.returncode, ended.stdout) == (75, "")
-    assert ended.stderr == f"Nothing answers at 127.0.0.1:{port} (ConnectError).\n"
+    assert ended.stderr == "the sidecar does not answer (ConnectError)\n"
 
 
 def test_it_sends_the_sidecars_token_and_its_service() -> None:
@@ -337,23 +336,24 @@ def test_so_many_letters_a_second_are_tried_and_no_more() -> None:
     assert took == pytest.approx(10 / 4 + 5 + 9 / 4)
 
 
+NOT_REACHED = "notification was not reached: "
 FAILED = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed"}
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (httpx.Response(200), "The answer was 200 "),
-        (httpx.Response(500, json=FAILED), f"The answer was 500 {httpx.Response(500, json=FAILED).text}"),
+        (httpx.Response(200), f"{NOT_REACHED}200 "),
+        (httpx.Response(500, json=FAILED), f"{NOT_REACHED}500 {httpx.Response(500, json=FAILED).text}"),
         (httpx.Response(503, json={"type": "urn:x", "detail": "It is full."}), "It is full."),
-        (httpx.Response(404, text="Not Found"), "The answer was 404 Not Found"),
+        (httpx.Response(404, text="Not Found"), f"{NOT_REACHED}404 Not Found"),
     ],
 )  # fmt: skip
 async def test_a_service_that_is_in_trouble_is_said_and_can_be_asked_again(
     capsys: Captured, answer: httpx.Response, message: str
 ) -> None:
     transport = httpx.MockTransport(lambda _request: answer)
-    async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+    async with Sidecar("http://sidecar", transport=transport) as sidecar:
         for arguments in (["list"], ["show", "1"], ["replay", "1"]):
-            assert await run(parse(["notification", *arguments]), http) == 75
+            assert await run(parse(["notification", *arguments]), sidecar) == 75
             assert capsys.readouterr().err == f"{message}\n"
