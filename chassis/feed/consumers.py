@@ -29,14 +29,6 @@ class CursorRegressed(Rejected):
     status = 409
 
 
-def check(name: str, acknowledged: Offset, after: Offset) -> None:
-    """Refuse a consumer that asks after less than it acknowledged; raises CursorRegressed."""
-    if acknowledged > after:
-        raise CursorRegressed(
-            f"{name} has acknowledged {acknowledged} and asks after {after}."
-        )
-
-
 def acknowledge(session: Session, name: str, topic: str, after: Offset) -> None:
     """Record that a consumer has handled everything up to an offset; a reset goes back."""
     values: dict[str, Any] = {

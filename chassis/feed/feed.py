@@ -34,8 +34,7 @@ from sqlalchemy.orm import Session
 
 from chassis.database import Database
 from chassis.errors import Rejected
-from chassis.feed import consumers
-from chassis.feed.consumers import consumer
+from chassis.feed.consumers import CursorRegressed, consumer
 from chassis.feed.cursor import BEGINNING, Cursor, Offset
 from chassis.outbox.outbox import feed, outbox
 
@@ -174,8 +173,10 @@ def _check_consumer(
     known = this.acknowledged_transaction, this.acknowledged_position
     # A cursor of another feed has no order here; it is refused as such.
     is_ours = after is None or after.feed == this.id
-    if is_ours and not query.reset and None not in known:
-        consumers.check(query.consumer, known, offset)
+    if is_ours and not query.reset and None not in known and known > offset:
+        raise CursorRegressed(
+            f"{query.consumer} has acknowledged {known} and asks after {offset}."
+        )
     return offset if offset != known else None
 
 

@@ -84,7 +84,9 @@ class Dispatcher:
         await self._store()
         await self._settle_expired()
         if not await self.database.read(outcomes.is_any_due):
-            await self._check_trouble()
+            # Nothing was tried now: that is no sign that the channel works again.
+            if bool(self._trouble) and await self.database.read(outcomes.is_waiting):
+                raise ChannelUnavailable(self._trouble)
             return False
         keyed = await self._is_keyed()
         claimed = await self.database.write(
@@ -93,12 +95,6 @@ class Dispatcher:
         if claimed:
             await self._send(claimed)
         return claimed is not None
-
-    async def _check_trouble(self) -> None:
-        # Nothing was tried now: that is no sign that the channel works again.
-        is_waiting = await self.database.read(outcomes.is_waiting)
-        if self._trouble and is_waiting:
-            raise ChannelUnavailable(self._trouble)
 
     async def _is_keyed(self) -> bool:
         # Asked before the claim: if the process ended in between, a mail that is UNKNOWN with a key would
