@@ -49,7 +49,7 @@ class CloudEvent(BaseModel):
     @model_validator(mode="after")
     def _can_be_stored(self) -> Self:
         # PostgreSQL stores this one character in no text.
-        if _has_nul(self.model_dump()):
+        if _has_nul([*self.__dict__.values()]):
             raise ValueError("it contains a NUL character")
         return self
 

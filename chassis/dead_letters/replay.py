@@ -7,12 +7,13 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
 from chassis.database import is_unavailable
+from chassis.database.hooks import run_batches
 from chassis.errors import Rejected
 from chassis.http import View
 from chassis.inbox import AnyReaction, Arrival, Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
-from chassis.inbox.inbox import claim, describe, react
-from chassis.inbox.parse import NotAuthentic, check_age
+from chassis.inbox.inbox import claim, describe
+from chassis.inbox.parse import NotAuthentic, Received, check_age
 from chassis.runtime import clock
 
 LARGEST_ID = 2**63 - 1
@@ -91,14 +92,15 @@ def _handle(
     session: Session, letter: Row[Any], inbox: Inbox, reaction: AnyReaction
 ) -> bool:
     try:
-        envelope, event = inbox.parse(reaction, letter.body)
+        envelope, event = inbox.parse(reaction, Received.of_bytes(letter.body))
         if not letter.authentic:  # nothing else was checked when it came
             check_age(envelope)
         # A letter that holds its event's key is the reason why nothing else has handled the event.
         claimed = claim(session, reaction.name, [envelope], Arrival.PUSHED)
         is_new = bool(claimed) or letter.event_id == envelope.id
         if is_new:
-            react(session, reaction.act, envelope, event)
+            reaction.act(event, envelope, session)
+            run_batches(session)
     except NotAuthentic as error:
         raise NotReplayable(f"It is not authentic: {one_line(str(error))}.") from error
     except Exception as error:

@@ -5,8 +5,9 @@ What can never be handled becomes a dead letter, and Dapr hears SUCCESS: it woul
 404, and deliver one that is refused otherwise for ever.
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -23,17 +24,20 @@ from chassis.inbox import attempts
 from chassis.inbox.dead_letter import DeadLetter, one_line, store
 from chassis.inbox.parse import (
     NotAuthentic,
+    Received,
     Unprocessable,
     authenticate,
     check_age,
     parse,
 )
-from chassis.inbox.reaction import Act, AnyReaction, Arrival, Reaction, inbox, is_key
+from chassis.inbox.reaction import AnyReaction, Arrival, Reaction, inbox
 from chassis.runtime import clock
 from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
+
+_CLAIM = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
 
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What the next attempt would not change; everything else is retried."""
@@ -53,48 +57,86 @@ class Inbox:
     database: Database
     keys: SigningKeys
 
-    def parse(self, reaction: Reaction[E], body: bytes) -> tuple[CloudEvent, E]:
+    def parse(self, reaction: Reaction[E], received: Received) -> tuple[CloudEvent, E]:
         """Return the envelope and the event of a delivery; raises NotAuthentic, Unprocessable."""
-        return parse(reaction.event, body, self.keys)
+        return parse(reaction.event, received, self.keys)
+
+    async def handle_at_once(
+        self,
+        reaction: AnyReaction,
+        events: Sequence[Received],
+        arrival: Arrival,
+        first: Callable[[Session], None] | None = None,
+    ) -> list[str]:
+        """Handle events in one transaction, which begins with `first`; return the ids of those that were new.
+
+        Raises whatever one of them raises, and has handled none then.
+        """
+        parsed = [self.parse(reaction, each) for each in events]
+        if arrival is Arrival.PUSHED:
+            for envelope, _ in parsed:
+                check_age(envelope)
+
+        def handle(session: Session) -> list[str]:
+            if first:
+                first(session)
+            return handle_all(session, reaction, parsed, arrival)
+
+        # Pushed events share their transaction with others that wait, what is pulled has the cursor's.
+        lane = f"deliveries to {reaction.name}" if arrival is Arrival.PUSHED else ""
+        return await self.database.write(handle, lane)
+
+    async def handle_pushed(
+        self, reaction: AnyReaction, events: Sequence[Received]
+    ) -> list[Status]:
+        """Handle pushed events in one transaction, and where that fails each by itself; return their statuses."""
+        if len(events) > 1:
+            try:
+                await self.handle_at_once(reaction, events, Arrival.PUSHED)
+            except Exception as error:  # noqa: BLE001 - each event says by itself what it means
+                if is_unavailable(error):
+                    _log_retry(reaction, error)
+                    return [Status.RETRY] * len(events)
+            else:
+                return [Status.SUCCESS] * len(events)
+        alone = (self.handle(reaction, each) for each in events)
+        return await asyncio.gather(*alone)
 
     async def handle(
         self,
         reaction: AnyReaction,
-        body: bytes,
+        received: Received,
         arrival: Arrival = Arrival.PUSHED,
     ) -> Status:
-        """Handle one delivery at most once; RETRY where a later attempt may succeed.
+        """Handle one event at most once; RETRY where a later attempt may succeed.
 
         What is not authentic becomes a dead letter where it was pushed: the pull brings the authentic event.
         Where it was pulled, the feed itself is wrong: raises NotAuthentic.
         """
         try:
-            envelope, event = self.parse(reaction, body)
-            if arrival is Arrival.PUSHED:
-                check_age(envelope)
-            await self.database.write(
-                lambda session: handle_once(
-                    session, reaction, envelope, event, arrival
-                ),
-                lane=f"deliveries to {reaction.name}",
-            )
+            await self.handle_at_once(reaction, [received], arrival)
         except NotAuthentic as error:
             if arrival is not Arrival.PUSHED:
                 raise
-            letter = DeadLetter(reaction.name, body, str(error), authentic=False)
+            reason = str(error)
+            letter = DeadLetter(reaction.name, received.body, reason, authentic=False)
             return await keep(self.database, letter)
         except Exception as error:  # noqa: BLE001 - one rule decides what an error means
-            return await self._failed(reaction, body, arrival, error)
+            return await self._failed(reaction, received, arrival, error)
         return Status.SUCCESS
 
     async def _failed(
-        self, reaction: AnyReaction, body: bytes, arrival: Arrival, error: Exception
+        self,
+        reaction: AnyReaction,
+        received: Received,
+        arrival: Arrival,
+        error: Exception,
     ) -> Status:
         kept = False
         try:
             if not is_unavailable(error):
-                envelope = authenticate(body, self.keys)
-                failed = Failed(reaction.name, body, envelope.id, error)
+                envelope = authenticate(received, self.keys)
+                failed = Failed(reaction.name, received.body, envelope.id, error)
                 kept = await self.database.write(
                     lambda session: record_failure(session, failed, arrival)
                 )
@@ -102,27 +144,14 @@ class Inbox:
             error = worse
         if kept:
             return Status.SUCCESS
-        trace = None if is_unavailable(error) else error
-        text = "%s failed; the event will be retried: %s"
-        _log.error(text, reaction.name, one_line(describe(error)), exc_info=trace)
+        _log_retry(reaction, error)
         return Status.RETRY
 
 
-def handle_once(
-    session: Session,
-    reaction: AnyReaction,
-    envelope: CloudEvent,
-    event: Event,
-    arrival: Arrival,
-) -> bool:
-    """Claim an event and act on it; return whether it was new. Raises what is in PERMANENT, and anything."""
-    if claim(session, reaction.name, [envelope], arrival):
-        react(session, reaction.act, envelope, event)
-        return True
-    if arrival is Arrival.PUSHED:
-        pulled = is_key(reaction.name, envelope.id), inbox.c.arrival == Arrival.PULLED
-        session.execute(update(inbox).where(*pulled).values(arrival=Arrival.LATE))
-    return False
+def _log_retry(reaction: AnyReaction, error: Exception) -> None:
+    trace = None if is_unavailable(error) else error
+    text = "%s failed; the event will be retried: %s"
+    _log.error(text, reaction.name, one_line(describe(error)), exc_info=trace)
 
 
 def handle_all(
@@ -131,7 +160,7 @@ def handle_all(
     parsed: Sequence[tuple[CloudEvent, Any]],
     arrival: Arrival,
 ) -> list[str]:
-    """Claim many events at once and act on those that are new, in order; return their ids."""
+    """Claim events at once and act on those that are new, in order; return their ids."""
     unseen = claim(
         session, reaction.name, [envelope for envelope, _ in parsed], arrival
     )
@@ -139,29 +168,14 @@ def handle_all(
     for envelope, event in parsed:
         if envelope.id in unseen:
             unseen.remove(envelope.id)  # listed twice, it is acted on once
-            react(session, reaction.act, envelope, event, flush=False)
+            reaction.act(event, envelope, session)
             new.append(envelope.id)
-    session.flush()
+    if arrival is Arrival.PUSHED and len(new) < len(parsed):
+        known = {envelope.id for envelope, _ in parsed}.difference(new)
+        pulled = inbox.c.event_id.in_(known), inbox.c.arrival == Arrival.PULLED
+        mine = inbox.c.reaction == reaction.name, *pulled
+        session.execute(update(inbox).where(*mine).values(arrival=Arrival.LATE))
     return new
-
-
-def react(
-    session: Session,
-    act: Act[E],
-    envelope: CloudEvent,
-    event: E,
-    *,
-    flush: bool = True,
-) -> None:
-    """Run a reaction, and surface what the database says of it as what is in PERMANENT."""
-    try:
-        act(event, envelope, session)
-        if flush:
-            session.flush()
-    except StatementError as error:
-        if is_data_error(error):
-            raise DataError(None, None, error.orig or error) from error
-        raise
 
 
 def claim(
@@ -181,10 +195,7 @@ def claim(
         {"reaction": reaction, "event_id": each, "handled_at": now, "arrival": arrival}
         for each in ids
     ]
-    if not rows:
-        return set()
-    statement = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
-    return set(session.scalars(statement, rows))
+    return set(session.scalars(_CLAIM, rows)) if rows else set()
 
 
 @dataclass(frozen=True)
@@ -204,8 +215,7 @@ def record_failure(session: Session, failed: Failed, arrival: Arrival) -> bool:
     pull brings it again; where the key is taken, the event was handled meanwhile.
     """
     tries = attempts.count(session, failed.reaction, failed.event_id)
-    permanent = isinstance(failed.error, PERMANENT)
-    if not permanent and tries < attempts.MAX_ATTEMPTS:
+    if not _is_permanent(failed.error) and tries < attempts.MAX_ATTEMPTS:
         return False
     attempts.forget(session, failed.reaction, failed.event_id)
     row = {
@@ -214,8 +224,7 @@ def record_failure(session: Session, failed: Failed, arrival: Arrival) -> bool:
         "handled_at": clock.now(),
         "arrival": arrival,
     }
-    taken = insert(inbox).values(row).on_conflict_do_nothing()
-    if session.scalar(taken.returning(inbox.c.event_id)) is not None:
+    if session.scalar(_CLAIM, row) is not None:
         reason = describe(failed.error)
         letter = DeadLetter(
             failed.reaction, failed.body, reason, failed.event_id, attempts=tries
@@ -224,10 +233,17 @@ def record_failure(session: Session, failed: Failed, arrival: Arrival) -> bool:
     return True
 
 
+def _is_permanent(error: Exception) -> bool:
+    # What PostgreSQL says of values that it cannot store, SQLAlchemy does not always call a DataError.
+    is_refused = isinstance(error, StatementError) and is_data_error(error)
+    return is_refused or isinstance(error, PERMANENT)
+
+
 def describe(error: Exception) -> str:
     """Return the reason of a failure; of a bug, with the kind of the error."""
-    permanent = isinstance(error, (*PERMANENT, NotAuthentic))
-    return str(error) if permanent else f"{type(error).__name__}: {error}"
+    if _is_permanent(error) or isinstance(error, NotAuthentic):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 async def keep(database: Database, letter: DeadLetter) -> Status:

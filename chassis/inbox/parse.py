@@ -1,7 +1,9 @@
-"""A delivery, parsed into the event that a reaction expects, once its signature is verified."""
+"""What arrives, parsed into the event that a reaction expects, once its signature is verified."""
 
+import json
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,9 +27,42 @@ class Unprocessable(Exception):
     """This event is authentic, and never acceptable to this reaction, however often it is tried."""
 
 
-def parse(expected: type[E], body: bytes, keys: SigningKeys) -> tuple[CloudEvent, E]:
+@dataclass(frozen=True)
+class Received:
+    """What arrived in the place of an event: JSON, or why it is none; pushed, with its bytes as they were."""
+
+    json: Any = None
+    raw: bytes | None = None
+    fault: str = ""
+
+    @classmethod
+    def of_bytes(cls, body: bytes) -> Self:
+        """Parse what was pushed."""
+        try:
+            # Decoded here: json.loads itself would take bytes in UTF-16 or UTF-32.
+            return cls(json.loads(body.decode()), body)
+        except (ValueError, RecursionError) as error:
+            return cls(raw=body, fault=str(error))
+
+    @property
+    def type(self) -> str:
+        """The type that it claims to have; empty where it claims none."""
+        return str(self.json.get("type")) if isinstance(self.json, dict) else ""
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that a dead letter keeps."""
+        if self.raw is not None:
+            return self.raw
+        text = json.dumps(self.json, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="surrogatepass")
+
+
+def parse(
+    expected: type[E], received: Received, keys: SigningKeys
+) -> tuple[CloudEvent, E]:
     """Return the envelope and the event in it; raises NotAuthentic, Unprocessable."""
-    envelope = authenticate(body, keys)
+    envelope = authenticate(received, keys)
     _check_kind(expected, envelope)
     try:
         return envelope, expected.model_validate(
@@ -37,12 +72,16 @@ def parse(expected: type[E], body: bytes, keys: SigningKeys) -> tuple[CloudEvent
         raise Unprocessable(_in_words(error)) from error
 
 
-def authenticate(body: bytes, keys: SigningKeys) -> CloudEvent:
+def authenticate(received: Received, keys: SigningKeys) -> CloudEvent:
     """Return the envelope of a signed event; raises NotAuthentic."""
-    if len(body) > MAX_BODY:
-        raise NotAuthentic(too_large(len(body)))
+    if received.raw and len(received.raw) > MAX_BODY:
+        raise NotAuthentic(too_large(len(received.raw)))
+    if fault := received.fault:
+        raise NotAuthentic(f"it is no valid CloudEvent (Invalid JSON: {fault})")
+    if not isinstance(received.json, dict):
+        raise NotAuthentic("it is no valid CloudEvent (it is not an object)")
     try:
-        envelope = CloudEvent.model_validate_json(body)
+        envelope = CloudEvent.model_validate(received.json)
     except ValidationError as error:
         raise NotAuthentic(_in_words(error)) from error
     if not keys.verify(envelope):

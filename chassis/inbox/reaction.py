@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Index, MetaData, String, Table, and_
+from sqlalchemy import Column, Index, MetaData, String, Table
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
@@ -74,8 +74,3 @@ Index(
     sqlite_where=_repaired,
     postgresql_where=_repaired,
 )
-
-
-def is_key(reaction: str, event_id: str) -> ColumnElement[bool]:
-    """Match the row of one reaction and one event."""
-    return and_(inbox.c.reaction == reaction, inbox.c.event_id == event_id)

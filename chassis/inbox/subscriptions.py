@@ -1,43 +1,80 @@
-"""Which reactions subscribe to which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it."""
+"""Which reactions subscribe to which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it.
+
+Events arrive in bulk (docs/decisions/0015): daprd collects what comes within some milliseconds, posts it at
+once, and asks for a status for each entry. One without a status it posts again, and nothing before that.
+"""
 
 import base64
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import yaml
 from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse
 
 from chassis.event import Delivery
 from chassis.http import FROM_THE_SIDECAR
 from chassis.inbox.dead_letter import MAX_BODY, DeadLetter
 from chassis.inbox.inbox import Inbox, Status, keep
-from chassis.inbox.parse import too_large
+from chassis.inbox.parse import Received, too_large
 from chassis.inbox.reaction import AnyReaction
 
+MAX_BULK = 512 * 1024
+"""Bytes of a bulk delivery that are read: hundreds of events, or seven of the largest."""
 MAX_WRAPPED = MAX_BODY * 4 // 3 + 4096
-"""Bytes of such a body as base64, in an envelope of daprd's own."""
+"""Bytes of a body as base64, in an envelope of daprd's own."""
 _WRAPPED = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/]+)')
+# As Go writes an entry. In an event of ours there is nothing like it, and in a text quotes are escaped.
+_ENTRY = re.compile(r'\{"entryId":"([^"\\]+)","event":')
+_decoder = json.JSONDecoder()
 
-Deliver = Callable[[Request], Awaitable[dict[str, str]]]
+Deliver = Callable[[Request], Awaitable[JSONResponse]]
 Reactions = Sequence[AnyReaction]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the broker's folder says of its subscriptions: their metadata, and how large a bulk becomes.
+
+    A bulk is delivered once it has `most` events or its first has waited for `milliseconds`.
+    """
+
+    metadata: dict[str, str] = field(default_factory=dict)
+    most: int = 100
+    milliseconds: int = 1
+
+    @classmethod
+    def read(cls, resource: Path | None) -> "Tuning":
+        """Read a SubscriptionTuning.
+
+        A subscription in code silently replaces, for its topic, one that is declared for daprd; so what the
+        folder says is passed on in code. Python knows no broker's settings.
+        """
+        if resource is None:
+            return cls()
+        # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
+        document: dict[str, Any] = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
+        bulk = document["bulkSubscribe"]
+        return cls(
+            document.get("metadata") or {},
+            int(bulk["maxMessagesCount"]),
+            int(bulk["maxAwaitDurationMs"]),
+        )
 
 
 @dataclass
 class Subscriptions:
-    """The topics of one app: each delivery goes through the inbox to every reaction to its topic.
-
-    `tuning` is the metadata of each subscription, from the broker's folder.
-    """
+    """The topics of one app: each delivery goes through the inbox to every reaction to its topic."""
 
     app: FastAPI
     inbox: Inbox
     pubsub: str
-    tuning: dict[str, str]
+    tuning: Tuning
 
     def subscribe(self, service: str, reactions: Reactions) -> frozenset[str]:
         """Subscribe to what is pushed; return the subscriptions as /readyz names them.
@@ -59,6 +96,12 @@ class Subscriptions:
         topics = _by_topic(pushed)
         for topic, of_topic in topics.items():
             self._subscribe(dapr, topic, self._handling(topic, of_topic), dead)
+            # The SDK's `subscribe` has no parameter for it.
+            dapr._subscriptions[-1]["bulkSubscribe"] = {
+                "enabled": True,
+                "maxMessagesCount": self.tuning.most,
+                "maxAwaitDurationMs": self.tuning.milliseconds,
+            }
         self._subscribe(dapr, dead, self._burying(dead, topics), None)
         return frozenset(f"subscription to {topic}" for topic in (*topics, dead))
 
@@ -73,48 +116,56 @@ class Subscriptions:
         dapr.subscribe(
             self.pubsub,
             topic,
-            metadata={**self.tuning, **raw},
+            metadata={**self.tuning.metadata, **raw},
             route=f"/events/{topic}",
             dead_letter_topic=dead,
         )(deliver)
 
     # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
     def _handling(self, topic: str, reactions: Reactions) -> Deliver:
-        async def deliver(request: Request) -> dict[str, str]:
-            body, size = await _read(request, MAX_BODY)
-            if size > MAX_BODY:
-                return await self._refuse(topic, body, too_large(size), size)
-            return {"status": await self._handle(reactions, body)}
+        async def deliver(request: Request) -> JSONResponse:
+            entries = _entries(*await _read(request, MAX_BULK))
+            statuses = await self._handle(reactions, [*entries.values()])
+            answers = zip(entries, statuses, strict=True)
+            return JSONResponse(
+                {"statuses": [{"entryId": e, "status": s} for e, s in answers]}
+            )
 
         deliver.__name__ = f"handle_{topic}"
         return deliver
 
-    async def _handle(self, reactions: Reactions, body: bytes) -> Status:
-        # Each in a transaction of its own: a reaction that has handled the event does not handle it again.
-        statuses = [await self.inbox.handle(each, body) for each in reactions]
-        return Status.RETRY if Status.RETRY in statuses else Status.SUCCESS
+    async def _handle(
+        self, reactions: Reactions, events: Sequence[Received]
+    ) -> list[Status]:
+        # Each in a transaction of its own: a reaction that has handled an event does not handle it again.
+        answers = [await self.inbox.handle_pushed(each, events) for each in reactions]
+        return [
+            Status.RETRY if Status.RETRY in statuses else Status.SUCCESS
+            for statuses in zip(*answers, strict=True)
+        ]
 
+    # Not in bulk: raw, each comes in an envelope of daprd's own.
     def _burying(self, topic: str, topics: dict[str, Reactions]) -> Deliver:
-        async def deliver(request: Request) -> dict[str, str]:
+        async def deliver(request: Request) -> JSONResponse:
             wrapped, size = await _read(request, MAX_WRAPPED)
             if size > MAX_WRAPPED:
-                return await self._refuse(
-                    topic, _beginning(wrapped), too_large(size), size
-                )
-            body = _unwrapped(wrapped)
+                cut_off = Received(raw=_beginning(wrapped))
+                return await self._refuse(topic, cut_off, too_large(size), size)
+            received = Received.of_bytes(_unwrapped(wrapped))
             # First tried like any delivery: daprd also moves here what it was told to retry.
-            if reactions := topics.get(str(_type_of(body))):
-                return {"status": await self._handle(reactions, body)}
-            return await self._refuse(topic, body, "no reaction subscribes to it")
+            if reactions := topics.get(received.type):
+                (status,) = await self._handle(reactions, [received])
+                return JSONResponse({"status": status})
+            return await self._refuse(topic, received, "no reaction subscribes to it")
 
         deliver.__name__ = "handle_dead_letter_topic"
         return deliver
 
     async def _refuse(
-        self, topic: str, body: bytes, reason: str, size: int | None = None
-    ) -> dict[str, str]:
-        letter = DeadLetter(topic, body, reason, size=size, authentic=False)
-        return {"status": await keep(self.inbox.database, letter)}
+        self, topic: str, received: Received, reason: str, size: int | None = None
+    ) -> JSONResponse:
+        letter = DeadLetter(topic, received.body, reason, size=size, authentic=False)
+        return JSONResponse({"status": await keep(self.inbox.database, letter)})
 
 
 def _by_topic(reactions: Reactions) -> dict[str, Reactions]:
@@ -134,6 +185,30 @@ async def _read(request: Request, most: int) -> tuple[bytes, int]:
     return bytes(kept), size
 
 
+def _entries(body: bytes, size: int) -> dict[str, Received]:
+    """Return the events of a bulk delivery by their entries, those that are no JSON too.
+
+    Of what was too much to read, the last one is left for the next delivery, unless it is too large itself.
+    """
+    # Bytes that are no UTF-8 stay what they are, and their event is not authentic.
+    text = body.decode(errors="surrogateescape")
+    found, head = {}, _ENTRY.search(text)
+    while head:
+        begin = head.end()
+        try:
+            parsed, end = _decoder.raw_decode(text, begin)
+            fault, after = "", _ENTRY.search(text, end)
+        except (ValueError, RecursionError) as error:
+            parsed, fault, after = None, str(error), _ENTRY.search(text, begin)
+            end = after.start() if after else len(text)
+            if size > len(body) and not after and end - begin <= MAX_BODY:
+                break
+        raw = text[begin:end].encode(errors="surrogateescape")
+        found[head[1]] = Received(parsed, raw, fault)
+        head = after
+    return found
+
+
 def _unwrapped(body: bytes) -> bytes:
     # With rawPayload, daprd puts the bytes as they were into an envelope of its own.
     try:
@@ -148,24 +223,3 @@ def _beginning(wrapped: bytes) -> bytes:
         whole = len(found[1]) - len(found[1]) % 4
         return base64.b64decode(found[1][:whole])
     return wrapped
-
-
-def _type_of(body: bytes) -> object:
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return event.get("type") if isinstance(event, dict) else None
-
-
-def read_tuning(resource: Path | None) -> dict[str, str]:
-    """Return the `metadata` of a SubscriptionTuning: what the broker's folder says of its subscriptions.
-
-    A subscription in code silently replaces, for its topic, one that is declared for daprd; so what the folder
-    says is passed on in code. Python knows no broker's settings.
-    """
-    if resource is None:
-        return {}
-    # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
-    document: dict[str, Any] = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
-    return dict(document.get("metadata") or {})

@@ -1,6 +1,5 @@
 """Repair: what the inbox lacks is handled and the cursor moved, in one transaction where that succeeds."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,7 @@ from sqlalchemy.orm import Session
 from chassis.database import is_unavailable
 from chassis.inbox import AnyReaction, Arrival, Inbox, Status
 from chassis.inbox.dead_letter import one_line
-from chassis.inbox.inbox import handle_all
-from chassis.inbox.parse import NotAuthentic
+from chassis.inbox.parse import NotAuthentic, Received
 from chassis.inbox.reaction import inbox as inbox_table
 from chassis.reconciler import cursor as feed_cursor
 from chassis.reconciler.cursor import CursorMoved
@@ -43,31 +41,24 @@ class Repair:
         feed (chassis/feed/long_transactions.py). Where that fails, one by one, as if they were pushed. Raises
         CursorMoved, CursorHeld and NotAuthentic; the cursor is where it was then.
         """
-        bodies = {each: body_of(event) for each, event in events.items()}
+        received = {each: Received(event) for each, event in events.items()}
         try:
-            return await self._at_once([*bodies.values()])
+            return await self.inbox.handle_at_once(
+                self.reaction, [*received.values()], Arrival.PULLED, self._move
+            )
         except CursorMoved:
             raise
         except Exception as error:
             if is_unavailable(error):
                 raise
-        await self._one_by_one(bodies)
-        return [*bodies]
+        await self._one_by_one(received)
+        return [*received]
 
-    async def _at_once(self, bodies: Sequence[bytes]) -> list[str]:
-        parsed = [self.inbox.parse(self.reaction, each) for each in bodies]
-
-        def handle(session: Session) -> list[str]:
-            self._move(session)
-            return handle_all(session, self.reaction, parsed, Arrival.PULLED)
-
-        return await self.inbox.database.write(handle)
-
-    async def _one_by_one(self, bodies: Mapping[str, bytes]) -> None:
+    async def _one_by_one(self, events: Mapping[str, Received]) -> None:
         failed = 0
-        for event_id, body in bodies.items():
+        for event_id, each in events.items():
             try:
-                status = await self.inbox.handle(self.reaction, body, Arrival.PULLED)
+                status = await self.inbox.handle(self.reaction, each, Arrival.PULLED)
             except NotAuthentic as error:
                 raise NotAuthentic(f"{one_line(event_id)}: {error}") from error
             if status is Status.RETRY:
@@ -75,7 +66,7 @@ class Repair:
                 # A database that has become unavailable is not tried with every event: this raises then.
                 await self.inbox.database.read(self._check)
         if failed:
-            raise CursorHeld(f"{failed} of {len(bodies)} events failed")
+            raise CursorHeld(f"{failed} of {len(events)} events failed")
         await self.inbox.database.write(self._move)
 
     def _check(self, session: Session) -> None:
@@ -84,12 +75,6 @@ class Repair:
 
     def _move(self, session: Session) -> None:
         feed_cursor.move(session, self.reaction.name, self.old, self.new)
-
-
-def body_of(event: object) -> bytes:
-    """Return an event's bytes as its sender stored them: pushed and pulled, it has the same size."""
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors="surrogatepass")
 
 
 def handled(session: Session, reaction: str, ids: Collection[str]) -> set[str]:

@@ -21,7 +21,7 @@ from chassis.database.exclusive import in_use
 from chassis.feed.long_transactions import LongTransactions
 from chassis.http import health
 from chassis.inbox import AnyReaction, Inbox
-from chassis.inbox.subscriptions import Subscriptions, read_tuning
+from chassis.inbox.subscriptions import Subscriptions, Tuning
 from chassis.outbox import Backlog, Relay
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
@@ -79,7 +79,7 @@ def create(
     own = [*_own_loops(parts, inbox, reactions), *loops]
     tasks: list[asyncio.Task[None]] = []
     app = _app(parts, own, tasks)
-    tuning = read_tuning(settings.subscription_file)
+    tuning = Tuning.read(settings.subscription_file)
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
     needed = needs | {settings.pubsub_name} | subscribed

@@ -29,6 +29,7 @@ from tests.support.database import KEYS, secrets_in
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from tests.support.shop import Shop
+from tests.support.simulated_delivery import bulk
 from tests.support.system import RealSystem, running, sidecar_command
 from toolchain import runfile
 
@@ -225,10 +226,11 @@ async def test_a_service_on_it_handles_an_event_and_publishes_its_own(
         httpx.AsyncClient(trust_env=False, base_url=url) as client,
     ):
         await eventually(lambda: healthy(client), "the example serves", deadline=30)
-        delivered = envelope.model_dump_json()
+        delivered = bulk({"1": envelope.model_dump_json().encode()})
         for _ in range(2):
             answer = await client.post("/events/OrderCreated", content=delivered)
-            assert answer.json() == {"status": "SUCCESS"}
+            statuses = [{"entryId": "1", "status": "SUCCESS"}]
+            assert answer.json() == {"statuses": statuses}
 
     assert set(granted(tmp_path / "loyalty.db")) == {order.order_id}
 

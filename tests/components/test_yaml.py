@@ -232,6 +232,20 @@ async def test_the_notification_service_hands_the_folders_tuning_on(
     assert said["pubsubname"] == "pubsub"
     assert said["topic"] == "OrderCreated"
     assert said["route"] == "/events/OrderCreated"
-    tuning = read(folder / "subscription.yaml").get("metadata", {})
+    declared = read(folder / "subscription.yaml")
+    tuning = declared["metadata"]
     assert said["metadata"] == tuning
+    assert said["bulkSubscribe"] == {"enabled": True, **declared["bulkSubscribe"]}
     assert dead["metadata"] == {**tuning, "rawPayload": "true"}
+    assert "bulkSubscribe" not in dead
+
+
+@pytest.mark.parametrize("folder", BROKERS, ids=named)
+def test_a_bulk_delivery_can_become_full(folder: Path) -> None:
+    """One that never has so many events under way at once would wait for its time to pass."""
+    most = read(folder / "subscription.yaml")["bulkSubscribe"]["maxMessagesCount"]
+    told = settings_of(folder / "pubsub.yaml")
+    under_way = {"rabbitmq": "prefetchCount", "redis": "concurrency"}
+
+    if name := under_way.get(folder.name):
+        assert most <= int(told[name])

@@ -21,6 +21,8 @@ from tests.conformance import asked
 PUBSUB, TOPIC, ROUTE = "pubsub", "Probed", "/events/Probed"
 WATCHED, DEAD = "Watched", "probe-dead-letter"
 """A topic with a dead-letter topic, and that one, which is read raw."""
+BULK, MOST = "Bulk", 20
+"""A topic that is delivered in bulk, and how many events at once."""
 TUNING = {"queueType": "quorum"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -42,12 +44,22 @@ class Watched:
     content_type: str
 
 
+@dataclass(frozen=True)
+class BulkDelivery:
+    """One bulk delivery: all of it, its events by entry, and the type that its bytes were declared to have."""
+
+    body: bytes
+    entries: dict[str, Any]
+    content_type: str
+
+
 @dataclass
 class Probe:
-    """An app with three subscriptions; `answers` are the next ones to an event, and after them it is SUCCESS.
+    """An app with four subscriptions; `answers` are the next ones to an event, and after them it is SUCCESS.
 
     `watched` is what was delivered on the topic with a dead-letter topic and on that one, in order, and
-    `watched_answers` are the next answers by topic and bytes.
+    `watched_answers` are the next answers by topic and bytes. `bulks` are the bulk deliveries; `statuses` are
+    the next ones by event, where `""` is none at all, and `bulk_answers` what is answered in the place of them.
     """
 
     app: FastAPI = field(default_factory=FastAPI)
@@ -62,9 +74,14 @@ class Probe:
         default_factory=lambda: defaultdict(deque)
     )
 
+    bulks: list[BulkDelivery] = field(default_factory=list)
+    statuses: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
+    bulk_answers: deque[Response] = field(default_factory=deque)
+
     def __post_init__(self) -> None:
         """Subscribe as chassis/inbox/subscriptions.py does."""
-        subscribe = DaprApp(self.app).subscribe
+        dapr = DaprApp(self.app)
+        subscribe = dapr.subscribe
         subscribe(PUBSUB, TOPIC, metadata=TUNING, route=ROUTE)(self._handle)
         subscribe(
             PUBSUB,
@@ -73,6 +90,18 @@ class Probe:
             route=f"/events/{WATCHED}",
             dead_letter_topic=DEAD,
         )(self._watch)
+        subscribe(
+            PUBSUB,
+            BULK,
+            metadata=TUNING,
+            route=f"/events/{BULK}",
+            dead_letter_topic=DEAD,
+        )(self._handle_bulk)
+        dapr._subscriptions[-1]["bulkSubscribe"] = {
+            "enabled": True,
+            "maxMessagesCount": MOST,
+            "maxAwaitDurationMs": 50,
+        }
         raw = {**TUNING, "rawPayload": "true"}
         subscribe(PUBSUB, DEAD, metadata=raw, route=f"/events/{DEAD}")(self._watch)
         self.app.add_api_route("/healthz", self._is_alive)
@@ -85,6 +114,21 @@ class Probe:
         delivery = Delivery(event, request.headers["content-type"])
         self.deliveries[event["id"]].append(delivery)
         return answer
+
+    async def _handle_bulk(self, request: Request) -> Response:
+        body = await request.body()
+        entries = {e["entryId"]: e["event"] for e in json.loads(body)["entries"]}
+        content_type = request.headers["content-type"]
+        self.bulks.append(BulkDelivery(body, entries, content_type))
+        if self.bulk_answers:
+            return self.bulk_answers.popleft()
+        given = {each: self._status(event) for each, event in entries.items()}
+        answered = [{"entryId": e, "status": s} for e, s in given.items() if s]
+        return JSONResponse({"statuses": answered})
+
+    def _status(self, event: dict[str, Any]) -> str:
+        left = self.statuses[event["id"]]
+        return left.popleft() if left else "SUCCESS"
 
     async def _watch(self, request: Request) -> Response:
         topic, body = request.url.path.removeprefix("/events/"), await request.body()

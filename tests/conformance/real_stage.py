@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from chassis.dapr.sidecar import Sidecar, SidecarUnavailable
-from tests.conformance.probe import DEAD, TOPIC, WATCHED, Probe, served
+from tests.conformance.probe import BULK, DEAD, TOPIC, WATCHED, Probe, served
 from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
 from tests.support.eventually import eventually
 from tests.support.mail_server import HOST, Mailbox, serving
@@ -25,7 +25,7 @@ from toolchain.servers import rabbitmq, rabbitmq_node
 from toolchain.supervise import server
 
 SMTP = 1025
-TOPICS = (TOPIC, WATCHED, DEAD)
+TOPICS = (TOPIC, WATCHED, BULK, DEAD)
 LOGIN = ("guest", "guest")
 
 

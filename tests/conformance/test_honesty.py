@@ -4,8 +4,9 @@ import httpx
 import pytest
 from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
 
-from tests.conformance.probe import PUBSUB, ROUTE, TOPIC, an_event
+from tests.conformance.probe import BULK, PUBSUB, ROUTE, TOPIC, an_event
 from tests.conformance.stage import simulated
 from tests.support.mail_server import DROP
 from tests.support.simulated_dapr import SimulatedDapr, Wire
@@ -51,6 +52,25 @@ async def test_a_subscription_that_asks_for_more_is_not_served_like_any_other() 
 
     with pytest.raises(NotImplementedError, match="rawPayload"):
         await dapr.deliver_to(app)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(status_code=404),
+        JSONResponse({"statuses": [{"entryId": "0", "status": "DROP"}]}),
+    ],
+    ids=["404", "DROP"],
+)
+async def test_a_bulk_delivery_is_not_answered_with_what_daprd_loses(
+    answer: Response,
+) -> None:
+    async with simulated() as dapr:
+        dapr.probe.bulk_answers.append(answer)
+        await dapr.publish(an_event(), topic=BULK)
+
+        with pytest.raises(NotImplementedError, match="daprd"):
+            await dapr.turn()
 
 
 @pytest.mark.parametrize(

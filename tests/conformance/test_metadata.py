@@ -1,6 +1,6 @@
 """Metadata: what a sidecar lists as loaded."""
 
-from tests.conformance.probe import DEAD, PUBSUB, TOPIC, TUNING, WATCHED
+from tests.conformance.probe import BULK, DEAD, PUBSUB, TOPIC, TUNING, WATCHED
 from tests.conformance.stage import EMAIL, Stage
 
 
@@ -24,7 +24,12 @@ async def test_each_subscription_is_listed_as_the_app_declared_it(
     loaded = await dapr.sidecar.metadata()
 
     raw = {**TUNING, "rawPayload": "true"}
-    declared = [(TOPIC, TUNING, ""), (WATCHED, TUNING, DEAD), (DEAD, raw, "")]
+    declared = [
+        (TOPIC, TUNING, ""),
+        (WATCHED, TUNING, DEAD),
+        (BULK, TUNING, DEAD),
+        (DEAD, raw, ""),
+    ]
     assert loaded["subscriptions"] == [
         {
             "pubsubname": PUBSUB,

@@ -25,7 +25,7 @@ async def test_without_its_broker_a_sidecar_refuses_every_entry_and_stays_as_it_
     assert failed.keys() == {event["id"] for event in events}
     assert all(failed.values())
     assert PUBSUB in [component["name"] for component in loaded["components"]]
-    assert len(loaded["subscriptions"]) == 3
+    assert len(loaded["subscriptions"]) == 4
     await _works(dapr)
     assert [dapr.count(event) for event in events] == [0] * 100
 

@@ -14,6 +14,7 @@ from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.event import Event
 from chassis.inbox import Inbox, Reaction, Status
 from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.parse import Received
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS, migrated
 from toolchain.documents import publisher, schemas
@@ -42,12 +43,12 @@ def upgraded(event: OrderCreated) -> OrderCreatedV2:
     return OrderCreatedV2(order_id=event.order_id, first_name=first, last_name=last)
 
 
-def delivered(event: Event) -> bytes:
+def delivered(event: Event) -> Received:
     """Return what Dapr delivers."""
     envelope = create_cloud_event(
         event, service="order", subject=ORDER, cause=Cause(CAUSE), keys=KEYS
     )
-    return envelope.model_dump_json().encode()
+    return Received.of_bytes(envelope.model_dump_json().encode())
 
 
 def test_every_document_is_as_the_code_says() -> None:

@@ -21,6 +21,7 @@ from chassis.runtime import clock
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS, secrets_in
 from tests.support.eventually import eventually
+from tests.support.simulated_delivery import bulk
 from toolchain import runfile
 
 ROOT = Path(__file__).parents[2]
@@ -159,9 +160,10 @@ async def test_the_service_counts_an_order_once_however_often_it_is_delivered(
 
     async with served(followed, tmp_path) as client:
         for _ in range(2):
-            delivered = envelope.model_dump_json()
+            delivered = bulk({"1": envelope.model_dump_json().encode()})
             answer = await client.post("/events/OrderCreated", content=delivered)
-            assert answer.json() == {"status": "SUCCESS"}
+            statuses = [{"entryId": "1", "status": "SUCCESS"}]
+            assert answer.json() == {"statuses": statuses}
         counted = (await client.get("/api/statistics")).json()
 
     assert counted == [{"day": f"{order.created_at:%Y-%m-%d}", "orders": 1}]

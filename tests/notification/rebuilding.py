@@ -24,6 +24,7 @@ from services.order.model import Order
 from services.order.reactions import show_notification
 from tests.notification.mail_room import change
 from tests.support.database import migrated, secrets_in
+from tests.support.delivering import received
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -70,7 +71,7 @@ async def wiped(
 
 async def handle(parts: Parts, event: bytes) -> None:
     """Deliver an event to the service, as the broker does."""
-    await Inbox(parts.database, parts.keys).handle(reaction, event)
+    await Inbox(parts.database, parts.keys).handle(reaction, received(event))
 
 
 async def pull(parts: Parts) -> None:
@@ -116,7 +117,9 @@ async def handle_events(order: Service, parts: Parts) -> None:
     """Deliver to the order service what was published about notifications that were not sent."""
     inbox = Inbox(order.database, parts.keys)
     for each in await events(parts):
-        await inbox.handle(show_notification.on_notification_failed, each.encode())
+        await inbox.handle(
+            show_notification.on_notification_failed, received(each.encode())
+        )
 
 
 async def shown(order: Service, order_id: UUID) -> dict[str, str | None]:

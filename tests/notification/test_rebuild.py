@@ -30,6 +30,7 @@ from tests.notification.rebuilding import (
     wiped,
 )
 from tests.support.database import secrets_in, url_in
+from tests.support.delivering import received
 from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.sockets import closed_port
@@ -80,7 +81,7 @@ async def test_what_is_published_after_it_supersedes_what_was_published_before(
         newest = (await events(parts))[-1].encode()
 
         inbox = Inbox(order.database, parts.keys)
-        await inbox.handle(show_notification.on_notification_sent, newest)
+        await inbox.handle(show_notification.on_notification_sent, received(newest))
     assert (await shown(order, order_id))["state"] == "SENT"
 
 

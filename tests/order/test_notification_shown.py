@@ -23,6 +23,7 @@ from contracts.notification_sent import NotificationSent
 from services.order.model import Order
 from services.order.reactions import show_notification
 from tests.support.database import url_in
+from tests.support.delivering import received
 from tests.support.eventually import eventually
 from tests.support.services import Service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -70,9 +71,9 @@ async def receives(order: Service, event: Event, version: int) -> None:
         cause=Cause(TRACE),
     ).model_copy(update={"aggregateversion": version})
     signed = envelope.model_copy(update={"signature": keys.sign(envelope)})
-    body = signed.model_dump_json().encode()
+    each = received(signed.model_dump_json().encode())
     for _ in range(2):
-        await Inbox(order.database, keys).handle(REACTIONS[type(event)], body)
+        await Inbox(order.database, keys).handle(REACTIONS[type(event)], each)
 
 
 async def place(order: Service) -> UUID:

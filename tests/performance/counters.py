@@ -68,9 +68,9 @@ class Course:
             pass
 
     async def delivers(self) -> None:
-        """Deliver to the notification service what was published, all at once."""
+        """Deliver to the notification service what was published, in bulk."""
         app = self.services["notification"].app
-        verdicts = await self.dapr.deliver_to(app, at_once=True)
+        verdicts = await self.dapr.deliver_to(app)
         assert set(verdicts) == {"SUCCESS"}
 
     async def compares(self) -> None:

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
+from chassis.inbox.parse import Received
 from chassis.signature import SigningKeys, UnsignableData
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS
 from tests.support.services import Service
+from tests.support.simulated_delivery import bulk
 
 CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 DELIVERED, DEAD = "/events/OrderCreated", "/events/notification-dead-letter"
@@ -53,11 +55,32 @@ async def deliver(
     route: str = DELIVERED,
 ) -> str:
     """Deliver as Dapr does; return the status that the app answers."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"content-type": "application/cloudevents+json"}
-    answer = await service.http.post(route, content=content, headers=headers)
+    (status,) = await deliver_bulk(service, body, route=route)
+    return status
+
+
+async def deliver_bulk(
+    service: Service, *bodies: dict[str, Any] | bytes, route: str = DELIVERED
+) -> list[str]:
+    """Deliver events at once, as Dapr does where the route is that of a topic; return the statuses."""
+    entries = {
+        str(n): each if isinstance(each, bytes) else json.dumps(each).encode()
+        for n, each in enumerate(bodies)
+    }
+    is_dead = route.endswith("-dead-letter")
+    content = entries["0"] if is_dead else bulk(entries)
+    answer = await service.http.post(route, content=content)
     assert answer.status_code == 200
-    return str(answer.json()["status"])
+    if is_dead:
+        return [answer.json()["status"]]
+    statuses = {each["entryId"]: each["status"] for each in answer.json()["statuses"]}
+    return [statuses[each] for each in entries]
+
+
+def received(event: dict[str, Any] | bytes) -> Received:
+    """Return an event as the inbox gets it."""
+    body = event if isinstance(event, bytes) else json.dumps(event).encode()
+    return Received.of_bytes(body)
 
 
 async def rows(service: Service, *columns: Any) -> list[Any]:  # noqa: ANN401 - any columns

@@ -22,6 +22,7 @@ from chassis.reconciler.grace_period import SHORTEST
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.support.database import KEYS, migrated
+from tests.support.delivering import received
 from tests.support.feeds import Feed, Letter, parts_of
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -72,8 +73,8 @@ class Pull:
     async def is_pushed(self, *letters: Letter) -> None:
         """Deliver these events as the broker does."""
         for _, envelope in letters:
-            body = envelope.model_dump_json().encode()
-            assert await Inbox(self.database, KEYS).handle(reaction, body) == "SUCCESS"
+            event = received(envelope.model_dump_json().encode())
+            assert await Inbox(self.database, KEYS).handle(reaction, event) == "SUCCESS"
 
     async def taken(self) -> list[str]:
         """Return the ids of the events that made notifications, in the order of the feed."""

@@ -10,7 +10,6 @@ import json
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -31,7 +30,7 @@ from tests.support import (
 from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
-from tests.support.simulated_delivery import CLOUD_EVENT, Message
+from tests.support.simulated_delivery import CLOUD_EVENT, Message, as_go_reads, most
 
 ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LARGEST = simulated_bindings.LARGEST
@@ -76,8 +75,8 @@ class SimulatedDapr:
         wire = Wire(self)
         return Sidecar("http://sidecar", send_deadline=send_deadline, transport=wire)
 
-    async def deliver_to(self, app: FastAPI, *, at_once: bool = False) -> list[str]:
-        """Deliver what is in the queue to an app, once each, in turn or all at once; return its verdicts."""
+    async def deliver_to(self, app: FastAPI) -> list[str]:
+        """Deliver what is in the queue to an app, once each; return its verdicts."""
         transport = InProcess(app, quiet=True)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://app"
@@ -85,27 +84,34 @@ class SimulatedDapr:
             listed = (await client.get("/dapr/subscribe")).json()
             subscribed = {each["topic"]: each for each in listed}
             self.subscriptions |= subscribed
-            waiting = range(len(self.queue))
-            deliveries = [self._deliver(client, subscribed) for _ in waiting]
-            if at_once:
-                return await asyncio.gather(*deliveries)
-            return [await each for each in deliveries]
+            due, self.queue = self.queue, deque()
+            verdicts: list[str] = []
+            while due:
+                verdicts += await self._deliver(client, subscribed, due)
+            return verdicts
 
     async def _deliver(
-        self, client: httpx.AsyncClient, subscribed: dict[str, dict[str, Any]]
-    ) -> str:
-        message = self.queue.popleft()
-        if message.topic not in subscribed:
+        self,
+        client: httpx.AsyncClient,
+        subscribed: dict[str, dict[str, Any]],
+        due: deque[Message],
+    ) -> list[str]:
+        topic = due[0].topic
+        if topic not in subscribed:
             raise NotImplementedError(
                 "a broker drops what nobody subscribes to; this one keeps it"
             )
-        subscription = subscribed[message.topic]
-        verdict = await simulated_delivery.deliver(client, subscription, message)
-        if verdict == "RETRY":
-            self.queue.append(message)
-        elif verdict == "DROP" and (dead := subscription.get("deadLetterTopic")):
-            self.queue.append(replace(message, topic=dead))
-        return verdict
+        subscription = subscribed[topic]
+        at_once = [due.popleft()]
+        while due and due[0].topic == topic and len(at_once) < most(subscription):
+            at_once.append(due.popleft())
+        verdicts = await simulated_delivery.deliver(client, subscription, *at_once)
+        for message, verdict in zip(at_once, verdicts, strict=True):
+            if verdict == "RETRY":
+                self.queue.append(message)
+            elif verdict == "DROP" and (dead := subscription.get("deadLetterTopic")):
+                self.queue.append(replace(message, topic=dead))
+        return verdicts
 
     async def _publish(self, request: Request) -> Response:
         pubsub, topic = request.path_params["pubsub"], request.path_params["topic"]
@@ -179,7 +185,7 @@ class Wire(InProcess):
 
 def _entries(body: bytes) -> dict[str, Any]:
     # What Python takes for a number beyond JSON, as NaN, makes int() raise ValueError.
-    batch = json.loads(body[:LARGEST], parse_int=_as_go_reads, parse_constant=int)
+    batch = json.loads(body[:LARGEST], parse_int=as_go_reads, parse_constant=int)
     if not isinstance(batch, list) or not all(isinstance(each, dict) for each in batch):
         raise ValueError("it is no list of entries")
     if any(each.keys() - {"entryId", "contentType", "event"} for each in batch):
@@ -192,11 +198,6 @@ def _entries(body: bytes) -> dict[str, Any]:
     ):
         raise ValueError("entryId is duplicated or not present for entry")
     return {each["entryId"]: each.get("event") for each in batch}
-
-
-def _as_go_reads(digits: str) -> int:
-    # As a float of 64 bits, written again with as few digits as tell it from its neighbours.
-    return int(Decimal(repr(float(digits))))
 
 
 def _envelope(event: dict[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,23 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 CLOUD_EVENT = "application/cloudevents+json"
-KNOWN = {"pubsubname", "topic", "route", "metadata", "deadLetterTopic"}
+KNOWN = {
+    "pubsubname",
+    "topic",
+    "route",
+    "metadata",
+    "deadLetterTopic",
+    "bulkSubscribe",
+}
 RAW = {"rawPayload": "true"}
 
 
@@ -23,14 +32,101 @@ class Message:
 
 
 async def deliver(
-    client: httpx.AsyncClient, subscription: dict[str, Any], message: Message
-) -> str:
-    """Deliver a message to the app that subscribed; return the verdict: SUCCESS, RETRY or DROP."""
+    client: httpx.AsyncClient, subscription: dict[str, Any], *messages: Message
+) -> list[str]:
+    """Deliver to the app that subscribed, in bulk if it asks for that; return the verdicts.
+
+    A verdict is SUCCESS, RETRY or DROP.
+    """
     if beyond := subscription.keys() - KNOWN:
         raise NotImplementedError(f"subscriptions with {beyond}")
+    if subscription["metadata"].get("rawPayload") not in {None, RAW["rawPayload"]}:
+        raise NotImplementedError(f"another rawPayload than {RAW}")
+    if subscription.get("bulkSubscribe"):
+        return await _deliver_bulk(client, subscription, messages)
+    return [await _deliver(client, subscription, each) for each in messages]
+
+
+def most(subscription: dict[str, Any]) -> int:
+    """Return how many messages are delivered at once."""
+    bulk: dict[str, int] = subscription.get("bulkSubscribe", {})
+    return bulk.get("maxMessagesCount", 1)
+
+
+async def _deliver_bulk(
+    client: httpx.AsyncClient,
+    subscription: dict[str, Any],
+    messages: Sequence[Message],
+) -> list[str]:
+    entries = {str(n): each for n, each in enumerate(messages)}
+    read = {entry: as_delivered(each.body) for entry, each in entries.items()}
+    readable = {entry: event for entry, event in read.items() if event is not None}
+    verdicts = dict.fromkeys(entries, "DROP")
+    if readable:
+        answer = await client.post(
+            subscription["route"],
+            content=bulk(readable),
+            headers={"content-type": "application/json"},
+        )
+        verdicts |= _verdicts(answer, [*readable])
+    return [*verdicts.values()]
+
+
+def bulk(entries: dict[str, bytes]) -> bytes:
+    """Return a bulk delivery of these events, by entry, as daprd writes it."""
+    events = b",".join(
+        b'{"entryId":"%s","event":%s,"metadata":null,"contentType":"%s"}'
+        % (entry.encode(), event, CLOUD_EVENT.encode())
+        for entry, event in entries.items()
+    )
+    more = (
+        b'"id":"","metadata":{"pubsubName":"pubsub"},"pubsubname":"pubsub","topic":"x"'
+    )
+    kind = b'"type":"com.dapr.event.sent.bulk"'
+    return b'{"entries":[%s],%s,%s}' % (events, more, kind)
+
+
+def as_delivered(body: bytes) -> bytes | None:
+    """Return an event as it is in a bulk delivery, by way of a map of Go's; None where that cannot be read."""
+    if not _is_readable(body):
+        return None
+    read = json.loads(body.decode(errors="replace"), parse_int=_as_go_writes)
+    text = json.dumps(read, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    for each in "<>&\u2028\u2029":
+        text = text.replace(each, f"\\u{ord(each):04x}")
+    return text.encode(errors="replace")
+
+
+def _as_go_writes(digits: str) -> int:
+    if len(digits) > 21 or digits == "-0":
+        raise NotImplementedError("Go writes such a number in another way")
+    return as_go_reads(digits)
+
+
+def as_go_reads(digits: str) -> int:
+    """Return an integer as a float of 64 bits, written again with as few digits as tell it from its neighbours."""
+    return int(Decimal(repr(float(digits))))
+
+
+def _verdicts(answer: httpx.Response, entries: Sequence[str]) -> dict[str, str]:
+    if answer.status_code == 404:
+        raise NotImplementedError("daprd loses what is answered so")
+    try:
+        statuses = answer.json()["statuses"] if answer.is_success else []
+        given = {each["entryId"]: each["status"] for each in statuses}
+    except (ValueError, KeyError, TypeError):
+        given = {}
+    if "DROP" in given.values():
+        raise NotImplementedError("daprd drops another entry than that, or dies")
+    return {
+        each: "SUCCESS" if given.get(each) == "SUCCESS" else "RETRY" for each in entries
+    }
+
+
+async def _deliver(
+    client: httpx.AsyncClient, subscription: dict[str, Any], message: Message
+) -> str:
     raw = subscription["metadata"].get("rawPayload")
-    if raw not in {None, RAW["rawPayload"]}:
-        raise NotImplementedError(f"a rawPayload of {raw!r}")
     if not raw and not _is_readable(message.body):
         if not subscription.get("deadLetterTopic"):
             raise NotImplementedError("daprd would read it again without end")

@@ -1,6 +1,7 @@
 """A broker with moods: it drops, doubles, delays and parks, and acknowledges what nobody has handled."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,12 @@ class Broker:
     sidecar_down_until: float = 0.0
     under_way: int = 0
     _wiped: int = 0
+    _waiting: dict[str, list[tuple[Message, asyncio.Future[str]]]] = field(
+        default_factory=dict
+    )
+    _posting: dict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )
 
     def __post_init__(self) -> None:
         """Make the sidecar's client of the service, and the lock that keeps messages in order."""
@@ -127,11 +134,27 @@ class Broker:
         return False
 
     async def _deliver(self, message: Message) -> str:
-        subscription = self.subscriptions[message.topic]
+        # daprd posts one bulk at a time, of what has come while it posted the one before.
+        verdict: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(message.topic, []).append((message, verdict))
+        async with self._posting[message.topic]:
+            if not verdict.done():
+                await self._post(message.topic)
+        return await verdict
+
+    async def _post(self, topic: str) -> None:
+        subscription = self.subscriptions[topic]
+        most = simulated_delivery.most(subscription)
+        waiting = self._waiting[topic]
+        at_once, self._waiting[topic] = waiting[:most], waiting[most:]
         try:
-            return await simulated_delivery.deliver(self._client, subscription, message)
+            verdicts = await simulated_delivery.deliver(
+                self._client, subscription, *(message for message, _ in at_once)
+            )
         except httpx.TransportError:
-            return "RETRY"
+            verdicts = ["RETRY"] * len(at_once)
+        for (_, verdict), each in zip(at_once, verdicts, strict=True):
+            verdict.set_result(each)
 
 
 async def _until(when: float) -> bool:

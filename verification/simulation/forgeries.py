@@ -7,7 +7,7 @@ from typing import Any
 
 from chassis.cloud_event import CloudEvent
 from chassis.signature import SigningKeys
-from tests.support.simulated_delivery import Message
+from tests.support.simulated_delivery import Message, as_delivered
 from verification.simulation.chance import Chance
 
 REPLAY = "replay"
@@ -54,7 +54,12 @@ FORGERIES = {*_FORGED, "malformed"}
 
 
 def forged(act: str, authentic: Message, chance: Chance) -> Message:
-    """Return a forgery of a message that is on its way."""
+    """Return a forgery of a message that is on its way, written as a bulk delivery has it."""
+    forgery = _forged(act, authentic, chance)
+    return replace(forgery, body=as_delivered(forgery.body) or forgery.body)
+
+
+def _forged(act: str, authentic: Message, chance: Chance) -> Message:
     if act == "malformed":
         cut = authentic.body[: len(authentic.body) // 2]
         empty = json.dumps({**json.loads(authentic.body), "data": {}}).encode()

@@ -23,7 +23,7 @@ from chassis.runtime import clock
 from contracts.order_created import OrderCreated
 from tests.chassis.http.thing_api import parts_on
 from tests.support.database import KEYS, execute, migrated
-from tests.support.delivering import order_created
+from tests.support.delivering import order_created, received
 
 REACTION = "greet_customer"
 GREETINGS = text("SELECT caused_by FROM greeting ORDER BY caused_by")
@@ -48,9 +48,10 @@ class Letters:
 
     async def receive(self, *events: dict[str, Any] | bytes) -> list[Status]:
         """Deliver events to the reaction, one after the other."""
-        bodies = [e if isinstance(e, bytes) else json.dumps(e).encode() for e in events]
         arrived = Inbox(self.database, KEYS)
-        return [await arrived.handle(reaction_of(self), each) for each in bodies]
+        return [
+            await arrived.handle(reaction_of(self), received(each)) for each in events
+        ]
 
     async def kept(
         self, body: bytes, reaction: str = REACTION, *, authentic: bool = True

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from chassis import errors
 from chassis.cloud_event import CloudEvent
 from chassis.inbox import Inbox, Reaction
-from chassis.inbox.subscriptions import Subscriptions
+from chassis.inbox.subscriptions import Subscriptions, Tuning
 from contracts.order_created import OrderCreated
 from tests.support.services import Service
 
@@ -26,7 +26,9 @@ async def subscribing(
     app = FastAPI()
     app.state.parts = service.parts
     errors.install(app)
-    Subscriptions(app, inbox_of(service), "pubsub", {}).subscribe("some", reactions)
+    Subscriptions(app, inbox_of(service), "pubsub", Tuning()).subscribe(
+        "some", reactions
+    )
     transport = ASGITransport(app, raise_app_exceptions=False)
     async with AsyncClient(transport=transport, base_url="http://app") as http:
         yield Service(app, http)

@@ -24,7 +24,7 @@ from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.chassis.inbox.apps import Acting, inbox_of
 from tests.support.away import terminated
-from tests.support.delivering import order_created, rows
+from tests.support.delivering import order_created, received, rows
 from tests.support.pulls import Pull, pulling
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -71,9 +71,9 @@ def failing(*failures: Fail, on: frozenset[str] | None = None) -> Reaction[Any]:
     return Reaction(OrderCreated, act, known_as=reaction.name)
 
 
-async def delivered(service: Service, to: Reaction[Any], event: object) -> str:
+async def delivered(service: Service, to: Reaction[Any], event: dict[str, Any]) -> str:
     """Deliver an event to a reaction; return the answer."""
-    return await inbox_of(service).handle(to, json.dumps(event).encode())
+    return await inbox_of(service).handle(to, received(event))
 
 
 async def steps(pull: Pull, number: int) -> None:
@@ -266,7 +266,7 @@ async def test_push_and_pull_count_the_same_attempts(pull: Pull) -> None:
     await pull.step()
     pull.now += 60
     (event,) = (await pull.feed.page(form="full"))["events"]
-    body = json.dumps(event).encode()
+    body = received(event)
     # A step that fails tries the event twice: among all, which is not counted, and alone.
     pull.reconciler.reaction = buggy = failing(*[divide] * (2 * MAX_ATTEMPTS - 2))
 

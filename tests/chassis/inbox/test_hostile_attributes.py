@@ -18,6 +18,7 @@ from tests.support.delivering import (
     DELIVERED,
     deliver,
     order_created,
+    received,
     rows,
     signed,
 )
@@ -64,7 +65,7 @@ def hostile() -> dict[str, dict[str, Any]]:
 def is_authentic(event: dict[str, Any], *, pushed: bool) -> bool:
     """Return whether an event is signed, and pushed early enough."""
     try:
-        envelope = authenticate(json.dumps(event).encode(), KEYS)
+        envelope = authenticate(received(event), KEYS)
         if pushed:
             check_age(envelope)
     except NotAuthentic:

@@ -21,7 +21,7 @@ from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.chassis.inbox.apps import Acting, inbox_of
 from tests.support.database import execute
-from tests.support.delivering import DEAD, deliver, order_created, rows
+from tests.support.delivering import DEAD, deliver, order_created, received, rows
 from tests.support.services import Service
 
 ON_POSTGRESQL = pytest.mark.parametrize("each_database", ["postgresql"], indirect=True)
@@ -68,7 +68,7 @@ async def test_a_reaction_acts_once_however_often_its_event_arrives(
     notification: Service,
 ) -> None:
     acting, handler = Acting(), inbox_of(notification)
-    body = body_of(order_created())
+    body = received(order_created())
 
     statuses = await asyncio.gather(
         *(handler.handle(acting.reaction(), body) for _ in range(10))
@@ -84,7 +84,7 @@ async def test_an_event_that_is_pushed_after_it_was_pulled_is_late(
     notification: Service,
 ) -> None:
     acting, handler = Acting(), inbox_of(notification)
-    body = body_of(order_created())
+    body = received(order_created())
 
     await handler.handle(acting.reaction(), body, Arrival.PULLED)
     assert await rows(notification, inbox.c.arrival) == [("PULLED",)]
@@ -169,7 +169,7 @@ async def test_no_second_letter_is_stored_of_an_event_that_was_handled_meanwhile
     failed = Failed(reaction.name, body, event["id"], error)
     handled = Failed(reaction.name, body, "handled", error)
     await inbox_of(notification).handle(
-        reaction, body_of(order_created(id="handled")), Arrival.PULLED
+        reaction, received(order_created(id="handled")), Arrival.PULLED
     )
 
     for each in (failed, failed, handled):
@@ -218,7 +218,7 @@ async def test_the_kind_of_an_error_decides_whether_its_event_comes_back(
         error = DBAPIError("INSERT", None, refusal)
     acting, event = Acting(error), order_created()
 
-    answer = await inbox_of(notification).handle(acting.reaction(), body_of(event))
+    answer = await inbox_of(notification).handle(acting.reaction(), received(event))
 
     assert answer == status
     assert len(await rows(notification, dead_letter.c.id)) == letters
@@ -230,8 +230,8 @@ async def test_many_events_are_handled_in_their_order_and_each_once(
 ) -> None:
     acting, handler = Acting(), inbox_of(notification)
     events = [order_created() for _ in range(5)]
-    await handler.handle(acting.reaction(), body_of(events[2]))
-    parsed = [handler.parse(acting.reaction(), body_of(each)) for each in events]
+    await handler.handle(acting.reaction(), received(events[2]))
+    parsed = [handler.parse(acting.reaction(), received(each)) for each in events]
     order = [4, 2, 0, 4, 3, 1, 0]
 
     new = await notification.database.write(
@@ -260,7 +260,7 @@ async def test_units_with_the_same_events_in_another_order_do_not_deadlock(
     notification: Service,
 ) -> None:
     acting, handler = Acting(), inbox_of(notification)
-    bodies = [body_of(order_created()) for _ in range(50)]
+    bodies = [received(order_created()) for _ in range(50)]
     parsed = [handler.parse(acting.reaction(), each) for each in bodies]
 
     units = [
@@ -288,7 +288,7 @@ async def test_a_push_that_is_older_than_the_inbox_remembers_is_refused_and_a_pu
     """Its key may be forgotten: who recorded it could have it handled again."""
     acting, handler = Acting(), inbox_of(notification)
     time = (clock.now_ms() - age).isoformat().replace("+00:00", "Z")
-    body = body_of(order_created(time=time))
+    body = received(order_created(time=time))
 
     assert await handler.handle(acting.reaction(), body) == "SUCCESS"
 
@@ -306,7 +306,7 @@ async def test_what_is_not_authentic_in_a_feed_is_raised_and_leaves_nothing(
     altered = {**order_created(), "subject": "another"}
 
     with pytest.raises(NotAuthentic, match="altered, or signed with an unknown key"):
-        await inbox_of(notification).handle(reaction, body_of(altered), Arrival.PULLED)
+        await inbox_of(notification).handle(reaction, received(altered), Arrival.PULLED)
 
     assert await rows(notification, inbox.c.event_id) == []
     assert await rows(notification, dead_letter.c.id) == []

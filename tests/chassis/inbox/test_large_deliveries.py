@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from chassis.inbox.dead_letter import MAX_BODY, dead_letter
+from chassis.inbox.subscriptions import MAX_BULK
 from services.notification.model import Notification
 from tests.support.database import execute
 from tests.support.delivering import DEAD, DELIVERED, order_created, rows
 from tests.support.services import Service
+from tests.support.simulated_delivery import bulk
 
 PIECE = b"x" * 2**16
 PIECES = 2_000
@@ -36,19 +38,29 @@ async def delivered(service: Service, route: str, body: Any) -> str:  # noqa: AN
     return str(answer.json()["status"])
 
 
+def statuses(*entries: str) -> dict[str, Any]:
+    """Return the answer to a bulk delivery that handles these."""
+    return {"statuses": [{"entryId": e, "status": "SUCCESS"} for e in entries]}
+
+
+def with_filler(size: int) -> bytes:
+    """Return an event of this size."""
+    event = order_created(x="")
+    return json.dumps(event | {"x": "x" * (size - len(json.dumps(event)))}).encode()
+
+
 def wrapped(body: bytes) -> bytes:
     """Return bytes as daprd wraps what is raw."""
     data = base64.b64encode(body).decode()
     return json.dumps({"data_base64": data, "topic": "x", "type": "y"}).encode()
 
 
-@pytest.mark.parametrize("route", [DELIVERED, DEAD])
 async def test_a_huge_delivery_is_stored_cut_off_and_never_held_in_memory(
-    notification: Service, route: str
+    notification: Service,
 ) -> None:
     tracemalloc.start()
     try:
-        status = await delivered(notification, route, pieces())
+        status = await delivered(notification, DEAD, pieces())
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -62,6 +74,50 @@ async def test_a_huge_delivery_is_stored_cut_off_and_never_held_in_memory(
         f"it has {SIZE} bytes; {MAX_BODY} are the most (cut off: it has {SIZE} bytes)"
     )
     assert held is None
+
+
+async def test_a_huge_event_is_stored_cut_off_and_what_came_before_it_is_handled(
+    notification: Service,
+) -> None:
+    before = bulk({"1": json.dumps(order_created()).encode(), "2": b"|"}).partition(
+        b"|"
+    )[0]
+    tracemalloc.start()
+    try:
+        answer = await notification.http.post(DELIVERED, content=pieces(before, b'"'))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert answer.json() == statuses("1", "2")
+    assert most < MEMORY
+    assert len(await rows(notification, Notification.id)) == 1
+    ((body, reason),) = await rows(
+        notification, dead_letter.c.body, dead_letter.c.reason
+    )
+    assert body == b'"' + b"x" * (MAX_BODY - 1)
+    assert reason.endswith(
+        f"bytes; {MAX_BODY} are the most (cut off: it has {MAX_BULK - len(before)} bytes)"
+    )
+
+
+async def test_what_a_bulk_delivery_has_beyond_what_is_read_comes_again(
+    notification: Service,
+) -> None:
+    """Without a status, daprd delivers it again, and nothing before it."""
+    events = {str(n): with_filler(60_000) for n in range(20)}
+    left, rounds = dict(events), 0
+
+    while left:
+        answer = await notification.http.post(DELIVERED, content=bulk(left))
+        handled = {each["entryId"] for each in answer.json()["statuses"]}
+        assert handled
+        left = {each: body for each, body in left.items() if each not in handled}
+        rounds += 1
+
+    assert rounds == 3
+    assert len(await rows(notification, Notification.id)) == 20
+    assert await rows(notification, dead_letter.c.id) == []
 
 
 async def test_a_huge_dead_letter_is_stored_as_it_was_before_the_sidecar_wrapped_it(
@@ -99,7 +155,7 @@ async def test_a_huge_delivery_comes_back_where_it_cannot_be_stored(
 ) -> None:
     await execute(notification.database, "ALTER TABLE dead_letter RENAME TO moved")
 
-    assert await delivered(notification, DELIVERED, pieces()) == "RETRY"
+    assert await delivered(notification, DEAD, pieces()) == "RETRY"
 
     await execute(notification.database, "ALTER TABLE moved RENAME TO dead_letter")
     assert await rows(notification, dead_letter.c.id) == []
