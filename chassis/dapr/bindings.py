@@ -48,32 +48,13 @@ class Answered:
     headers: Mapping[str, str]
 
 
-_Kind = dict[str, bool]
-_PERMANENT: _Kind = {"permanent": True}
-_MESSAGE: _Kind = {"concerns_message": True}
-_CHANNEL: _Kind = {}
+Refusals = Mapping[re.Pattern[str], Mapping[str, bool]]
+"""Beginnings of daprd's texts that prove a refusal, and of which kind: what BindingRefused is made with."""
 
-# Another kind of binding, or none, under this name: the right one may be loaded later.
-_NO_BINDING = {
-    re.compile("couldn't find output binding "): _CHANNEL,
-    re.compile(r"binding \S+ does not support operation "): _CHANNEL,
-}
-_DIALLED = "error from smtp binding, sending email failed: "
-_MAILED = f"{_DIALLED}gomail: could not send email 1: "
-_INVALID = f"{_MAILED}gomail: invalid address "
-# Only the beginning of a text counts: a mail server's or a customer's own words come later in it.
-_SMTP = {
-    **_NO_BINDING,
-    re.compile("smtp binding error: emailFrom "): _CHANNEL,  # configured, not sent
-    re.compile("smtp binding error: "): _PERMANENT,
-    # A server that closes (421), has no TLS or authentication now (454) or wants a login (53x) refuses this
-    # client at whatever stage it says so, and not this mail.
-    re.compile(rf"{_MAILED}(421|454|53\d) "): _CHANNEL,
-    re.compile(rf"{_MAILED}5\d\d "): _PERMANENT,
-    # Greylisting, a full mailbox, a domain that cannot be resolved: other recipients have none of it.
-    re.compile(rf"{_MAILED}4\d\d "): _MESSAGE,
-    # Before a mail's first command: connection, greeting, encryption, login. Here even 5xx is about the client.
-    re.compile(rf"{_DIALLED}(?!gomail: )"): _CHANNEL,
+NO_BINDING: Refusals = {
+    # Another kind of binding, or none, under this name: the right one may be loaded later.
+    re.compile("couldn't find output binding "): {},
+    re.compile(r"binding \S+ does not support operation "): {},
 }
 _BEFORE_THE_REQUEST = (
     "dial tcp",
@@ -82,12 +63,12 @@ _BEFORE_THE_REQUEST = (
     "http: server gave HTTP response to HTTPS client",
     "unsupported protocol scheme",
 )
-_API = {
-    **_NO_BINDING,
+_API: Refusals = {
+    **NO_BINDING,
     # Failures before the first byte of a request. They are proof only on a connection of the request's own
     # (`Connection: close`): on a reused one Go repeats the request by itself, and this may be the repetition's.
-    re.compile(rf'Post "[^"]*": ({"|".join(_BEFORE_THE_REQUEST)})'): _CHANNEL,
-    re.compile('parse "'): _CHANNEL,  # the address, which is configured
+    re.compile(rf'Post "[^"]*": ({"|".join(_BEFORE_THE_REQUEST)})'): {},
+    re.compile('parse "'): {},  # the address, which is configured
 }
 # The client, its key, its rate or the configured address are refused, and not this message.
 _OF_THE_CLIENT = {401, 402, 403, 404, 405, 407, 425, 429}
@@ -95,36 +76,15 @@ _OF_THE_CLIENT = {401, 402, 403, 404, 405, 407, 425, 429}
 _UNKNOWN = {408, 409}
 
 
-def check_mailed(binding: str, recipient: str, answered: Answered) -> None:
-    """Return if an SMTP server accepted a mail; raise BindingRefused or OutcomeUnknown otherwise."""
-    # The SMTP binding answers 204 only: a 200 comes from another kind of binding under this name.
-    if answered.status != 204:
-        raise _not_sent(answered, smtp_refusal(binding, recipient, _message(answered)))
-
-
 def check_posted(binding: str, answered: Answered) -> None:
     """Return if the HTTP endpoint answered 2xx; raise BindingRefused or OutcomeUnknown otherwise."""
     status = answered.headers.get(STATUS, "")
     if answered.status != 200 or not status.isdecimal():
-        raise _not_sent(answered, api_refusal(binding, _message(answered)))
+        raise not_sent(binding, answered, _API)
     if not 200 <= int(status) < 300:
         text = f"{status} {answered.text[:500]}"
         refused = status_refusal(int(status), text)
         raise refused or OutcomeUnknown(text, pending=False)
-
-
-def smtp_refusal(binding: str, recipient: str, message: str) -> BindingRefused | None:
-    """Return the refusal in daprd's message about a mail; None if the mail may have been sent."""
-    reason = _reason(binding, message)
-    if reason.startswith(_INVALID):  # this recipient, or the configured sender
-        is_recipient = reason.startswith(f'{_INVALID}"{recipient}"')
-        return BindingRefused(reason, permanent=is_recipient)
-    return _known(_SMTP, reason)
-
-
-def api_refusal(binding: str, message: str) -> BindingRefused | None:
-    """Return the refusal in daprd's message about an HTTP request; None if it may have been received."""
-    return _known(_API, _reason(binding, message))
 
 
 def status_refusal(status: int, text: str) -> BindingRefused | None:
@@ -145,28 +105,26 @@ def daprds_error(text: str) -> dict[str, Any]:
     return {}
 
 
-def _message(answered: Answered) -> str:
-    return str(daprds_error(answered.text).get("message", ""))
-
-
-def _not_sent(
-    answered: Answered, refused: BindingRefused | None
+def not_sent(
+    binding: str, answered: Answered, refusals: Refusals
 ) -> BindingRefused | OutcomeUnknown:
+    """Return the error that an answer means which is no success."""
     text = f"{answered.status} {answered.text[:500]}"
     if 400 <= answered.status < 500:  # daprd's own: a binding's error is always 500
         return BindingRefused(text, permanent=answered.status == 400)
+    message = str(daprds_error(answered.text).get("message", ""))
+    refused = find_refusal(binding, message, refusals)
     return refused or OutcomeUnknown(text, pending=False)
 
 
-def _reason(binding: str, message: str) -> str:
-    start = f"error invoking output binding {binding}: "
-    return message.removeprefix(start) if message.startswith(start) else ""
-
-
-def _known(
-    refusals: Mapping[re.Pattern[str], _Kind], reason: str
+def find_refusal(
+    binding: str, message: str, refusals: Refusals
 ) -> BindingRefused | None:
-    for text, kind in refusals.items():
-        if text.match(reason):
-            return BindingRefused(reason, **kind)
-    return None
+    """Return the refusal in daprd's message; None if the message to the binding may have been sent."""
+    start = f"error invoking output binding {binding}: "
+    if not message.startswith(start):
+        return None
+    reason = message.removeprefix(start)
+    kinds = (kind for text, kind in refusals.items() if text.match(reason))
+    kind = next(kinds, None)
+    return None if kind is None else BindingRefused(reason, **kind)

@@ -12,7 +12,6 @@ import httpx
 from chassis.dapr.bindings import (
     Answered,
     OutcomeUnknown,
-    check_mailed,
     check_posted,
     daprds_error,
 )
@@ -155,32 +154,25 @@ class Sidecar:
             )
         return given
 
-    async def send(self, binding: str, data: str, metadata: Mapping[str, str]) -> None:
-        """Send a mail through an output binding of SMTP, once; return when its server has accepted it.
-
-        Raises BindingRefused or SidecarUnavailable where it was certainly not sent, and OutcomeUnknown where
-        that is unknown, as it is when this call is cancelled. daprd's SMTP binding mixes up concurrent calls
-        and keeps what a later call leaves out: one call at a time, each with `emailTo` and `subject`
-        (Dapr: POST /v1.0/bindings/{binding}).
-        """
-        body = {"operation": "create", "data": data, "metadata": dict(metadata)}
-        answered = await self._invoke(binding, body)
-        check_mailed(binding, metadata.get("emailTo", ""), answered)
-
     async def post(
         self, binding: str, data: Mapping[str, object], headers: Mapping[str, str]
     ) -> None:
         """Post JSON through an output binding of HTTP, once; return when it was answered 2xx.
 
-        `headers` are the request's, each beginning with a capital. Raises what `send` raises. daprd is asked
-        not to reuse a connection: on a reused one Go repeats a request by itself, and the error would be that
-        of the repetition only (Dapr: POST /v1.0/bindings/{binding}).
+        `headers` are the request's, each beginning with a capital. Raises BindingRefused too, and what `invoke`
+        raises. daprd is asked not to reuse a connection: on a reused one Go repeats a request by itself, and
+        the error would be that of the repetition only.
         """
         asked = {"errorIfNot2XX": "false", "Connection": "close", **headers}
         body = {"operation": "post", "data": dict(data), "metadata": asked}
-        check_posted(binding, await self._invoke(binding, body))
+        check_posted(binding, await self.invoke(binding, body))
 
-    async def _invoke(self, binding: str, body: Mapping[str, object]) -> Answered:
+    async def invoke(self, binding: str, body: Mapping[str, object]) -> Answered:
+        """Invoke an output binding once, and return the sidecar's answer (Dapr: POST /v1.0/bindings/{binding}).
+
+        Raises SidecarUnavailable where it was certainly not invoked, and OutcomeUnknown where that is unknown,
+        as it is when this call is cancelled.
+        """
         request = self._post(f"/v1.0/bindings/{binding}", json.dumps(body))
         try:
             answer = await self._exchange(request, self._send_deadline)

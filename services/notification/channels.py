@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from chassis.dapr import BindingRefused, Sidecar
+from services.notification import smtp
 from services.notification.model import Notification
 
 _TEMPLATE = Template(
@@ -71,13 +72,13 @@ class Mail:
         return KEYED[kind]
 
     async def deliver(self, notification: Notification) -> None:
-        """Send a mail as it was claimed, with a key or without; raises what Sidecar.send raises."""
+        """Send a mail as it was claimed, with a key or without; raises what smtp.send raises."""
         send = self._post if notification.keyed else self._send
         await send(notification, _recipient(notification))
 
     async def _send(self, notification: Notification, to: str) -> None:
         metadata = {"emailTo": to, "subject": subject(notification)}
-        await self._sidecar.send(self._binding, body(notification), metadata)
+        await smtp.send(self._sidecar, self._binding, body(notification), metadata)
 
     async def _post(self, notification: Notification, to: str) -> None:
         mail = {

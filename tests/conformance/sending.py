@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+from services.notification import smtp
 from tests.conformance.stage import EMAIL, Stage
 from tests.support.mail_server import Act, Mailbox
 
@@ -17,7 +18,8 @@ async def send(
     dapr: Stage, to: str, text: str = "<p>Hello</p>", subject: str = "An order"
 ) -> None:
     """Send a mail through the other app's sidecar."""
-    await dapr.other.send(EMAIL, text, {"emailTo": to, "subject": subject})
+    metadata = {"emailTo": to, "subject": subject}
+    await smtp.send(dapr.other, EMAIL, text, metadata)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
+from services.notification import smtp
 from tests.conformance.probe import BULK, PUBSUB, ROUTE, TOPIC, an_event
 from tests.conformance.stage import simulated
 from tests.support.mail_server import DROP
@@ -106,7 +107,7 @@ async def test_a_mail_that_daprd_would_send_otherwise_is_not_sent(
 ) -> None:
     async with SimulatedDapr().sidecar() as sidecar:
         with pytest.raises(NotImplementedError):
-            await sidecar.send("email", "Hello", metadata)
+            await smtp.send(sidecar, "email", "Hello", metadata)
 
 
 async def test_a_server_that_daprd_would_dial_without_end_is_not_dialled() -> None:
@@ -116,7 +117,7 @@ async def test_a_server_that_daprd_would_dial_without_end_is_not_dialled() -> No
 
     async with dapr.sidecar() as sidecar:
         with pytest.raises(NotImplementedError, match="without end"):
-            await sidecar.send("email", "Hello", metadata)
+            await smtp.send(sidecar, "email", "Hello", metadata)
 
 
 async def test_an_invocation_that_is_no_get_is_not_carried() -> None:

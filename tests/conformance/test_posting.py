@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
+from services.notification import smtp
 from tests.conformance.posting import (
     PostingStage,
     a_key,
@@ -202,7 +203,7 @@ async def test_a_mail_for_a_mail_server_does_not_count_as_sent_by_an_api(
     to = a_recipient()
 
     with pytest.raises(OutcomeUnknown, match="received status code 400"):
-        await posting.sidecar.send(EMAIL, "<p>Hello</p>", {"emailTo": to})
+        await smtp.send(posting.sidecar, EMAIL, "<p>Hello</p>", {"emailTo": to})
 
     assert posting.api.to(to) == []
 

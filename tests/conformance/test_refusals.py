@@ -41,6 +41,7 @@ from dataclasses import dataclass
 import pytest
 
 from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
+from services.notification import smtp
 from tests.conformance.sending import a_recipient, acting, send
 from tests.conformance.stage import Stage
 from tests.support.mail_server import DROP, HANG, Act
@@ -144,7 +145,7 @@ async def test_a_binding_that_is_missing_may_be_loaded_later(dapr: Stage) -> Non
     metadata = {"emailTo": a_recipient(), "subject": "An order"}
 
     with pytest.raises(BindingRefused, match="couldn't find output bind") as refused:
-        await dapr.other.send("letter", "Hello", metadata)
+        await smtp.send(dapr.other, "letter", "Hello", metadata)
 
     assert not refused.value.permanent
 

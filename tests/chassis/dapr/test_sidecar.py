@@ -84,7 +84,7 @@ async def test_the_sidecars_token_is_sent_with_every_call(token: str | None) -> 
         await sidecar.metadata()
         await sidecar.ask("order", "events", query={"topic": "x"}, headers={"a": "b"})
         await sidecar.publish("pubsub", "OrderCreated", [Entry("1", "{}")])
-        await sidecar.send("email", "text", {"emailTo": "jane@example.org"})
+        await sidecar.invoke("email", {"operation": "create"})
         with pytest.raises(OutcomeUnknown):  # the endpoint's own status is missing
             await sidecar.post("email", {}, {})
 
