@@ -41,7 +41,7 @@ def options() -> argparse.Namespace:
     add("--waiting", type=int, default=0, help="orders that wait for a consumer")
     add("--orders", type=int, default=0, help="a last load, until so many are placed")
     add("--ceiling", action="store_true", help="what RabbitMQ alone carries")
-    add("--compare", type=Path, default=PUBLISHED / "figures.json", help="another run")
+    add("--compare", type=Path, help="another run's figures; else what was published")
     add("--publish", action="store_true", help="write figures and plots to docs")
     return parser.parse_args()
 
@@ -95,12 +95,12 @@ def take_turns(chosen: argparse.Namespace) -> list[Measured]:
     return measured
 
 
-def publish(file: Path, measured: Sequence[Measured]) -> None:
+def publish(file: Path, broker: str, measured: Sequence[Measured]) -> None:
     """Write the figures, and their plots, to where the documentation shows them."""
     PUBLISHED.mkdir(exist_ok=True)
-    (PUBLISHED / "figures.json").write_text(file.read_text())
+    (PUBLISHED / f"{broker}.json").write_text(file.read_text())
     for name, plot in report.plotted(measured):
-        (PUBLISHED / name).write_text(plot)
+        (PUBLISHED / f"{broker}-{name}").write_text(plot)
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
     chosen = options()
     stage.LOCAL.mkdir(parents=True, exist_ok=True)
     sys.path.append(str(tools.packages()))
-    before = report.read(chosen.compare)
+    before = report.read(chosen.compare or PUBLISHED / f"{chosen.broker}.json")
     started = datetime.now(UTC)
     setting = {
         "broker": chosen.broker,
@@ -122,7 +122,7 @@ def main() -> None:
     print("\n".join([*report.tables(measured), *report.comparison(before, measured)]))
     print(f"\n{setting}\nAll figures: {file}")
     if chosen.publish:
-        publish(file, measured)
+        publish(file, chosen.broker, measured)
 
 
 if __name__ == "__main__":

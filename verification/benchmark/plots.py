@@ -48,10 +48,12 @@ def lines(title: str, series: Series) -> str:
         x = float(place(rate, 0).partition(",")[0])
         marks.append(_text(x, bottom + 16, f"{rate:g}", "middle"))
     for number, points in enumerate(series.values()):
-        path = " ".join(place(float(x), y) for x, y in points.items())
+        places = [place(float(x), y) for x, y in points.items()]
         colour = COLOURS[number % len(COLOURS)]
         drawn = f'fill="none" stroke="{colour}" stroke-width="2"'
-        marks.append(f'<polyline points="{path}" {drawn}/>')
+        marks.append(f'<polyline points="{" ".join(places)}" {drawn}/>')
+        for across, _, down in (each.partition(",") for each in places):
+            marks.append(f'<circle cx="{across}" cy="{down}" r="4" fill="{colour}"/>')
     return _svg(title, [*marks, *_legend(list(series), bottom + 26)], bottom + 52)
 
 
