@@ -15,6 +15,8 @@ from verification.benchmark.stage import Running
 GIVES_UP_AFTER, OPENS_WITHIN = 60.0, 60.0
 """Seconds without another notification, and until the first."""
 LOOKS_EVERY = 0.25
+RESTS_WITHIN, AT_REST = 30.0, 0.3
+"""Seconds until the next load begins all the same, and the share of a processor that is next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Measured:
     refusal_ms: dict[str, float]
     notified_ms: dict[str, float]
     whole_after: float
-    """Seconds from the end of the load to the last notification."""
+    """Seconds from the end of the load until all is notified, and the system at rest."""
     busy_elsewhere: float
     """The share of the machine that neither the system nor its customers used."""
 
@@ -83,13 +85,14 @@ async def measure(track: Track, load: Load) -> Measured:
         answers = await _place(track, load)
         before, began = _used(track), time.time()
         await asyncio.to_thread(track.running.start_consumers)
-        span = began, began
+        first, ended = began, began
     else:
         before = _used(track)
         answers = await _place(track, load)
-        span = min(a.sent for a in answers), time.time()
+        first, ended = min(a.sent for a in answers), time.time()
     await _all_are_in(track, count + sum(1 for a in answers if a.order_id))
-    after = _used(track)
+    await _is_at_rest(track)
+    after, span = _used(track), (first, time.time() - ended)
     used = {part: ms - before.get(part, 0) for part, ms in after.items()}
     return _reckon(track, load, answers, used, span)
 
@@ -123,7 +126,7 @@ def _reckon(
         notified_ms=percentiles(
             [at - accepted[each].sent for each, at in finished.items()]
         ),
-        whole_after=max(last - span[1], 0),
+        whole_after=span[1],
         busy_elsewhere=max(elsewhere - sum(used.values()), 0) / machine_ms,
     )
 
@@ -156,6 +159,16 @@ async def _all_are_in(track: Track, expected: int) -> None:
         if time.monotonic() > deadline:
             return  # what is missing is counted
         await asyncio.sleep(LOOKS_EVERY)
+
+
+async def _is_at_rest(track: Track) -> None:
+    # What is still on its way twice, as after an overload, would be in the way of the next load.
+    deadline, busy = time.monotonic() + RESTS_WITHIN, True
+    while busy and time.monotonic() < deadline:
+        before = sum(map(machine.cpu_ms, track.running.pids.values()))
+        await asyncio.sleep(LOOKS_EVERY)
+        used = sum(map(machine.cpu_ms, track.running.pids.values())) - before
+        busy = used > AT_REST * LOOKS_EVERY * 1000
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
