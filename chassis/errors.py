@@ -97,24 +97,26 @@ def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONRe
 
 def install(app: FastAPI) -> None:
     """Make the app answer every error with its problem document."""
-    app.add_exception_handler(Rejected, _rejected)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _by_status)
+    app.exception_handler(Rejected)(_rejected)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_by_status)
     for each in (SQLAlchemyError, CommitFailed):
-        app.add_exception_handler(each, _database_error)
-    app.add_exception_handler(Exception, _internal)
+        app.exception_handler(each)(_database_error)
+    app.exception_handler(Exception)(_internal)
 
 
-async def _rejected(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Rejected)  # noqa: S101 - Starlette's signature says Exception
+async def _rejected(_request: Request, error: Rejected) -> JSONResponse:
     wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return problem(error, wait)
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    # Pydantic begins the messages of our own validators with "Value error, ".
     fields = [
-        {"field": _field(fault["loc"]), "detail": _detail(fault)}
+        {
+            "field": _field(fault["loc"]),
+            "detail": fault["msg"].removeprefix("Value error, "),
+        }
         for fault in error.errors()
     ]
     detail = "; ".join(f"{each['field']}: {each['detail']}" for each in fields)
@@ -126,13 +128,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 
-def _detail(fault: dict[str, Any]) -> str:
-    # Pydantic begins the messages of our own validators with "Value error, ".
-    return str(fault["msg"]).removeprefix("Value error, ")
-
-
-async def _by_status(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101
+async def _by_status(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     document = {
         "type": f"urn:problem-type:{status.phrase.lower().replace(' ', '-')}",
