@@ -28,11 +28,13 @@ _PRAGMAS = (
     "busy_timeout=5000",
 )
 # What the server's own configuration might say otherwise: a commit that was answered is on disk, a statement
-# ends, and so does a transaction that is left open, for it would hold up the feed of events.
+# ends, and so does a transaction that is left open, for it would hold up the feed of events. A host that lost
+# its power says no goodbye: its transactions and locks end within half a minute, and not in two hours.
 _SETTINGS = (
     "-c synchronous_commit=on"
     " -c idle_in_transaction_session_timeout=30s"
     " -c statement_timeout=30s"
+    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 _POSTGRESQL: dict[str, Any] = {
     "pool_size": READERS + WRITERS,

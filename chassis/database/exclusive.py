@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.database.unit_of_work import Database
@@ -23,12 +23,6 @@ ADVISORY_LOCK = 0x72756E73
 """The number of PostgreSQL's advisory lock: any, as long as it is always the same."""
 CHECK = 5.0
 """Seconds between two looks whether the connection that holds the lock is still there."""
-# A host that lost its power says no goodbye: its lock ends within half a minute, and not in two hours.
-_KEEPALIVE = (
-    "SET tcp_keepalives_idle = 15",
-    "SET tcp_keepalives_interval = 5",
-    "SET tcp_keepalives_count = 3",
-)
 
 
 class InUse(Exception):
@@ -72,7 +66,10 @@ class _Lock:
         """Take the lock, if it is free; return whether it was."""
         self.release()
         if self._database.is_shared:
-            self._holder = _connect(self._database.engine)
+            # It is no transaction, and none of the pool's connections.
+            self._holder = self._database.engine.connect()
+            self._holder.execution_options(isolation_level="AUTOCOMMIT")
+            self._holder.detach()
             take = func.pg_try_advisory_lock
             if shared:
                 take = func.pg_try_advisory_lock_shared
@@ -100,16 +97,6 @@ class _Lock:
         if self._holder:
             self._holder.close()
             self._holder = None
-
-
-def _connect(engine: Engine) -> Connection:
-    connection = engine.connect()
-    # It is no transaction, and none of the pool's connections.
-    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-    connection.detach()
-    for each in _KEEPALIVE:
-        connection.execute(text(each))
-    return connection
 
 
 async def _share(lock: _Lock) -> None:
