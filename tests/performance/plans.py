@@ -158,6 +158,7 @@ async def _is_listed(course: Course) -> None:
         page = (await http.get(path)).json()
         one = page["items"][0]["orderId"]
         asked = [f"/{one}", f"?cursor={page['next']}"]
+        # Not READY or SENDING: an index for them would cost each order, and nobody lists them in a loop.
         states = ["SENT", "FAILED", "UNKNOWN", "HELD"]
         states += ["WAITING"] if service == "order" else []
         for query in [*asked, *(f"?state={each}" for each in states)]:
