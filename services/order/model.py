@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, literal, update
+from sqlalchemy import Index, String, bindparam, literal, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, composite, mapped_column
 
-from chassis.database import Utc
+from chassis.database import Utc, batch
 from chassis.errors import Rejected
 
 
@@ -78,19 +79,36 @@ Index(
 )
 
 
+_SHOW = (
+    update(Order)
+    .where(
+        Order.order_id == bindparam("order"),
+        Order.notification_version < bindparam("version"),
+    )
+    .values(
+        notification_state=bindparam("state"),
+        notification_channel=bindparam("channel"),
+        notification_at=bindparam("at"),
+        notification_reason=bindparam("reason"),
+        notification_version=bindparam("version"),
+    )
+)
+
+
 def show_notification(
     session: Session, order_id: UUID, version: int, notification: Notification
 ) -> None:
     """Store what an event says of an order's notification, unless a newer one came first.
 
-    Raises OrderUnknown.
+    With those of others, before the commit; raises OrderUnknown then.
     """
-    is_newer = Order.notification_version < version
-    statement = (
-        update(Order)
-        .where(Order.order_id == order_id, is_newer)
-        .values({Order.notification: notification, Order.notification_version: version})
-        .returning(Order.order_id)
-    )
-    if session.scalar(statement) is None and session.get(Order, order_id) is None:
-        raise OrderUnknown(f"There is no order {order_id} to show a notification of.")
+    batch(session, _show, {"order": order_id, "version": version, **vars(notification)})
+
+
+def _show(session: Session, rows: list[dict[str, Any]]) -> None:
+    shown = session.connection().execute(_SHOW, rows).rowcount
+    if shown < len(rows):  # there was a newer one, or there is no such order
+        ids = {row["order"] for row in rows}
+        known = select(Order.order_id).where(Order.order_id.in_(ids))
+        for each in ids.difference(session.scalars(known)):
+            raise OrderUnknown(f"There is no order {each} to show a notification of.")

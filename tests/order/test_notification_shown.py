@@ -13,14 +13,16 @@ from chassis.cloud_event import Cause, create_cloud_event
 from chassis.database import Database
 from chassis.event import Event
 from chassis.feed.consumers import consumer
-from chassis.inbox import AnyReaction, Inbox
+from chassis.inbox import AnyReaction, Arrival, Inbox
 from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.parse import Received
 from chassis.inbox.reaction import inbox
 from chassis.reconciler.cursor import feed_cursor
+from chassis.signature import SigningKeys
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
-from services.order.model import Order
+from services.order.model import Order, OrderUnknown
 from services.order.reactions import show_notification
 from tests.support.database import url_in
 from tests.support.delivering import received
@@ -64,16 +66,21 @@ def released(order_id: UUID) -> Event:
 async def receives(order: Service, event: Event, version: int) -> None:
     """Deliver an event to the order service twice, as may happen."""
     keys = order.app.state.parts.keys
+    arrived = signed(event, version, keys)
+    for _ in range(2):
+        await Inbox(order.database, keys).handle(REACTIONS[type(event)], arrived)
+
+
+def signed(event: Event, version: int, keys: SigningKeys) -> Received:
+    """Return an event as it arrives."""
     envelope = create_cloud_event(
         event,
         service="notification",
         subject=UUID(event.data()["orderId"]),
         cause=Cause(TRACE),
     ).model_copy(update={"aggregateversion": version})
-    signed = envelope.model_copy(update={"signature": keys.sign(envelope)})
-    each = received(signed.model_dump_json().encode())
-    for _ in range(2):
-        await Inbox(order.database, keys).handle(REACTIONS[type(event)], each)
+    made = envelope.model_copy(update={"signature": keys.sign(envelope)})
+    return received(made.model_dump_json().encode())
 
 
 async def place(order: Service) -> UUID:
@@ -151,6 +158,28 @@ async def test_what_comes_late_changes_nothing(order: Service, version: int) -> 
 
     assert await shown(order, order_id) == SENT
     assert await dead(order) == []
+
+
+async def test_of_many_that_are_shown_at_once_each_order_shows_its_own_newest(
+    order: Service,
+) -> None:
+    keys = order.app.state.parts.keys
+    late, *others = [await place(order) for _ in range(5)]
+    await receives(order, failed(late), 3)
+    events = [signed(sent(each), 2, keys) for each in (late, *others)]
+    unknown = signed(sent(uuid4()), 1, keys)
+    arrived, reaction = (
+        Inbox(order.database, keys),
+        show_notification.on_notification_sent,
+    )
+
+    with pytest.raises(OrderUnknown):
+        await arrived.handle_at_once(reaction, [*events, unknown], Arrival.PULLED)
+    assert await shown(order, others[0]) == WAITING
+    await arrived.handle_at_once(reaction, events, Arrival.PULLED)
+
+    assert [await shown(order, each) for each in others] == [SENT] * 4
+    assert await shown(order, late) == FAILED
 
 
 @pytest.mark.parametrize("make", [sent, failed])
