@@ -16,15 +16,15 @@ export OFFSET BROKER DATABASE MAIL
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and
-# of processes a service (on PostgreSQL), the seconds that a part is stopped for, and whether to run the naive program
-# that a tutorial would write instead (NAIVE=yes): make chaos FAULTS=30
+# of processes a service (on PostgreSQL), the seconds that a part is stopped for, and whether to run the ordinary program
+# that a tutorial would write instead (ORDINARY=yes): make chaos FAULTS=30
 FAULTS ?= 6
 ORDERS ?= 300
 SEED ?= 1
 CLIENTS ?= 8
 REPLICAS ?= 1
 STILL ?= 60
-NAIVE ?= no
+ORDINARY ?= no
 # The promises whose mutants are tried, by words in them: make mutants WORDS=lease
 WORDS ?=
 # The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
@@ -81,7 +81,7 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 	@.venv/bin/python -m verification.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) \
-		$(if $(filter yes,$(NAIVE)),--naive)
+		$(if $(filter yes,$(ORDINARY)),--ordinary)
 
 mutants: FOR = --for-tests
 mutants: ready #proof Break each promise of docs/guarantees.md in a copy of the code: its tests must fail

@@ -244,7 +244,7 @@ def test_all_python_is_short_and_documented(rule: Rule) -> None:
 
 
 def test_transactions_begin_and_end_in_one_place() -> None:
-    # In verification/ there are a naive program beside ours, and a driver of databases of its own.
+    # In verification/ there are other programs beside ours, and a driver of databases of its own.
     holds(ended_transactions, python(*PRODUCTION, "tests"))
 
 

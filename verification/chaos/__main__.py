@@ -6,10 +6,9 @@ import shlex
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from toolchain.machine import faketime, this_machine
-from verification.chaos import disks, plan, report, tables
+from verification.chaos import disks, plan, tables
 from verification.chaos.plan import Setting
 from verification.chaos.run import run
 
@@ -37,10 +36,10 @@ def _arguments() -> argparse.Namespace:
         'faults of this kind, on this part, or both: "clock back", order, "kill order"'
     )
     parser.add_argument("--only", action="append", default=[], help=only)
-    naive = "run the naive program under the same faults too, and show it beside ours"
-    parser.add_argument("--naive", action="store_true", help=naive)
-    parser.add_argument("--json", type=Path, help="write the report to this file too")
-    parser.add_argument("--markdown", type=Path, help="and as Markdown to this one")
+    ordinary = (
+        "run the ordinary program under the same faults too, and show it beside ours"
+    )
+    parser.add_argument("--ordinary", action="store_true", help=ordinary)
     options = parser.parse_args()
     if options.replicas > 1 and options.database != "postgresql":
         parser.error("SQLite is one process's: --replicas needs --database postgresql")
@@ -72,18 +71,18 @@ def main() -> int:
     options, reports = _arguments(), []
     setting = _setting(options)
     faults = plan.make(options.seed, options.faults, setting, options.only)
-    for each in [setting, *[replace(setting, naive=True)] * options.naive]:
-        if options.naive:
-            sys.stderr.write(f"  {'the naive program' if each.naive else 'ours'}\n")
-        ran = run(faults, options.orders, each, options.mail_every, options.clients)
+    for each in [setting, *[replace(setting, ordinary=True)] * options.ordinary]:
+        if options.ordinary:
+            sys.stderr.write(
+                f"  {'the ordinary program' if each.ordinary else 'ours'}\n"
+            )
+        # The ordinary program tells every customer on the console.
+        mail_every = 0 if each.ordinary else options.mail_every
+        ran = run(faults, options.orders, each, mail_every, options.clients)
         try:
             reports.append(asyncio.run(ran))
         except KeyboardInterrupt:
             return INTERRUPTED
-    if options.json:
-        report.write_json(reports, options.json)
-    if options.markdown:
-        options.markdown.write_text(tables.markdown(reports) + "\n")
     again = f"python -m verification.chaos {shlex.join(sys.argv[1:])}".rstrip()
     print(f"\n{tables.table(reports)}\n  again: {again}")
     return 0 if reports[0].is_clean else 1

@@ -195,4 +195,4 @@ _ON_BROKER: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "forged": _forged,
 }
 PUBLISHED_BY_THE_RIG = ("duplicates", "forged")
-"""Kinds that need an outbox or an inbox: the naive program, which has neither, is spared them."""
+"""Kinds that need an outbox or an inbox: the ordinary program, which has neither, is spared them."""

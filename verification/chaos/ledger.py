@@ -1,7 +1,7 @@
 """The ledger: what was accepted, and what became of each, by the books (verification/chaos/books.py)."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from services.notification.dispatcher import TOO_LATE
 from verification.chaos.books import Books
@@ -118,10 +118,6 @@ class Ledger:
         received, mine = self.received, self.records
         is_sound = mine is None or mine.is_clean
         return is_sound and not (received.twice or received.astray or received.surplus)
-
-    def as_json(self) -> dict[str, object]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
 
 
 def at_most(count: int, of: int) -> float:

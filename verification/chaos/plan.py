@@ -42,7 +42,7 @@ class Setting:
     still: float = 60.0
     clocks: bool = False
     disks: bool = False
-    naive: bool = False
+    ordinary: bool = False
 
     @property
     def apps(self) -> tuple[str, ...]:

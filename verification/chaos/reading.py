@@ -95,12 +95,6 @@ def _is_forged(body: bytes) -> bool:
     return FORGED.encode() in body
 
 
-def read_orders(books: Books, reader: Reader) -> None:
-    """Record the orders alone, as a program has them that keeps nothing else."""
-    orders = reader.rows("SELECT id FROM orders")
-    books.write("orders", ((plain(each), "") for (each,) in orders))
-
-
 def read_output(books: Books, log: Path) -> None:
     """Record the lines that customers received."""
     with log.open(errors="replace") as lines:

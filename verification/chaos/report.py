@@ -1,9 +1,8 @@
 """What a run has shown, and what is printed while it runs."""
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,6 @@ class Report:
         times = (each["recovered"] for each in self.journal.entries)
         return [each for each in times if each is not None]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {
-            "setting": asdict(self.setting),
-            "is_clean": self.is_clean,
-            "ledger": self.ledger.as_json(),
-            "journal": self.journal.entries,
-            "trouble": dict(self.trouble),
-            "placing": self.placing,
-            "settled": self.settled,
-            "seconds": self.seconds,
-        }
-
 
 def print_entry(entry: Mapping[str, Any], placed: int) -> None:
     """Print what was done, while the run goes on."""
@@ -60,8 +46,3 @@ def print_entry(entry: Mapping[str, Any], placed: int) -> None:
         f"  {entry['at']:>5.0f} s  {placed:>7,} orders  {what:<34} {entry['seconds']:>4.0f} s  {whole}\n"
     )
     sys.stderr.flush()
-
-
-def write_json(reports: Sequence[Report], file: Path) -> None:
-    """Write all that is known of these runs to a file."""
-    file.write_text(json.dumps([each.as_json() for each in reports], indent=2))

@@ -59,7 +59,7 @@ async def run(
             urls = [on.real.invoke_url(each, "order") for each in setting.order_apps]
             load = Load(urls, books, orders, lasts(faults), mail_every, clients)
             shown = await _carry_out(Run(on, books, load), faults)
-            if shown.is_clean or setting.naive:
+            if shown.is_clean or setting.ordinary:
                 return shown
             on.keep_disks()
         return replace(shown, evidence=_kept(folder))
@@ -110,7 +110,7 @@ async def _is_placed(run: Run) -> bool:
 
 
 async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
-    if run.on.setting.naive and fault.kind in PUBLISHED_BY_THE_RIG:
+    if run.on.setting.ordinary and fault.kind in PUBLISHED_BY_THE_RIG:
         return
     await asyncio.sleep(fault.pause)
     started = time.monotonic()
@@ -124,7 +124,7 @@ async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
 async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | None:
     """Place an order and wait until it is notified; return the seconds, or None where it takes too long."""
     begun, within = time.monotonic(), RECOVERS_WITHIN
-    if run.on.setting.naive:
+    if run.on.setting.ordinary:
         within = AN_ORDER_MAY_BE_LOST
     name = f"After {fault.kind} {fault.part}"
     placing = asyncio.create_task(run.load.order(http, name))
@@ -143,7 +143,7 @@ async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | 
 
 
 async def _is_notified(on: Stage, identity: str) -> bool:
-    if on.setting.naive:
+    if on.setting.ordinary:
         return any(_ends_with(each.log, identity) for each in on.notification_apps)
     sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"  # noqa: S608
     try:
@@ -162,7 +162,7 @@ def _ends_with(log: Path, words: str) -> bool:
 async def _settles(run: Run) -> float | None:
     """Wait until nothing is under way; return the seconds, or None where it takes too long."""
     begun = time.monotonic()
-    is_settled = _is_silent(run) if run.on.setting.naive else _is_settled
+    is_settled = _is_silent(run) if run.on.setting.ordinary else _is_settled
     try:
         await eventually(
             lambda: is_settled(run), "all is at its end", SETTLES_WITHIN, 0.5
@@ -203,8 +203,8 @@ async def _judged(run: Run) -> Ledger:
     for app in on.notification_apps:
         reading.read_output(books, app.log)
     reading.read_mails(books, on.mails)
-    if on.setting.naive:
-        await asyncio.to_thread(reading.read_orders, books, on.readers["order"])
+    if on.setting.ordinary:
+        books.order_what_was_received()
         return ledger.judge_without_records(books)
     await asyncio.to_thread(reading.read_records, books, on.readers)
     if on.setting.mail == "api":

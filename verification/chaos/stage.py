@@ -6,7 +6,8 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, Signals
 
@@ -16,7 +17,7 @@ from tests.support.system import RealSystem, build
 from toolchain import mail
 from toolchain.machine import faketime, this_machine
 from toolchain.runfile import VARIABLES
-from toolchain.servers import companions
+from toolchain.servers import companions, rabbitmq_node
 from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
 from verification.chaos import disks
@@ -24,6 +25,8 @@ from verification.chaos.plan import APPS, CLOCKS, Fault, Setting
 from verification.chaos.proxy import Proxy, open_proxy
 from verification.chaos.reading import Reader
 
+ORDINARY = "verification.benchmark.peers.ordinary"
+"""The package of the ordinary Dapr program: as a tutorial writes it, without an outbox, an inbox, and keys."""
 ENDS_WITHIN = 60.0
 """Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
 
@@ -154,8 +157,8 @@ async def running(
             )
         for app in _concerned(faults, *CLOCKS):
             _give_clock(stage, app)
-        if setting.naive:
-            _become_naive(stage)
+        if setting.ordinary:
+            _become_ordinary(stage)
         await _connect(stage, stack)
         cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
@@ -190,13 +193,19 @@ def _give_clock(stage: Stage, app: str) -> None:
     stage.real.apps[app].command[1:1] = ["env", *seen]
 
 
-def _become_naive(stage: Stage) -> None:
-    for app in stage.real.apps.values():
-        app.command = [_naive(part) for part in app.command]
+def _become_ordinary(stage: Stage) -> None:
+    real = stage.real
+    for app in real.apps.values():
+        app.command = [_ordinary(part) for part in app.command]
+    if (
+        real.own.page
+    ):  # its queue is RabbitMQ's usual one, which is kept as soon as it is there
+        keeps = partial(rabbitmq_node.is_bound, real.own.page)
+        real.own = replace(real.own, keeps=keeps)
 
 
-def _naive(part: str) -> str:
-    return re.sub(r"services\.(\w+)\.app:", r"verification.chaos.naive.\1:", part)
+def _ordinary(part: str) -> str:
+    return re.sub(r"services\.(\w+)\.app:", rf"{ORDINARY}.\1:", part)
 
 
 async def _start_servers(stage: Stage) -> None:

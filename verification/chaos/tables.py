@@ -1,4 +1,4 @@
-"""The report as people read it, in a terminal or as Markdown; the naive program stands beside ours."""
+"""The report as people read it; the ordinary program stands beside ours."""
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,6 @@ DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 Cell = tuple[str, str]
 """A figure, and its bound where it has one."""
-Row = tuple[str, list[Cell]]
-
-
-def rows(reports: Sequence[Report]) -> Iterator[Row]:
-    """Yield the table, row by row; one without cells begins another group."""
-    for name, cell in _ROWS:
-        yield name, [cell(each) for each in reports] if cell else []
 
 
 def table(reports: Sequence[Report]) -> str:
@@ -29,26 +22,12 @@ def table(reports: Sequence[Report]) -> str:
     width = max(len(name) for name, _ in _ROWS) + 2
     heads = [(_program(each), "") for each in reports]
     lines = [_title(reports[0]), "", _line("", heads, width)]
-    lines += [_line(name, cells, width) for name, cells in rows(reports)]
+    for name, cell in _ROWS:
+        lines.append(_line(name, [cell(each) for each in reports if cell], width))
     lines += ["", NOTE]
     for each in reports:
         lines += _remarks(each)
     return "\n".join(f"  {line}".rstrip() for line in lines)
-
-
-def markdown(reports: Sequence[Report]) -> str:
-    """Return the table, and our own program's fault by fault, in Markdown."""
-    heads = [_program(each) for each in reports]
-    lines = [_title(reports[0]), "", *_head(["", *heads])]
-    for name, cells in rows(reports):
-        if cells:
-            lines.append(_cells([name.strip(), *(" ".join(each) for each in cells)]))
-    lines += ["", NOTE, "", *_head(["fault", "seconds", "recovered after, s"])]
-    for each in sorted(reports[0].journal.entries, key=lambda e: (e["part"], e["kind"])):  # fmt: skip
-        back = "never" if each["recovered"] is None else f"{each['recovered']:.1f}"
-        fault = f"{each['part']}: {each['kind']}"
-        lines.append(_cells([fault, f"{each['seconds']:.1f}", back]))
-    return "\n".join(lines)
 
 
 def _title(report: Report) -> str:
@@ -60,21 +39,12 @@ def _title(report: Report) -> str:
 
 
 def _program(report: Report) -> str:
-    return "naive" if report.setting.naive else "ours"
+    return "ordinary" if report.setting.ordinary else "ours"
 
 
 def _line(name: str, cells: Sequence[Cell], width: int) -> str:
     shown = (f"{figure:>10}  {bound:<10}" for figure, bound in cells)
     return f"{name:<{width}}{''.join(shown)}"
-
-
-def _head(names: Sequence[str]) -> list[str]:
-    rules = ["---", *["---:"] * (len(names) - 1)]
-    return [_cells(names), _cells(rules)]
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _received(name: str, *, bounded: bool = True) -> Callable[[Report], Cell]:
@@ -160,7 +130,7 @@ def _remarks(report: Report) -> Iterator[str]:
     if often:
         kinds = ", ".join(f"{what} ({number:,})" for what, number in often)
         yield f"{_program(report)}: tried again after {kinds}"
-    if report.setting.naive:
+    if report.setting.ordinary:
         return
     if report.settled is None:
         yield "NOT SETTLED IN TIME"

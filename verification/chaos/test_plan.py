@@ -15,8 +15,8 @@ def test_the_same_seed_is_the_same_plan() -> None:
     assert plan.make(7, 50, ABLE) != plan.make(8, 50, ABLE)
 
 
-def test_the_naive_program_has_the_same_plan() -> None:
-    assert plan.make(7, 50, ABLE) == plan.make(7, 50, replace(ABLE, naive=True))
+def test_the_ordinary_program_has_the_same_plan() -> None:
+    assert plan.make(7, 50, ABLE) == plan.make(7, 50, replace(ABLE, ordinary=True))
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "redis", "kafka"])

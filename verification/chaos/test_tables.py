@@ -1,16 +1,12 @@
-"""The report as people read it: figures with their bounds, ours beside the naive program's."""
+"""The report as people read it: figures with their bounds, ours beside the ordinary program's."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from verification.chaos.faults import Journal
 from verification.chaos.ledger import Ledger, Received, Records
 from verification.chaos.plan import Fault, Setting
-from verification.chaos.report import Report, write_json
-from verification.chaos.tables import markdown, table
+from verification.chaos.report import Report
+from verification.chaos.tables import table
 
 JOURNAL = Journal(begun=0)
 JOURNAL.write(Fault("kill", "order", 0.0, 1.0), 12.0, 2.5)
@@ -27,9 +23,9 @@ OURS = Report(
     settled=1.5,
     seconds=60.0,
 )
-NAIVE = replace(
+ORDINARY = replace(
     OURS,
-    setting=Setting(naive=True),
+    setting=Setting(ordinary=True),
     ledger=Ledger(Received(2500, 7, 3, 0, 0, 4), None, {}),
 )
 
@@ -53,22 +49,13 @@ def test_a_share_of_nearly_all_is_written_plainly() -> None:
 
 def test_lines_that_were_not_printed_stand_with_what_ended_processes_explain() -> None:
     assert _row(table([OURS]), "SENT, its line not printed") == ["7", "<=", "100"]
-    assert "| SENT, its line not printed | 7 <= 100 |" in markdown([OURS])
 
 
-def test_the_naive_program_stands_beside_ours() -> None:
-    shown = table([OURS, NAIVE])
+def test_the_ordinary_program_stands_beside_ours() -> None:
+    shown = table([OURS, ORDINARY])
 
-    assert _row(shown, "customer received nothing") == [
-        "0",
-        "<",
-        "0.1",
-        "%",
-        "7",
-        "<",
-        "0.53",
-        "%",
-    ]
+    nothing = " ".join(_row(shown, "customer received nothing"))
+    assert nothing == "0 < 0.1 % 7 < 0.53 %"
     assert _row(shown, "notified") == ["3,000", "-"]
 
 
@@ -98,20 +85,3 @@ def test_each_order_that_should_not_be_there_is_named() -> None:
     )
 
     assert "0a  lost, no OrderCreated" in table([replace(OURS, ledger=lost)])
-
-
-@pytest.mark.parametrize("reports", [[OURS], [OURS, NAIVE]])
-def test_every_row_of_markdown_is_as_wide_as_its_head(reports: list[Report]) -> None:
-    lines = [each for each in markdown(reports).splitlines() if each.startswith("|")]
-
-    widths = {each.count("|") for each in lines if "order: kill" not in each}
-    assert widths <= {len(reports) + 2, 4}
-    assert "| order: kill | 0.0 | 2.5 |" in lines
-
-
-def test_all_of_it_can_be_read_by_programs(tmp_path: Path) -> None:
-    write_json([OURS, NAIVE], tmp_path / "report.json")
-
-    ours, naive = json.loads((tmp_path / "report.json").read_text())
-    assert ours["ledger"]["records"]["pulled"] == 12
-    assert naive["ledger"]["received"]["not_notified"] == 7
