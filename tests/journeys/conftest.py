@@ -1,13 +1,14 @@
 """One running system for each broker, for all journeys of this folder: each leaves it as it was, running."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.support.losses import open_shop
 from tests.support.sharing import only_here
 from tests.support.shop import Customer, Shop
-from tests.support.system import RealSystem, running
+from tests.support.system import RealSystem, build, running
 from tests.support.variants import VARIANTS
 
 
@@ -25,10 +26,18 @@ async def system(
 
 
 @pytest.fixture
+def new(tmp_path: Path) -> Iterator[RealSystem]:
+    """Make a system of which nothing runs yet; what a test starts is stopped."""
+    made = build(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
 async def shop(system: RealSystem) -> AsyncIterator[Shop]:
     """Open the shop."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        yield Shop(system, client)
+    async with open_shop(system) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -45,23 +45,12 @@ async def test_a_hundred_customers_who_order_at_once_are_notified_once_each(
     ]
 
 
+@pytest.mark.parametrize("kind", ["apps", "sidecars"])
 @pytest.mark.parametrize("name", ["order", "notification"])
-async def test_a_service_that_is_killed_comes_back_and_the_next_order_is_notified(
-    shop: Shop, customer: Customer, system: RealSystem, name: str
+async def test_a_part_that_is_killed_comes_back_and_the_next_order_is_notified(
+    shop: Shop, customer: Customer, system: RealSystem, name: str, kind: str
 ) -> None:
-    await system.apps[name].kill()
-
-    order = await shop.orders("Jane Doe")
-
-    await customer.is_notified(order)
-    assert len(await customer.has_read(order)) == 1
-
-
-@pytest.mark.parametrize("name", ["order", "notification"])
-async def test_a_sidecar_that_is_killed_comes_back_and_the_next_order_is_notified(
-    shop: Shop, customer: Customer, system: RealSystem, name: str
-) -> None:
-    await system.sidecars[name].kill()
+    await getattr(system, kind)[name].kill()
 
     order = await shop.orders("Jane Doe")
 

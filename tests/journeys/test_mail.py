@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.mail_server import DROP, Act, Mailbox, serving
-from tests.support.shop import Customer, Shop
+from tests.support.shop import Customer, Shop, an_address
 from tests.support.system import RealSystem
 from tests.support.variants import ONE
 
@@ -21,11 +20,6 @@ def mailbox(system: RealSystem) -> Iterator[Mailbox]:
     box = Mailbox()
     with serving(box, system.system.port("smtp")):
         yield box
-
-
-def an_address() -> str:
-    """Return an address that nobody else has."""
-    return f"{uuid4()}@example.com"
 
 
 async def test_a_customer_with_an_address_is_mailed_once(

@@ -1,7 +1,6 @@
 """Mails through an API that deduplicates, on the real parts: each arrives once, whatever happens to it."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.support.mail_api import (
     serving_api,
 )
 from tests.support.mail_server import Mailbox, serving
-from tests.support.shop import Customer, Order, Shop
+from tests.support.shop import Customer, Order, Shop, an_address
 from tests.support.system import RealSystem
 from tests.support.variants import ONE
 
@@ -36,11 +35,6 @@ def api(serving_mails: MailApi) -> MailApi:
     """Return the mail API, which does what it should."""
     serving_mails.deeds.clear()
     return serving_mails
-
-
-def an_address() -> str:
-    """Return an address that nobody else has."""
-    return f"{uuid4()}@example.com"
 
 
 async def is_accepted(api: MailApi, address: str) -> None:
@@ -86,36 +80,22 @@ async def test_a_mail_whose_answer_is_lost_is_sent_again_and_arrives_once(
     assert len(await customer.has_read(order)) == 1
 
 
-async def test_a_mail_that_a_service_was_killed_over_arrives_once(
-    shop: Shop, customer: Customer, api: MailApi, system: RealSystem
+@pytest.mark.parametrize("kind", ["apps", "sidecars"])
+async def test_a_mail_that_a_part_was_killed_over_arrives_once(
+    shop: Shop, customer: Customer, api: MailApi, system: RealSystem, kind: str
 ) -> None:
     address = an_address()
     api.deeds[address] = NEVER_ANSWERED
     order = await shop.orders("Jane Doe", email=address)
     await is_accepted(api, address)
 
-    await system.apps["notification"].kill()
-    api.deeds.clear()
-
-    await customer.sees(order, "SENT")
-    assert (len(api.to(address)), api.tries(address)) == (1, 2)
-    assert len(await customer.has_read(order)) == 1
-
-
-async def test_a_mail_that_a_sidecar_was_killed_over_arrives_once(
-    shop: Shop, customer: Customer, api: MailApi, system: RealSystem
-) -> None:
-    address = an_address()
-    api.deeds[address] = NEVER_ANSWERED
-    order = await shop.orders("Jane Doe", email=address)
-    await is_accepted(api, address)
-
-    await system.sidecars["notification"].kill()
+    await getattr(system, kind)["notification"].kill()
     api.deeds.clear()
 
     await customer.sees(order, "SENT")
     assert len(api.to(address)) == 1
     assert api.tries(address) >= 2
+    assert len(await customer.has_read(order)) == 1
 
 
 async def test_a_mail_that_has_failed_is_sent_once_somebody_releases_it(

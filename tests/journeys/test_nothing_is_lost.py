@@ -21,14 +21,6 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Iterator[RealSystem]:
-    """Make a system of which nothing runs yet; what a test starts is stopped."""
-    made = build(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def without_the_pull(tmp_path: Path) -> Iterator[RealSystem]:
     """Make a system whose services cannot read each other's feeds."""
     made = build(tmp_path, pulls=False)

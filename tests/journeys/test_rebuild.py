@@ -4,7 +4,6 @@ import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,18 +12,10 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.losses import are_all_notified, lines, open_shop, place, shown
 from tests.support.shop import Customer
-from tests.support.system import RealSystem, build
+from tests.support.system import RealSystem, started
 from toolchain.runfile import ROOT
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-def new(tmp_path: Path) -> Iterator[RealSystem]:
-    """Make a system of which nothing runs yet; what a test starts is stopped."""
-    made = build(tmp_path)
-    yield made
-    made.stop()
 
 
 def lose_the_database(system: RealSystem) -> None:
@@ -69,12 +60,8 @@ async def rebuild(system: RealSystem) -> str:
 async def test_a_service_that_lost_its_database_notifies_nobody_again(
     new: RealSystem,
 ) -> None:
-    await asyncio.to_thread(new.start_broker)
-    new.start_sidecars()
-    new.start_apps()
-    await new.is_ready()
     app = new.apps["notification"]
-    async with open_shop(new) as shop:
+    async with started(new), open_shop(new) as shop:
         orders = await place(shop, 10)
         await are_all_notified(shop, orders)
         await acknowledges(new)

@@ -4,14 +4,14 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.shop import Customer, Shop
+from tests.support.losses import are_published, open_shop
+from tests.support.shop import Customer
 from tests.support.system import RealSystem, build
 from toolchain.run import BROKERS
 
@@ -31,8 +31,7 @@ async def parts(
 async def an_order_is_notified(parts: RealSystem) -> None:
     """Place an order, and see its customer notified."""
     await parts.is_ready()
-    async with httpx.AsyncClient(trust_env=False) as client:
-        shop = Shop(parts, client)
+    async with open_shop(parts) as shop:
         await Customer(shop).is_notified(await shop.orders("Jane Doe"))
 
 
@@ -42,8 +41,8 @@ async def test_services_first_then_sidecars_and_the_broker_last(
     parts.start_apps()
     await _serves(parts, "order")
     parts.start_sidecars()
-    async with httpx.AsyncClient(trust_env=False) as client:
-        await Shop(parts, client).orders("Early Bird")
+    async with open_shop(parts) as shop:
+        await shop.orders("Early Bird")
 
     await asyncio.to_thread(parts.start_broker)
 
@@ -76,10 +75,9 @@ async def test_a_service_that_starts_for_the_first_time_gets_orders_from_before_
     await asyncio.to_thread(parts.start_broker)
     parts.sidecars["order"].start()
     parts.apps["order"].start()
-    async with httpx.AsyncClient(trust_env=False) as client:
-        shop = Shop(parts, client)
+    async with open_shop(parts) as shop:
         early = await shop.orders("Early Bird")
-        await eventually(lambda: _published(parts, early.id), "the broker has it")
+        await are_published(parts, [early])
         await asyncio.to_thread(parts.kill_broker)
         await asyncio.to_thread(parts.start_broker)
 
@@ -87,13 +85,6 @@ async def test_a_service_that_starts_for_the_first_time_gets_orders_from_before_
         parts.apps["notification"].start()
 
         await Customer(shop).is_notified(early)
-
-
-async def _published(parts: RealSystem, order_id: str) -> bool:
-    query = "SELECT count(*) FROM outbox WHERE state = 'PUBLISHED' AND event LIKE ?"
-    with closing(sqlite3.connect(parts.system.state / "order.db")) as database:
-        (count,) = database.execute(query, [f"%{order_id}%"]).fetchone()
-    return bool(count == 1)
 
 
 def keep_busy(file: Path, seconds: float) -> None:

@@ -30,7 +30,7 @@ Case = Callable[[RealSystem, Shop], Awaitable[list[Order]]]
 @asynccontextmanager
 async def open_shop(system: RealSystem) -> AsyncIterator[Shop]:
     """Open the shop of a system."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         yield Shop(system, client)
 
 

@@ -14,6 +14,11 @@ PATIENCE = LONGEST + 30.0
 """Seconds that a customer waits: what the broker did not deliver is pulled, at the latest, after LONGEST."""
 
 
+def an_address() -> str:
+    """Return an e-mail address that nobody else has."""
+    return f"{uuid4()}@example.com"
+
+
 @dataclass(frozen=True)
 class Order:
     """An order that the shop has accepted."""

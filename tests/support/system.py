@@ -231,12 +231,13 @@ async def running(
     real = build(folder, broker=broker, database=database)
     # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
     with companions.database(this_machine(), real.system):
-        async with _started(real):
+        async with started(real):
             yield real
 
 
 @asynccontextmanager
-async def _started(real: RealSystem) -> AsyncIterator[None]:
+async def started(real: RealSystem) -> AsyncIterator[None]:
+    """Start all of a system, ready to be used; it is stopped at the end."""
     try:
         await asyncio.to_thread(real.start_broker)
         real.start_sidecars()
