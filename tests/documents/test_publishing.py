@@ -77,10 +77,6 @@ def test_nothing_is_there_that_is_not_generated() -> None:
     )
 
 
-def test_what_is_generated_is_the_same_every_time() -> None:
-    assert publisher.generated() == publisher.generated()
-
-
 @pytest.mark.parametrize("event", schemas.events(), ids=schemas.file_name)
 def test_no_published_version_has_changed_incompatibly(event: type[Event]) -> None:
     publisher.check(event, publisher.ROOT)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from toolchain.dapr import golang
@@ -121,6 +122,16 @@ def elsewhere(work: str, machine: Machine) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def processes_of(folder: Path) -> list[str]:
+    """What runs that has this folder in its environment, by name."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "comm").read_text().strip())
+    return found
 
 
 def until(condition: Callable[[], object], within: float = 20) -> None:

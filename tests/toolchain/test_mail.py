@@ -5,7 +5,7 @@ import re
 import smtplib
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Running:
 
     def client(self) -> "closing[smtplib.SMTP]":
         """Connect to it."""
-        return closing(smtplib.SMTP("127.0.0.1", self.smtp, timeout=10))
+        return closing(smtplib.SMTP("127.0.0.1", self.smtp, timeout=30))
 
     def send(self, subject: str, size: int = 0) -> None:
         """Send it a mail."""
@@ -49,12 +49,19 @@ class Running:
         return re.findall("^Subject: (.*)$", shown, re.MULTILINE)
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[Running]:
+    """Run a mail server with its mails in this folder."""
+    smtp, page = runfile.free_port(), runfile.free_port()
+    with server.running(mail.server_in(folder, smtp, page)) as started:
+        yield Running(folder, smtp, f"http://127.0.0.1:{page}", started)
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """Run a mail server."""
-    folder, smtp, page = tmp_path / "mail", runfile.free_port(), runfile.free_port()
-    with server.running(mail.server_in(folder, smtp, page)) as started:
-        yield Running(folder, smtp, f"http://127.0.0.1:{page}", started)
+    with serving(tmp_path / "mail") as server:
+        yield server
 
 
 def machine_with(port: int, host: str = "127.0.0.1") -> Machine:
@@ -107,14 +114,13 @@ def test_a_mail_that_cannot_be_stored_is_not_taken(running: Running) -> None:
 
 
 def test_it_ends_though_a_client_stays(tmp_path: Path) -> None:
-    smtp, page = runfile.free_port(), runfile.free_port()
-    with server.running(mail.server_in(tmp_path, smtp, page)):
-        staying = smtplib.SMTP("127.0.0.1", smtp, timeout=10)
+    with serving(tmp_path) as running:
+        staying = smtplib.SMTP("127.0.0.1", running.smtp, timeout=30)
         staying.helo()
     with staying:
         pass
 
-    until(lambda: runfile.is_free(smtp) and runfile.is_free(page))
+    until(lambda: runfile.is_free(running.smtp))
 
 
 def test_one_that_answers_is_used(

@@ -8,13 +8,12 @@ import httpx
 import pytest
 
 from tests.support.sockets import closed_port
-from tests.toolchain.test_mail import system_in
+from tests.toolchain.test_mail import Running, serving, system_in
 from toolchain import mail, run, runfile
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
 from toolchain.mail import mailbox
 from toolchain.supervise import server
-from toolchain.supervise.server import RunningServer
 
 MAIL = {
     "from": "Orders <orders@localhost>",
@@ -22,44 +21,42 @@ MAIL = {
     "subject": "Your order, Nguy\u1ec5n",
     "html": "<p>Dear Minh</p>",
 }
-Running = tuple[Path, str, RunningServer]
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    """Run a mail server; yield its folder, its page, and itself."""
-    folder, smtp, page = tmp_path / "mail", runfile.free_port(), runfile.free_port()
-    with server.running(mail.server_in(folder, smtp, page)) as started:
-        yield folder, f"http://127.0.0.1:{page}", started
+    """Run a mail server."""
+    with serving(tmp_path / "mail") as server:
+        yield server
 
 
 def post(running: Running, key: str | None, mail: object = MAIL) -> httpx.Response:
     """Post a mail."""
     headers = {"idempotency-key": key} if key is not None else {}
-    with httpx.Client(base_url=running[1], trust_env=False) as client:
+    with httpx.Client(base_url=running.page, trust_env=False) as client:
         return client.post("/emails", json=mail, headers=headers)
 
 
 def test_a_mail_is_read_as_it_was_posted(running: Running) -> None:
     assert post(running, "a").status_code == 200
 
-    (taken,) = mailbox.newest(running[0], 10)
+    (taken,) = mailbox.newest(running.folder, 10)
     assert (taken.sender, taken.to) == (MAIL["from"], MAIL["to"])
     assert (taken.subject, taken.text) == (MAIL["subject"], "Dear Minh")
-    (file,) = running[0].glob("*.eml")
+    (file,) = running.folder.glob("*.eml")
     assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n")
 
 
 def test_a_key_is_taken_once_also_after_a_kill(running: Running) -> None:
     first = post(running, "a")
     again = post(running, "a")
-    server.kill(running[2])
-    server.keep(running[2])
+    server.kill(running.started)
+    server.keep(running.started)
 
     later = post(running, "a")
 
     assert first.json() == again.json() == later.json()
-    assert len(mailbox.newest(running[0], 10)) == 1
+    assert len(mailbox.newest(running.folder, 10)) == 1
     assert post(running, "b").json() != first.json()
 
 
@@ -67,7 +64,7 @@ def test_a_key_with_another_mail_is_refused(running: Running) -> None:
     post(running, "a")
 
     assert post(running, "a", {**MAIL, "html": "else"}).status_code == 409
-    assert len(mailbox.newest(running[0], 10)) == 1
+    assert len(mailbox.newest(running.folder, 10)) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,7 +80,7 @@ def test_a_key_with_another_mail_is_refused(running: Running) -> None:
 )
 def test_what_is_no_mail_is_refused(running: Running, wrong: object) -> None:
     assert post(running, "a", wrong).status_code == 422
-    assert mailbox.newest(running[0], 10) == []
+    assert mailbox.newest(running.folder, 10) == []
 
 
 def test_without_a_key_nothing_is_taken(running: Running) -> None:

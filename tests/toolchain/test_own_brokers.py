@@ -2,13 +2,12 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.sockets import closed_port, listening_at
-from tests.toolchain.stand_ins import CLONE
+from tests.toolchain.stand_ins import CLONE, processes_of
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
 from toolchain.run import BROKERS
@@ -35,16 +34,6 @@ def own(request: pytest.FixtureRequest, port: int, tmp_path: Path) -> Server:
     return make(Machine(CLONE, os.environ.copy()), tmp_path / "its data", port)
 
 
-def processes_of(own: Server) -> Iterator[int]:
-    """Every process that has the server's folder in its environment."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(own.folder).encode() in (process / "environ").read_bytes():
-                yield int(process.name)
-        except OSError:
-            continue
-
-
 def test_it_serves_only_this_machine_and_leaves_nothing_behind(own: Server) -> None:
     with server.running(own) as started:
         assert own.serves()
@@ -52,7 +41,7 @@ def test_it_serves_only_this_machine_and_leaves_nothing_behind(own: Server) -> N
 
     # Java says 143 of a SIGTERM that it has followed; a kill would be -9.
     assert started.itself.returncode in (0, 143)
-    assert not list(processes_of(own))
+    assert not processes_of(own.folder)
     assert not own.serves()
 
 
@@ -60,7 +49,7 @@ def test_it_comes_back_after_a_kill_and_after_a_stop(own: Server) -> None:
     for end in (server.kill, server.stop, server.stop):
         end(server.start(own))
 
-    assert not list(processes_of(own))
+    assert not processes_of(own.folder)
 
 
 def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
@@ -73,7 +62,7 @@ def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
             server.start(own)
 
     assert "Address already in use" in failure.value.why
-    assert not list(processes_of(own))
+    assert not processes_of(own.folder)
 
 
 def test_the_one_that_answers_is_used_and_is_there_afterwards(

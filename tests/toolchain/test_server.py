@@ -3,13 +3,18 @@
 import base64
 import http.client
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.toolchain.stand_ins import bare_machine, elsewhere, program, until
+from tests.toolchain.stand_ins import (
+    bare_machine,
+    elsewhere,
+    processes_of,
+    program,
+    until,
+)
 from toolchain.machine.failure import Failure
 from toolchain.servers.rabbitmq_node import Node, answers, node_in
 from toolchain.supervise import server
@@ -55,16 +60,6 @@ def messages(node: Node) -> list[str]:
     return [message["payload"] for message in found]
 
 
-def processes_of(node: Node) -> Iterator[str]:
-    """Every process that has the node's folder in its environment."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(node.folder).encode() in (process / "environ").read_bytes():
-                yield (process / "comm").read_text().strip()
-        except OSError:
-            continue
-
-
 def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -> None:
     node = node_in(tmp_path / "rabbitmq")
 
@@ -72,9 +67,9 @@ def test_it_serves_only_this_machine_and_leaves_nothing_behind(tmp_path: Path) -
         assert answers(("127.0.0.1", node.amqp_port))
         listeners = ask(node, "GET", "/api/nodes")
         assert '"ip_address": "::"' not in json.dumps(listeners)
-        assert "beam.smp" in list(processes_of(node))
+        assert "beam.smp" in processes_of(node.folder)
 
-    until(lambda: not list(processes_of(node)))
+    until(lambda: not processes_of(node.folder))
     assert not answers(("127.0.0.1", node.amqp_port))
 
 
@@ -86,7 +81,7 @@ def test_what_it_accepted_survives_a_kill_and_a_stop(tmp_path: Path) -> None:
         publish(node, "first")
     finally:
         server.kill(started)
-    until(lambda: not list(processes_of(node)))
+    until(lambda: not processes_of(node.folder))
 
     with server.running(node.server()):
         assert messages(node) == ["first"]
@@ -104,11 +99,11 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
         assert parent.stdout
         assert parent.stdout.readline() == "up\n"
         node = node_in(folder)
-        assert "beam.smp" in list(processes_of(node))
+        assert "beam.smp" in processes_of(node.folder)
 
         parent.kill()
 
-    until(lambda: not list(processes_of(node)), within=30)
+    until(lambda: not processes_of(node.folder), within=30)
 
 
 def test_two_nodes_never_share_their_data(tmp_path: Path) -> None:
@@ -130,4 +125,4 @@ def test_one_that_cannot_start_says_its_last_words_and_leaves_nothing(
         server.start(node.server())
 
     assert "ended at once" in failure.value.why
-    until(lambda: not list(processes_of(node)))
+    until(lambda: not processes_of(node.folder))
