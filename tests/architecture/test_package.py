@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -15,18 +16,16 @@ from dataclasses import replace
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 from zipfile import ZipFile
 
 import httpx
 import pytest
 import yaml
 
-from chassis.cloud_event import Cause, create_cloud_event
-from chassis.runtime import clock
-from contracts.order_created import OrderCreated
-from tests.support.database import KEYS, secrets_in
-from tests.support.eventually import eventually
+from tests.support.database import secrets_in
+from tests.support.delivering import order_created
+from tests.support.eventually import answers, eventually
 from tests.support.part import Part
 from tests.support.shop import Shop
 from tests.support.simulated_delivery import bulk
@@ -35,7 +34,6 @@ from toolchain import runfile
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "loyalty.py"
-TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
 import chassis
@@ -213,34 +211,20 @@ def settings(folder: Path, **more: str) -> dict[str, str]:
 async def test_a_service_on_it_handles_an_event_and_publishes_its_own(
     python: Path, tmp_path: Path
 ) -> None:
-    order = OrderCreated(
-        order_id=uuid4(), customer_name="Jane", created_at=clock.now_ms()
-    )
-    envelope = create_cloud_event(
-        order, service="order", subject=order.order_id, cause=Cause(TRACE), keys=KEYS
-    )
-
+    event = order_created()
+    delivered = bulk({"1": json.dumps(event).encode()})
     secrets_in(tmp_path)
     async with (
         serving(python, tmp_path, runfile.free_port()) as url,
         httpx.AsyncClient(trust_env=False, base_url=url) as client,
     ):
-        await eventually(lambda: healthy(client), "the example serves", deadline=30)
-        delivered = bulk({"1": envelope.model_dump_json().encode()})
+        await eventually(lambda: answers(client, "/healthz"), "it serves", deadline=30)
         for _ in range(2):
             answer = await client.post("/events/OrderCreated", content=delivered)
             statuses = [{"entryId": "1", "status": "SUCCESS"}]
             assert answer.json() == {"statuses": statuses}
 
-    assert set(granted(tmp_path / "loyalty.db")) == {order.order_id}
-
-
-async def healthy(client: httpx.AsyncClient) -> bool:
-    """Return whether a service serves."""
-    try:
-        return (await client.get("/healthz")).status_code == 200
-    except httpx.HTTPError:
-        return False
+    assert set(granted(tmp_path / "loyalty.db")) == {UUID(event["subject"])}
 
 
 @pytest.mark.system
@@ -251,7 +235,7 @@ async def test_a_service_on_it_reacts_to_orders_on_real_sidecars(
         running(tmp_path) as system,
         beside(system, python) as client,
     ):
-        await eventually(lambda: ready(client), "the example is ready", deadline=60)
+        await eventually(lambda: answers(client, "/readyz"), "it is ready", deadline=60)
         order = await Shop(system, client).orders("Jane Doe")
 
         async def points() -> str | None:
@@ -259,14 +243,6 @@ async def test_a_service_on_it_reacts_to_orders_on_real_sidecars(
 
         event = await eventually(points, "the order earns a point", deadline=30)
         assert '"signature":"1.' in event
-
-
-async def ready(client: httpx.AsyncClient) -> bool:
-    """Return whether a service says that it is ready."""
-    try:
-        return (await client.get("/readyz")).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @asynccontextmanager

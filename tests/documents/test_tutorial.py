@@ -1,6 +1,7 @@
 """The tutorial: typed exactly as it stands there, in a fresh copy of this repository, it works."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -11,23 +12,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from filecmp import cmp
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from chassis.cloud_event import Cause, create_cloud_event
-from chassis.runtime import clock
-from contracts.order_created import OrderCreated
-from tests.support.database import KEYS, secrets_in
-from tests.support.eventually import eventually
+from tests.support.database import secrets_in
+from tests.support.delivering import order_created
+from tests.support.eventually import answers, eventually
 from tests.support.simulated_delivery import bulk
 from toolchain import runfile
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PROGRAMS = Path(sys.executable).parent
-TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 BLOCK = re.compile(
     r"(?:^`([\w/]+\.py)`[^\n]*\n\n)?^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -140,33 +137,20 @@ async def served(clone: Path, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
         await process.wait()
 
 
-async def answers(client: httpx.AsyncClient, path: str) -> bool:
-    """Return whether a GET is answered with 200."""
-    try:
-        return (await client.get(path)).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 async def test_the_service_counts_an_order_once_however_often_it_is_delivered(
     followed: Path, tmp_path: Path
 ) -> None:
-    order = OrderCreated(
-        order_id=uuid4(), customer_name="Jane", created_at=clock.now_ms()
-    )
-    envelope = create_cloud_event(
-        order, service="order", subject=order.order_id, cause=Cause(TRACE), keys=KEYS
-    )
+    event = order_created()
+    delivered = bulk({"1": json.dumps(event).encode()})
 
     async with served(followed, tmp_path) as client:
         for _ in range(2):
-            delivered = bulk({"1": envelope.model_dump_json().encode()})
             answer = await client.post("/events/OrderCreated", content=delivered)
             statuses = [{"entryId": "1", "status": "SUCCESS"}]
             assert answer.json() == {"statuses": statuses}
         counted = (await client.get("/api/statistics")).json()
 
-    assert counted == [{"day": f"{order.created_at:%Y-%m-%d}", "orders": 1}]
+    assert counted == [{"day": event["data"]["createdAt"][:10], "orders": 1}]
 
 
 @contextmanager

@@ -6,10 +6,9 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import answers, eventually
 from tests.support.losses import are_published, open_shop
 from tests.support.shop import Customer
 from tests.support.system import RealSystem, build
@@ -39,9 +38,10 @@ async def test_services_first_then_sidecars_and_the_broker_last(
     parts: RealSystem,
 ) -> None:
     parts.start_apps()
-    await _serves(parts, "order")
-    parts.start_sidecars()
+    healthy = f"http://127.0.0.1:{parts.system.app('order')['appPort']}/healthz"
     async with open_shop(parts) as shop:
+        await eventually(lambda: answers(shop.http, healthy), "it serves")
+        parts.start_sidecars()
         await shop.orders("Early Bird")
 
     await asyncio.to_thread(parts.start_broker)
@@ -93,16 +93,3 @@ def keep_busy(file: Path, seconds: float) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN EXCLUSIVE")
     threading.Timer(seconds, connection.close).start()
-
-
-async def _serves(parts: RealSystem, name: str) -> None:
-    url = f"http://127.0.0.1:{parts.system.app(name)['appPort']}/healthz"
-    async with httpx.AsyncClient(trust_env=False) as client:
-
-        async def serves() -> bool:
-            try:
-                return (await client.get(url)).status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        await eventually(serves, f"the {name} service serves")

@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import httpx
+
 T = TypeVar("T")
 
 
@@ -23,6 +25,14 @@ async def eventually(
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:g} s: {what}")
         await asyncio.sleep(every)
+
+
+async def answers(client: httpx.AsyncClient, url: str) -> bool:
+    """Return whether a GET is answered with 200; where nobody listens, it is not."""
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def within(seconds: float, attempt: Callable[[], bool], what: str) -> None:
