@@ -25,8 +25,8 @@ async def test_failed_probes_add_up_to_an_unhealthy_app_though_others_succeed_be
     """Dapr's manual says: in a row. Once that is so, `appHealthThreshold` in dapr.yaml may be small again."""
     system = runfile.load(runfile.free_offset(), tmp_path)
     system.document["common"] |= {
-        "appHealthProbeInterval": 1,
-        "appHealthProbeTimeout": 900,
+        "appHealthProbeInterval": 2,
+        "appHealthProbeTimeout": 1900,
         "appHealthThreshold": THRESHOLD,
     }
     order, log = system.app("order"), tmp_path / "daprd.log"

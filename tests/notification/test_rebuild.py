@@ -33,7 +33,7 @@ from tests.support.database import secrets_in, url_in
 from tests.support.delivering import received
 from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -177,7 +177,7 @@ async def test_as_a_command_it_says_what_is_missing_in_one_line(tmp_path: Path) 
     environment = {
         "DATABASE_URL": url_in(tmp_path, "notification"),
         "SECRETS_FOLDER": str(secrets_in(tmp_path)),
-        "DAPR_HTTP_PORT": str(closed_port()),
+        "DAPR_HTTP_PORT": str(free_port()),
     }
 
     command = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Ports: where a process listens, as the kernel knows it (Linux), and where nobody does."""
+"""Where a process listens, as the kernel knows it (Linux)."""
 
 import ipaddress
 import socket
@@ -7,13 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 LISTEN = "0A"
-
-
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listening_at(pid: int) -> set[str]:

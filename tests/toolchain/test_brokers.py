@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sockets import closed_port
 from tests.toolchain.small_broker import HELLO, listening
 from tests.toolchain.stand_ins import bare_machine, calls, debian, program, stand_in
 from toolchain.machine import Machine, network
 from toolchain.machine.failure import Failure
+from toolchain.runfile import free_port
 from toolchain.servers import kafka, rabbitmq, rabbitmq_node, redis
 from toolchain.servers.broker import Product
 
@@ -32,7 +32,7 @@ class Kind:
 
     def on_machine(self, folder: Path, port: int | None = None) -> Machine:
         """Return a bare machine whose broker is configured on that port, or on one where nothing listens."""
-        return self.at(folder, self.form.format(port or closed_port()))
+        return self.at(folder, self.form.format(port or free_port()))
 
     def at(self, folder: Path, address: str) -> Machine:
         """Return a bare machine whose broker is configured to be there."""
@@ -124,7 +124,7 @@ def test_no_local_broker_replaces_one_on_another_machine(
 def test_where_nothing_can_be_installed_what_to_do_is_said(
     kind: Kind, tmp_path: Path
 ) -> None:
-    assert not kind.answers(("127.0.0.1", closed_port()))
+    assert not kind.answers(("127.0.0.1", free_port()))
     with pytest.raises(Failure) as failure:
         kind.product.prepare(kind.on_machine(tmp_path))
 
@@ -192,7 +192,7 @@ def test_a_kafka_on_another_machine_makes_a_cluster_that_nothing_here_replaces(
 def test_a_node_of_ours_does_not_pretend_to_know_other_users_or_hosts(
     url: str, tmp_path: Path
 ) -> None:
-    machine = bare_machine(tmp_path, RABBITMQ_URL=url.format(closed_port()))
+    machine = bare_machine(tmp_path, RABBITMQ_URL=url.format(free_port()))
 
     with pytest.raises(Failure, match="knows only guest/guest") as failure:
         rabbitmq.PRODUCT.prepare(machine)

@@ -61,7 +61,7 @@ def test_two_set_ups_at_once_build_once(tmp_path: Path) -> None:
             said = second.stdout.readline()
             (tmp_path / "gate").write_text("go on")
 
-            assert (first.wait(20), second.wait(20)) == (0, 0)
+            assert (first.wait(60), second.wait(60)) == (0, 0)
 
     assert "another set-up is building it" in said
     assert len(builds(tmp_path)) == 1
@@ -80,7 +80,7 @@ def test_an_interrupted_build_leaves_nothing_in_place_and_no_process(
 
         setup.send_signal(signal.SIGINT)
 
-        said, _ = setup.communicate(timeout=20)
+        said, _ = setup.communicate(timeout=60)
     assert setup.returncode == 130
     assert "stopped; run it again to go on where it stopped" in said
     assert sorted(path.name for path in build.place(machine, CLI).parent.iterdir()) == [

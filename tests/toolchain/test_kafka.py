@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sockets import closed_port
 from tests.toolchain.stand_ins import bare_machine, calls, elsewhere, stand_in, until
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
+from toolchain.runfile import free_port
 from toolchain.servers import kafka, kafka_jars
 
 JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
@@ -18,7 +18,7 @@ OUTPUT = 'for word; do case $word in -DoutputDirectory=*) to=${word#*=} ;; esac;
 
 def machine_with_port(folder: Path, port: int | None = None) -> Machine:
     """A bare machine whose broker is configured on that port, or on one where nothing listens."""
-    return bare_machine(folder, KAFKA_BROKERS=f"127.0.0.1:{port or closed_port()}")
+    return bare_machine(folder, KAFKA_BROKERS=f"127.0.0.1:{port or free_port()}")
 
 
 def wants(machine: Machine, **jars: str) -> None:
@@ -96,7 +96,7 @@ def test_a_fetch_that_was_interrupted_leaves_nothing_and_is_taken_up_again(
     with elsewhere("kafka_jars.provide(machine)", machine) as other:
         until((tmp_path / "half").exists)
         other.send_signal(signal.SIGINT)
-        assert other.wait(20) == 130
+        assert other.wait(60) == 130
     assert cached(machine) == []
 
     maven_that(tmp_path, 'printf 1 >"$to/one.jar"')

@@ -45,7 +45,7 @@ class Running:
 
     def subjects(self) -> list[str]:
         """Return the subjects that its page shows."""
-        shown = httpx.get(self.page, trust_env=False).text
+        shown = httpx.get(self.page, trust_env=False, timeout=30).text
         return re.findall("^Subject: (.*)$", shown, re.MULTILINE)
 
 

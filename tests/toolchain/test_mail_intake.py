@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.sockets import closed_port
 from tests.toolchain.test_mail import Running, serving, system_in
 from toolchain import mail, run, runfile
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
 from toolchain.mail import mailbox
+from toolchain.runfile import free_port
 from toolchain.supervise import server
 
 MAIL = {
@@ -119,7 +119,7 @@ def machine_with(url: str) -> Machine:
 def test_an_api_is_started_where_none_listens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine = machine_with(f"http://127.0.0.1:{closed_port()}/emails")
+    machine = machine_with(f"http://127.0.0.1:{free_port()}/emails")
     system = system_in(tmp_path, "api")
 
     with mail.provide(machine, system) as started:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sockets import closed_port, listening_at
+from tests.support.sockets import listening_at
 from tests.toolchain.stand_ins import CLONE, processes_of
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
 from toolchain.run import BROKERS
-from toolchain.runfile import VARIABLES
+from toolchain.runfile import VARIABLES, free_port
 from toolchain.servers import kafka, redis
 from toolchain.supervise import server
 from toolchain.supervise.server import Server
@@ -24,7 +24,7 @@ MAKE = {"redis": redis.server_in, "kafka": kafka.server_in}
 @pytest.fixture
 def port() -> int:
     """Find a port for the server."""
-    return closed_port()
+    return free_port()
 
 
 @pytest.fixture(params=MAKE)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sockets import closed_port
 from tests.toolchain.stand_ins import CLONE, until
 from toolchain.machine import Machine, network
 from toolchain.machine.failure import Failure
+from toolchain.runfile import free_port
 from toolchain.servers import redis
 from toolchain.servers.broker import Address
 from toolchain.supervise import server
@@ -25,7 +25,7 @@ def this_machine_with(port: int) -> Machine:
 @contextmanager
 def somebodys(folder: Path, *options: str) -> Iterator[int]:
     """A Redis that somebody else started in his own way; yield its port."""
-    port = closed_port()
+    port = free_port()
     command = ["redis-server", "--port", str(port), "--dir", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
         try:
@@ -39,7 +39,7 @@ def somebodys(folder: Path, *options: str) -> Iterator[int]:
 def test_one_that_answers_and_keeps_everything_is_used_without_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine = this_machine_with(closed_port())
+    machine = this_machine_with(free_port())
     own = redis.server_in(machine, tmp_path / "own", redis.address_of(machine).port)
 
     with (
@@ -92,7 +92,7 @@ def test_one_that_wants_a_password_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.system
 def test_one_of_our_own_keeps_everything_and_ends_with_its_user(tmp_path: Path) -> None:
-    machine = this_machine_with(closed_port())
+    machine = this_machine_with(free_port())
     address = redis.address_of(machine)
 
     with redis.PRODUCT.provide(machine, tmp_path / "own") as broker:

@@ -152,16 +152,13 @@ def sidecar_of(system: System, app_id: str) -> int:
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:
-    with socket.socket() as somebody_else:
-        somebody_else.bind(("127.0.0.1", int(system.app("notification")["appPort"])))
-        somebody_else.listen()
-        with Terminal(make("run", system), ROOT) as terminal:
-            given_up = (
-                "supervisor: notification is not started again.*address already in use"
-            )
-            terminal.shows(given_up, deadline=120)
-            terminal.shows("The system cannot run", deadline=60)
-            assert terminal.ends(deadline=60) != 0
+    # With SO_REUSEADDR: connections of an earlier test may still be in TIME_WAIT there.
+    taken = socket.create_server(("127.0.0.1", system.app("notification")["appPort"]))
+    given_up = "supervisor: notification is not started again.*address already in use"
+    with taken, Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows(given_up, deadline=120)
+        terminal.shows("The system cannot run", deadline=60)
+        assert terminal.ends(deadline=60) != 0
     assert nothing_is_left(system)
 
 

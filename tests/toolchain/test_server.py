@@ -26,7 +26,7 @@ QUEUE = "/api/queues/%2F/kept"
 
 def ask(node: Node, method: str, path: str, body: object = None) -> object:
     """Ask the node's management page."""
-    page = http.client.HTTPConnection("127.0.0.1", node.management_port, timeout=10)
+    page = http.client.HTTPConnection("127.0.0.1", node.management_port, timeout=30)
     login = base64.b64encode(b"guest:guest").decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
     with closing(page):
@@ -103,7 +103,7 @@ def test_it_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> N
 
         parent.kill()
 
-    until(lambda: not processes_of(node.folder), within=30)
+    until(lambda: not processes_of(node.folder))
 
 
 def test_two_nodes_never_share_their_data(tmp_path: Path) -> None:

@@ -3,15 +3,14 @@
 import base64
 import json
 import shutil
-import socket
 import urllib.request
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from toolchain.machine import network
 from toolchain.machine.failure import Failure
+from toolchain.runfile import free_port, is_free
 from toolchain.supervise.server import Server, bare_environment
 
 LIBRARY = "usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -97,30 +96,15 @@ class Node:
 
 def node_in(folder: Path, amqp_port: int = 0, management_port: int = 0) -> Node:
     """Return a node with its data in that folder; for 0, or a page's port that is taken, a free one."""
-    free_amqp, management, dist, epmd = _free_ports(0, management_port, 0, 0)
-    return Node(folder.absolute(), amqp_port or free_amqp, management, dist, epmd)
+    page = management_port if management_port and is_free(management_port) else 0
+    amqp, page, dist, epmd = (each or free_port() for each in (amqp_port, page, 0, 0))
+    return Node(folder.absolute(), amqp, page, dist, epmd)
 
 
 def server_command(system: Path = Path("/")) -> Path | None:
     """Return the script that starts a node, if it is installed; the one on the PATH changes the user."""
     command = system / LIBRARY
     return command if command.exists() else None
-
-
-def _free_ports(*preferred: int) -> list[int]:
-    with ExitStack() as all_held:
-        held = [all_held.enter_context(closing(_bound(port))) for port in preferred]
-        return [int(each.getsockname()[1]) for each in held]
-
-
-def _bound(port: int) -> socket.socket:
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        held.bind(("127.0.0.1", port))
-    except OSError:
-        held.bind(("127.0.0.1", 0))
-    return held
 
 
 def _write_settings(node: Node) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 from fastapi import FastAPI, Request, Response
 
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 from verification.chaos.books import Books, plain
 from verification.chaos.load import Load
 
@@ -70,7 +70,7 @@ async def test_what_was_accepted_is_in_the_books_with_how_its_customer_is_notifi
 
 async def test_a_customer_who_is_not_answered_by_one_sidecar_tries_the_next() -> None:
     shop = Shop(iter([ACCEPTED]))
-    load = Load([f"http://127.0.0.1:{closed_port()}", "http://shop"], Books(), 1, 0.0)
+    load = Load([f"http://127.0.0.1:{free_port()}", "http://shop"], Books(), 1, 0.0)
     async with shop.client() as http:
         await load.order(http, "Jane Doe")
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from chassis.dapr import Entry, OutcomeUnknown, Sidecar, SidecarUnavailable
 from chassis.runtime import ServiceSettings
 from chassis.service import make_parts
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 
@@ -37,7 +37,7 @@ async def test_no_proxy_is_used_on_the_way_to_the_sidecar(
     monkeypatch: pytest.MonkeyPatch, asked: tuple[int, list[bytes]]
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
 
@@ -115,6 +115,6 @@ async def test_a_sidecar_that_does_not_answer_in_time_is_unavailable(
 
 
 async def test_a_sidecar_that_does_not_run_is_unavailable() -> None:
-    async with Sidecar(f"http://127.0.0.1:{closed_port()}") as sidecar:
+    async with Sidecar(f"http://127.0.0.1:{free_port()}") as sidecar:
         with pytest.raises(SidecarUnavailable, match="ConnectError"):
             await sidecar.metadata()

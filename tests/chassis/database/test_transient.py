@@ -21,7 +21,7 @@ from chassis.database import Database, is_data_error, is_unavailable
 from chassis.database.engine import sqlite_file
 from tests.chassis.database.entries import insert_one, metadata, rows
 from tests.support.away import refusing, terminated, terminated_by_another
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 
 Work = Callable[[Session], object]
 REFUSED_CONNECTIONS = {
@@ -33,7 +33,7 @@ REFUSED_CONNECTIONS = {
     "3D000": "there is no such database",
 }
 NOWHERE = {
-    "nobody listens": f"nobody@127.0.0.1:{closed_port()}/nothing",
+    "nobody listens": f"nobody@127.0.0.1:{free_port()}/nothing",
     "no such host": "nobody@nowhere.invalid/nothing",
     "no such socket": "nobody@/nothing?host=/nowhere",
 }

@@ -22,7 +22,7 @@ from chassis.runtime.rate_limit import STOPPED, at_rate
 from contracts.order_created import OrderCreated
 from tests.chassis.dead_letters.letters import GREETINGS, REACTION, Letters, greet
 from tests.support.delivering import CAUSE, order_created
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 from verification.simulation.virtual_loop import VirtualLoop
 
 ROOT = Path(__file__).parents[3]
@@ -84,7 +84,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_a_sidecar_that_is_not_there_is_one_line() -> None:
-    ended = command("list", DAPR_HTTP_PORT=str(closed_port()))
+    ended = command("list", DAPR_HTTP_PORT=str(free_port()))
 
     assert (ended.returncode, ended.stdout) == (75, "")
     assert ended.stderr == "the sidecar does not answer (ConnectError)\n"

@@ -25,7 +25,7 @@ from services.notification import app as notification
 from tests.chassis.http.thing_api import parts_on
 from tests.support.database import migrated, secrets_in, url_in
 from tests.support.services import Service, running
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 
 PUBSUB = {"name": "pubsub", "type": "pubsub.rabbitmq", "version": "v1"}
 EMAIL = {"name": "email", "type": "bindings.smtp", "version": "v1"}
@@ -138,7 +138,7 @@ async def test_the_notification_service_needs_its_mail_binding_and_subscriptions
 
 
 async def test_a_sidecar_that_is_not_there_is_named(tmp_path: Path) -> None:
-    sidecar = Sidecar(f"http://127.0.0.1:{closed_port()}")
+    sidecar = Sidecar(f"http://127.0.0.1:{free_port()}")
 
     async with asked(migrated("order", tmp_path), tmp_path, sidecar) as http:
         await is_missing(

@@ -18,7 +18,7 @@ from contracts.order_created import OrderCreated
 from tests.support.eventually import eventually, within
 from tests.support.services import Service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
-from tests.support.sockets import closed_port
+from toolchain.runfile import free_port
 
 ROOT = Path(__file__).parents[3]
 PASSWORD = "not-to-be-shown"
@@ -40,7 +40,7 @@ def settings(folder: Path, kind: str) -> dict[str, str]:
         "a folder": f"sqlite:///{folder}/no.db",
         "a folder in a file": f"sqlite:///{folder}/text.db/order.db",
         "a text": f"sqlite:///{folder}/text.db",
-        "a server that does not run": f"{server}@127.0.0.1:{closed_port()}/order",
+        "a server that does not run": f"{server}@127.0.0.1:{free_port()}/order",
         "a server without an address": f"{server}@nowhere.invalid/order",
     }[kind]
     return {"DATABASE_URL": url, "SECRETS_FOLDER": str(folder)}
