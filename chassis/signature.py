@@ -25,6 +25,7 @@ from chassis.runtime.secret_file import read_or_create
 
 VERSION = "1"
 _LARGEST_INTEGER = 2**53 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _A_LINE = re.compile(r"([0-9a-z]{1,16}):([!-~]{16,})")
 
 
@@ -125,7 +126,7 @@ def _check(value: object) -> None:
 
 def _survives(value: object) -> bool:
     if isinstance(value, str):
-        return not any("\ud800" <= each <= "\udfff" for each in value)
+        return not _SURROGATE.search(value)
     if isinstance(value, float):
         return False
     if isinstance(value, int):
