@@ -1,6 +1,5 @@
 """The notification service: notifies the customer of each order, once."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,7 +10,7 @@ from chassis.dapr import Sidecar
 from chassis.parts import Parts
 from chassis.runtime import ServiceSettings, load, telemetry
 from chassis.runtime.settings import DatabaseUrl
-from services.notification.channels import Mail
+from services.notification.channels import BINDING, Mail
 from services.notification.commands import release_notification
 from services.notification.console import Console
 from services.notification.dispatcher import Dispatcher
@@ -24,11 +23,8 @@ class Settings(ServiceSettings):
     """The settings of the notification service."""
 
     database_url: DatabaseUrl = "sqlite:///.local/notification.db"
-    # The output binding that sends mail, and the sender for a binding that has none itself: components/mail.
-    email_name: str = Field("email", min_length=1)
+    # The sender for a binding that has none itself: components/mail.
     email_from: str = Field("Orders <orders@localhost>", min_length=1)
-    # How long a mail API is relied on to know a mail's key: less than its provider promises.
-    email_key_hours: float = Field(12, gt=0, le=8760)
     # Whether a mail whose outcome is unknown is sent once more or held, where the server knows no key.
     unknown_mail: Policy = "resend"
 
@@ -49,9 +45,8 @@ def create_app(
     console = Console(parts.database)
     dispatcher = Dispatcher(
         parts.database,
-        Mail(parts.sidecar, settings.email_name, settings.email_from),
+        Mail(parts.sidecar, BINDING, settings.email_from),
         settings.unknown_mail,
-        timedelta(hours=settings.email_key_hours),
     )
 
     return service.create(
@@ -59,5 +54,5 @@ def create_app(
         routers=[release_notification.router, notification_overview.router],
         reactions=[notify_customer_on_order_created.reaction],
         loops=[console.loop(), dispatcher.loop()],
-        needs=frozenset({settings.email_name}),
+        needs=frozenset({BINDING}),
     )

@@ -14,6 +14,8 @@ _TEMPLATE = Template(
     (Path(__file__).parent / "templates" / "order_created.html").read_text()
 )
 
+BINDING = "email"
+"""The output binding that sends mails: components/mail."""
 KEYED = {"bindings.smtp": False, "bindings.http": True}
 """The kinds of bindings that send mails, and whether their receivers deduplicate by a key."""
 

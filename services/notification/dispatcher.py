@@ -52,7 +52,6 @@ class Dispatcher:
     database: Database
     mail: Mail
     unknown: Policy = "resend"
-    key_kept: timedelta = outcomes.KEY_KEPT
     owner: str = ""
     # Why the channel does not work, until something goes through.
     _trouble: str = ""
@@ -107,7 +106,7 @@ class Dispatcher:
 
     async def _send(self, mail: Notification) -> None:
         mine, trouble = outcomes.fence(self.owner, mail), ""
-        if mail.keyed and outcomes.is_too_late(mail, self.key_kept):
+        if mail.keyed and outcomes.is_too_late(mail):
             self._outcome = partial(
                 mark_and_append, which=mine, state=State.HELD, reason=TOO_LATE
             )

@@ -169,14 +169,14 @@ def mark_unknown(
     mark_and_append(session, sending, State.UNKNOWN, **unknown)
 
 
-def is_too_late(notification: Notification, kept: timedelta) -> bool:
+def is_too_late(notification: Notification) -> bool:
     """Return whether the receiver may have forgotten the key since the first attempt.
 
     Also if that time lies ahead: the clock was set back, and nobody knows how long ago it was.
     """
     since, now = notification.in_doubt_since, clock.now()
     latest = now + LEASE + clock.CLOCKS_APART
-    return since is not None and not now - kept < since <= latest
+    return since is not None and not now - KEY_KEPT < since <= latest
 
 
 def release(session: Session, which: Which, by: str, reason: str) -> None:

@@ -138,6 +138,13 @@ def test_no_service_names_the_address_of_another() -> None:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
+def test_a_service_has_at_most_twelve_settings(
+    settings: type[ServiceSettings],
+) -> None:
+    assert len(settings.model_fields) <= 12
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_no_setting_names_an_address_but_the_sidecars(
     settings: type[ServiceSettings],
 ) -> None:
