@@ -31,7 +31,7 @@ async def test_a_message_that_kills_the_sidecar_costs_no_order_and_a_purge_ends_
         seen.update(sidecar.pids())
         return len(seen) >= 3
 
-    await eventually(has_died_twice, "the sidecar dies of it, and dies again", 60)
+    await eventually(has_died_twice, "the sidecar dies of it, and dies again", 120)
     assert "panic: interface conversion" in sidecar.said()
     orders = await place(shop, 5)
     await asyncio.to_thread(sidecar.stop)
