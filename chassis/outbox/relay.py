@@ -4,10 +4,12 @@ These are three short steps, and no transaction is open during the second. A bat
 is published again with the same ids; the consumers' inboxes know them.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -34,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 BATCH = 100
 """Events that are leased at once."""
+LEAST_SHARE = 10
+"""Events that are not divided among components."""
 BATCH_BYTES = 2 * 1024 * 1024
 """Bytes in one call to the sidecar, far below the 4 MiB that daprd accepts."""
 LEASE = timedelta(seconds=30)
@@ -44,17 +48,22 @@ LONGEST_WAIT = timedelta(seconds=60)
 """How long a refused event waits at most before it is retried."""
 
 Leased: TypeAlias = Sequence[Row[Any]]
+Publish: TypeAlias = Callable[[Sequence[Entry]], Awaitable[dict[str, str]]]
 
 _FREE = {"state": State.PENDING, "owner": None, "lease_until": None}
 
 
 @dataclass
 class Relay:
-    """Publishes one service's outbox through its sidecar, to the pub/sub component of this name."""
+    """Publishes one service's outbox through its sidecar.
+
+    `pubsubs` are the pub/sub components of one broker that it publishes to side by side: a component may have no
+    more than one unconfirmed event on its way, as RabbitMQ's does.
+    """
 
     database: Database
     sidecar: Sidecar
-    pubsub: str
+    pubsubs: Sequence[str]
     owner: str = ""
     # After an outage, one event is tried before a whole batch is.
     probing: bool = False
@@ -89,18 +98,16 @@ class Relay:
         await self.database.write(lambda session: session.execute(release).close())
 
     async def step(self) -> bool:
-        """Publish one batch; return whether another is leased. Raises SidecarUnavailable if none was accepted."""
-        left = self._leased or await self.database.write(self._lease)
+        """Publish what is leased; return whether more is. Raises SidecarUnavailable, even if some was accepted."""
+        rows = self._leased or await self.database.write(self._lease)
         self._leased = ()
         try:
-            for batch in _batches(left):
-                is_last = batch[-1] is left[-1]
-                await self._publish(batch, is_last=is_last)
-                left = left[len(batch) :]
+            for batch in _batches(rows):
+                await self._publish(batch, is_last=batch[-1] is rows[-1])
         except SidecarUnavailable:
-            # It counts against no event: all are free again, and the loop backs off as a whole.
+            # It counts against no event: what is not marked is free again, and the loop backs off as a whole.
             self.probing = True
-            await self.database.write(lambda session: _release(session, left))
+            await self.database.write(lambda session: _release(session, rows))
             raise
         return bool(self._leased)
 
@@ -111,40 +118,61 @@ class Relay:
             await self.database.write(lambda session: _release(session, left))
 
     async def _publish(self, rows: Leased, *, is_last: bool) -> None:
-        entries = [Entry(row.event_id, row.event) for row in rows]
-        refused = await self._offer(rows[0].topic, entries)
-        self.probing = False
+        shares = _shares(rows, len(self.pubsubs))
+        offers = await asyncio.gather(*map(self._offer, self.pubsubs, shares))
+        published = [row for each in offers for row in each.rows]
+        refused = {name: why for each in offers for name, why in each.refused.items()}
+        error = next((each.error for each in offers if each.error), None)
+        if refused and len(refused) == len(published):
+            reason = next(iter(refused.values()))
+            text = f"the broker rejected every event in the batch ({reason})"
+            published, error = [], SidecarUnavailable(text)
+        self.probing = error is not None
 
         def mark_and_lease(session: Session) -> Leased:
-            _mark(session, rows, refused)
-            return self._lease(session) if is_last else ()
+            _mark(session, published, refused)
+            return self._lease(session) if is_last and not error else ()
 
         self._leased = await self.database.write(mark_and_lease)
+        if error:
+            raise error
 
     def _lease(self, session: Session) -> Leased:
         return lease(session, self.owner, probing=self.probing)
 
-    async def _offer(self, topic: str, entries: list[Entry]) -> dict[str, str]:
+    async def _offer(self, pubsub: str, rows: Leased) -> "_Offered":
+        entries = [Entry(row.event_id, row.event) for row in rows]
+        publish = partial(self.sidecar.publish, pubsub, rows[0].topic)
         try:
-            refused = await self.sidecar.publish(self.pubsub, topic, entries)
+            return _Offered(rows, await publish(entries))
         except PublishRejected:
             # One malformed event makes the sidecar refuse its whole batch: find out which.
-            refused = await self._offer_each(topic, entries)
-        if len(refused) == len(entries):
-            reason = next(iter(refused.values()))
-            raise SidecarUnavailable(
-                f"the broker rejected every event in the batch ({reason})"
-            )
-        return refused
+            return await _offer_each(publish, rows, entries)
+        except SidecarUnavailable as error:
+            return _Offered((), {}, error)
 
-    async def _offer_each(self, topic: str, entries: list[Entry]) -> dict[str, str]:
-        refused: dict[str, str] = {}
-        for entry in entries:
-            try:
-                refused |= await self.sidecar.publish(self.pubsub, topic, [entry])
-            except PublishRejected as error:
-                refused[entry.id] = str(error)
-        return refused
+
+@dataclass(frozen=True)
+class _Offered:
+    """What was offered to one component and answered: the events, and why some of them were refused."""
+
+    rows: Leased
+    refused: Mapping[str, str]
+    error: SidecarUnavailable | None = None
+
+
+async def _offer_each(
+    publish: Publish, rows: Leased, entries: Sequence[Entry]
+) -> _Offered:
+    refused: dict[str, str] = {}
+    for done, entry in enumerate(entries):
+        try:
+            refused |= await publish([entry])
+        except PublishRejected as error:
+            refused[entry.id] = str(error)
+        except SidecarUnavailable as error:
+            return _Offered(rows[:done], refused, error)
+    return _Offered(rows, refused)
 
 
 def _leasing(*order: Column[int], limit: int) -> ReturningUpdate[Any]:
@@ -220,6 +248,12 @@ def _batches(leased: Leased) -> Iterator[list[Row[Any]]]:
             batch.append(row)
             size += row.size
         yield batch
+
+
+def _shares(rows: Leased, most: int) -> list[Leased]:
+    """Divide a batch among the components; a call for each event would cost more than it saves."""
+    size = max(LEAST_SHARE, -(-len(rows) // most))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _mark(session: Session, rows: Leased, refused: Mapping[str, str]) -> None:

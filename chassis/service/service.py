@@ -106,7 +106,7 @@ def _own_loops(
 ) -> list[Loop]:
     database, settings = parts.database, parts.settings
     loops = [
-        Relay(database, parts.sidecar, settings.pubsub_name).loop(),
+        Relay(database, parts.sidecar, [settings.pubsub_name]).loop(),
         Retention(database, settings.retention_days).loop(),
         *(Reconciler(parts, inbox, each).loop() for each in reactions),
     ]
