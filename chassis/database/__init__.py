@@ -3,10 +3,10 @@
 # SQLite takes this one's ON CONFLICT as it is.
 from sqlalchemy.dialects.postgresql import insert
 
+from chassis.database.database import Database
 from chassis.database.engine import Utc
 from chassis.database.hooks import add, after_commit, batch, wake
 from chassis.database.transient import is_data_error, is_unavailable
-from chassis.database.unit_of_work import Database
 
 __all__ = [
     "Database",

@@ -14,7 +14,7 @@ from typing import IO
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.database.unit_of_work import Database
+from chassis.database.database import Database
 from chassis.runtime.lock import try_lock
 
 _log = logging.getLogger(__name__)

@@ -91,6 +91,20 @@ def test_a_resource_is_named_by_its_role_and_scoped_to_apps_that_exist(
     assert scopes or document["kind"] != "Component"
 
 
+@pytest.mark.parametrize("path", sorted(COMPONENTS.glob("*/pubsub-*.yaml")), ids=named)
+def test_another_way_out_leads_to_the_same_broker_and_loses_as_little(
+    path: Path,
+) -> None:
+    first, other = read(path.with_name("pubsub.yaml")), read(path)
+
+    assert (other["spec"]["type"], other["scopes"]) == (
+        first["spec"]["type"],
+        first["scopes"],
+    )
+    settings = first["spec"]["metadata"]
+    assert [each for each in other["spec"]["metadata"] if each not in settings] == []
+
+
 def test_nothing_but_yaml_lies_among_the_components() -> None:
     others = [
         named(path)
