@@ -2,12 +2,12 @@
 
 from chassis.dapr.bindings import BindingRefused, OutcomeUnknown
 from chassis.dapr.sidecar import (
-    Answer,
     Entry,
     PublishRejected,
     Sidecar,
     SidecarUnavailable,
 )
+from chassis.dapr.wire import Answer
 
 __all__ = [
     "Answer",

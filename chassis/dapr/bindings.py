@@ -8,8 +8,9 @@ been sent.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from chassis.dapr.wire import Answer
 
 STATUS = "metadata.statuscode"
 """The header in which daprd passes on the HTTP status of the binding's endpoint."""
@@ -37,15 +38,6 @@ class OutcomeUnknown(Exception):
     def __init__(self, reason: str, *, pending: bool) -> None:
         super().__init__(reason)
         self.pending = pending
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The sidecar's answer: its status, its text and its headers, their names in lower case."""
-
-    status: int
-    text: str
-    headers: Mapping[str, str]
 
 
 Refusals = Mapping[re.Pattern[str], Mapping[str, bool]]
@@ -76,7 +68,7 @@ _OF_THE_CLIENT = {401, 402, 403, 404, 405, 407, 425, 429}
 _UNKNOWN = {408, 409}
 
 
-def check_posted(binding: str, answered: Answered) -> None:
+def check_posted(binding: str, answered: Answer) -> None:
     """Return if the HTTP endpoint answered 2xx; raise BindingRefused or OutcomeUnknown otherwise."""
     status = answered.headers.get(STATUS, "")
     if answered.status != 200 or not status.isdecimal():
@@ -106,7 +98,7 @@ def daprds_error(text: str) -> dict[str, Any]:
 
 
 def not_sent(
-    binding: str, answered: Answered, refusals: Refusals
+    binding: str, answered: Answer, refusals: Refusals
 ) -> BindingRefused | OutcomeUnknown:
     """Return the error that an answer means which is no success."""
     text = f"{answered.status} {answered.text[:500]}"

@@ -3,18 +3,24 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import httpx
-
 from chassis.dapr.bindings import (
-    Answered,
     OutcomeUnknown,
     check_posted,
     daprds_error,
 )
+from chassis.dapr.wire import (
+    Answer,
+    Call,
+    HttpWire,
+    NotAnswered,
+    NotConnected,
+    Wire,
+)
+
+_JSON = {"content-type": "application/json"}
 
 
 class SidecarUnavailable(Exception):
@@ -24,9 +30,6 @@ class SidecarUnavailable(Exception):
 class PublishRejected(Exception):
     """The sidecar refuses this request as a whole; repeated unchanged it will be refused again."""
 
-
-NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-"""What httpx raises when there was no connection on which a request could have left."""
 
 UNREADABLE = "ERR_PUBSUB_CLOUD_EVENTS_SER"
 """daprd's error, with status 500, for an event that is JSON but no object."""
@@ -38,22 +41,6 @@ class Entry:
 
     id: str
     event: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What another service answered: its status, and complete JSON."""
-
-    status: int
-    body: bytes
-
-    def json(self) -> Any:  # noqa: ANN401 - JSON may be anything
-        """Return the body, parsed."""
-        return self._document
-
-    @cached_property
-    def _document(self) -> Any:  # noqa: ANN401 - JSON may be anything
-        return json.loads(self.body)
 
 
 class Sidecar:
@@ -70,24 +57,18 @@ class Sidecar:
         token: str | None = None,
         deadline: float = 10.0,
         send_deadline: float = 30.0,
-        transport: httpx.AsyncBaseTransport | None = None,
+        wire: Wire | None = None,
     ) -> None:
         self._deadline = deadline
         self._send_deadline = send_deadline
-        # Proxies of the environment are for the world outside, not for the sidecar.
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={"dapr-api-token": token} if token else {},
-            timeout=None,  # noqa: S113 - `_call` limits the call as a whole
-            transport=transport,
-            trust_env=False,
-        )
+        self._wire = wire or HttpWire(url)
+        self._token = {"dapr-api-token": token} if token else {}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._wire.close()
 
     async def publish(
         self, pubsub: str, topic: str, entries: Sequence[Entry]
@@ -99,28 +80,28 @@ class Sidecar:
         HTTP because the SDK's publish_events hides the entry ids that it makes: a failure would not name
         its event (Dapr: POST /v1.0/publish/bulk/{pubsub}/{topic}).
         """
-        request = self._post(f"/v1.0/publish/bulk/{pubsub}/{topic}", _body(entries))
-        answer = await self._call(request)
-        if answer.status_code == 204:
+        path = f"/v1.0/publish/bulk/{pubsub}/{topic}"
+        answer = await self._call(Call("POST", path, _body(entries), _JSON))
+        if answer.status == 204:
             return {}
         failed = _failed_entries(answer)
         if failed:
             return failed
-        if answer.status_code == 400 or UNREADABLE in answer.text:
+        if answer.status == 400 or UNREADABLE in answer.text:
             raise PublishRejected(answer.text)
         raise SidecarUnavailable(
-            f"publishing was answered {answer.status_code} {answer.text[:200]}"
+            f"publishing was answered {answer.status} {answer.text[:200]}"
         )
 
     async def metadata(self) -> dict[str, Any]:
         """Return what the sidecar has loaded: components, subscriptions (Dapr: GET /v1.0/metadata)."""
-        answer = await self._call(self._http.build_request("GET", "/v1.0/metadata"))
+        answer = await self._call(Call("GET", "/v1.0/metadata"))
         try:
-            metadata = answer.json() if answer.status_code == 200 else None
+            metadata = answer.json() if answer.status == 200 else None
         except ValueError:
             metadata = None
         if not isinstance(metadata, dict):
-            raise SidecarUnavailable(f"its metadata was answered {answer.status_code}")
+            raise SidecarUnavailable(f"its metadata was answered {answer.status}")
         return metadata
 
     async def ask(
@@ -138,21 +119,25 @@ class Sidecar:
         a service or its sidecar dies, daprd passes on what it has so far, even nothing, as a good answer
         without a length. Only JSON shows where it ends (Dapr: /v1.0/invoke/{app_id}/method/{path}).
         """
-        url = f"/v1.0/invoke/{app_id}/method/{path}"
-        method = "GET" if body is None else "POST"
-        answer = await self._call(
-            self._http.build_request(
-                method, url, params=query, headers=headers, json=body
+        asked = [
+            (name, each)
+            for name, values in query.items()
+            for each in ([values] if isinstance(values, str) else values)
+        ]
+        call = Call("GET", f"/v1.0/invoke/{app_id}/method/{path}", None, headers, asked)
+        if body is not None:
+            with_json = {**headers, **_JSON}
+            call = replace(
+                call, method="POST", body=json.dumps(body), headers=with_json
             )
-        )
-        given = Answer(answer.status_code, answer.content)
-        if not _is_complete(given) or (
-            given.status >= 400 and daprds_error(answer.text)
+        answer = await self._call(call)
+        if not _is_complete(answer) or (
+            answer.status >= 400 and daprds_error(answer.text)
         ):
             raise SidecarUnavailable(
-                f"{app_id} was not reached: {given.status} {answer.text[:500]}"
+                f"{app_id} was not reached: {answer.status} {answer.text[:500]}"
             )
-        return given
+        return answer
 
     async def post(
         self, binding: str, data: Mapping[str, object], headers: Mapping[str, str]
@@ -167,42 +152,40 @@ class Sidecar:
         body = {"operation": "post", "data": dict(data), "metadata": asked}
         check_posted(binding, await self.invoke(binding, body))
 
-    async def invoke(self, binding: str, body: Mapping[str, object]) -> Answered:
+    async def invoke(self, binding: str, body: Mapping[str, object]) -> Answer:
         """Invoke an output binding once, and return the sidecar's answer (Dapr: POST /v1.0/bindings/{binding}).
 
         Raises SidecarUnavailable where it was certainly not invoked, and OutcomeUnknown where that is unknown,
         as it is when this call is cancelled.
         """
-        request = self._post(f"/v1.0/bindings/{binding}", json.dumps(body))
+        call = Call("POST", f"/v1.0/bindings/{binding}", json.dumps(body), _JSON)
         try:
-            answer = await self._exchange(request, self._send_deadline)
-        except NEVER_LEFT as error:
+            return await self._carry(call, self._send_deadline)
+        except NotConnected as error:
             raise _unanswered(error) from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"no answer ({type(error).__name__})"
-            raise OutcomeUnknown(reason, pending=True) from error
-        return Answered(answer.status_code, answer.text, answer.headers)
+        except (NotAnswered, TimeoutError) as error:
+            raise OutcomeUnknown(f"no answer ({_why(error)})", pending=True) from error
 
-    def _post(self, path: str, body: str) -> httpx.Request:
-        headers = {"content-type": "application/json"}
-        return self._http.build_request("POST", path, content=body, headers=headers)
-
-    async def _call(self, request: httpx.Request) -> httpx.Response:
+    async def _call(self, call: Call) -> Answer:
         try:
-            return await self._exchange(request, self._deadline)
-        except (httpx.HTTPError, TimeoutError) as error:
+            return await self._carry(call, self._deadline)
+        except (NotConnected, NotAnswered, TimeoutError) as error:
             raise _unanswered(error) from error
 
-    async def _exchange(
-        self, request: httpx.Request, deadline: float
-    ) -> httpx.Response:
-        # The whole call's time: httpx would count the time between two bytes.
+    async def _carry(self, call: Call, deadline: float) -> Answer:
+        # The whole call's time, not that between two bytes.
         async with asyncio.timeout(deadline):
-            return await self._http.send(request)
+            return await self._wire.carry(
+                replace(call, headers={**call.headers, **self._token})
+            )
 
 
 def _unanswered(error: Exception) -> SidecarUnavailable:
-    return SidecarUnavailable(f"the sidecar does not answer ({type(error).__name__})")
+    return SidecarUnavailable(f"the sidecar does not answer ({_why(error)})")
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _body(entries: Sequence[Entry]) -> str:
@@ -214,7 +197,7 @@ def _body(entries: Sequence[Entry]) -> str:
     return f"[{','.join(items)}]"
 
 
-def _failed_entries(answer: httpx.Response) -> dict[str, str]:
+def _failed_entries(answer: Answer) -> dict[str, str]:
     try:
         failed = answer.json().get("failedEntries") or []
     except (ValueError, AttributeError):

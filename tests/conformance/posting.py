@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import yaml
 
 from chassis.dapr.sidecar import Sidecar, SidecarUnavailable
 from tests.conformance.real_stage import Server
 from tests.conformance.stage import DEADLINE, EMAIL, NOTIFICATION, SHORT, Overheard
+from tests.support.carried import Carried
 from tests.support.eventually import eventually
 from tests.support.mail_api import PATH, MailApi, serving_api
 from tests.support.part import Part
@@ -81,11 +81,10 @@ async def simulated_posting() -> AsyncIterator[PostingStage]:
         yield
         dapr.away.clear()
 
-    wire = Overheard(Wire(dapr))
-    async with Sidecar(
-        "http://sidecar", send_deadline=SHORT, transport=wire
-    ) as sidecar:
-        yield PostingStage(sidecar, wire, stopped, api)
+    heard = Overheard()
+    wire = heard.over(Carried(Wire(dapr)))
+    async with Sidecar("http://sidecar", send_deadline=SHORT, wire=wire) as sidecar:
+        yield PostingStage(sidecar, heard, stopped, api)
 
 
 @asynccontextmanager
@@ -95,16 +94,16 @@ async def real_posting(folder: Path) -> AsyncIterator[PostingStage]:
     api = MailApi()
     server = Server(lambda: serving_api(api, system.port("mail page")))
     http_port: int = system.app(NOTIFICATION)["daprHTTPPort"]
-    wire = Overheard(httpx.AsyncHTTPTransport())
+    heard = Overheard()
     url = f"http://127.0.0.1:{http_port}"
     async with AsyncExitStack() as running:
-        sidecar = Sidecar(url, send_deadline=DEADLINE, transport=wire)
+        sidecar = Sidecar(url, send_deadline=DEADLINE, wire=heard.over_http(url))
         await running.enter_async_context(sidecar)
         components = folder / "components"
         shutil.copytree(MAILS / "api", components)
         command = _command(http_port, components)
         daprd = Part(command, _environment(system), folder / "daprd.log")
-        stage = PostingStage(sidecar, wire, server.stopped, api, daprd, components)
+        stage = PostingStage(sidecar, heard, server.stopped, api, daprd, components)
         running.push_async_callback(server.stop)
         server.start()
         running.push_async_callback(asyncio.to_thread, daprd.stop)

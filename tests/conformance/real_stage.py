@@ -176,19 +176,20 @@ class RealStage(Stage):
 async def real(folder: Path) -> AsyncIterator[RealStage]:
     """Run daprd and RabbitMQ on free ports, with all that they keep in this folder, and serve the probe."""
     system = runfile.load(runfile.free_offset(), folder)
-    wire = Overheard(httpx.AsyncHTTPTransport())
+    wire = Overheard()
+    order_url, other_url = _url(system, ORDER), _url(system, NOTIFICATION)
     async with (
         Sidecar(
-            _url(system, ORDER),
+            order_url,
             deadline=DEADLINE,
             send_deadline=DEADLINE,
-            transport=wire,
+            wire=wire.over_http(order_url),
         ) as sidecar,
         Sidecar(
-            _url(system, NOTIFICATION),
+            other_url,
             deadline=DEADLINE,
             send_deadline=DEADLINE,
-            transport=wire,
+            wire=wire.over_http(other_url),
         ) as other,
     ):
         stage = _stage(system, folder, wire, sidecar, other)

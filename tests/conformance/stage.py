@@ -7,13 +7,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+from aiohttp import TraceConfig, TraceRequestEndParams
 
 from chassis.dapr.sidecar import Entry, Sidecar
+from chassis.dapr.wire import Answer, Call, HttpWire, Wire
 from tests.conformance.probe import PUBSUB, TOPIC, Probe, an_event, status
+from tests.support.carried import Carried
 from tests.support.eventually import eventually
 from tests.support.mail_server import Mailbox
-from tests.support.simulated_dapr import SimulatedDapr, Wire
+from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.simulated_dapr import Wire as SimulatedWire
 from tests.support.simulated_delivery import Message
 
 DEADLINE, SHORT = 4.0, 2.0
@@ -21,25 +24,40 @@ DEADLINE, SHORT = 4.0, 2.0
 ORDER, NOTIFICATION, EMAIL = "order", "notification", "email"
 
 
-class Overheard(httpx.AsyncBaseTransport):
-    """A transport that records which paths began to be answered, and each complete status and body."""
+@dataclass
+class Overheard:
+    """What was answered over some wires: each complete status and body, and which paths began to be."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-        self.answers: list[tuple[int, str]] = []
-        self.begun: list[str] = []
+    answers: list[tuple[int, str]] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request, and record its answer."""
-        answer = await self._transport.handle_async_request(request)
-        self.begun.append(request.url.path)
-        await answer.aread()
-        self.answers.append((answer.status_code, answer.text))
+    def over(self, wire: Wire) -> Wire:
+        """Return a wire on which every answer is recorded."""
+        return _Recorded(wire, self)
+
+    def over_http(self, url: str) -> Wire:
+        """Return the wire to a real sidecar, on which the beginning of an answer is recorded too."""
+        trace = TraceConfig()
+
+        async def begins(_: object, __: object, end: TraceRequestEndParams) -> None:
+            self.begun.append(end.url.path)
+
+        trace.on_request_end.append(begins)
+        return self.over(HttpWire(url, [trace]))
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    wire: Wire
+    overheard: Overheard
+
+    async def carry(self, call: Call) -> Answer:
+        answer = await self.wire.carry(call)
+        self.overheard.answers.append((answer.status, answer.text))
         return answer
 
-    async def aclose(self) -> None:
-        """Close what is below."""
-        await self._transport.aclose()
+    async def close(self) -> None:
+        await self.wire.close()
 
 
 @dataclass(kw_only=True)
@@ -177,12 +195,13 @@ async def simulated() -> AsyncIterator[Stage]:
     """Make a stage with the simulated sidecar; as daprd does, it has asked the app for its subscriptions."""
     dapr, probe = SimulatedDapr(), Probe()
     dapr.apps[ORDER] = probe.app
-    wire = Overheard(Wire(dapr))
+    overheard = Overheard()
+    wire = overheard.over(Carried(SimulatedWire(dapr)))
     async with Sidecar(
-        "http://sidecar", deadline=SHORT, send_deadline=SHORT, transport=wire
+        "http://sidecar", deadline=SHORT, send_deadline=SHORT, wire=wire
     ) as sidecar:
         stage = SimulatedStage(
-            wire=wire,
+            wire=overheard,
             sidecar=sidecar,
             other=sidecar,
             mailbox=dapr.bindings[EMAIL],

@@ -32,9 +32,9 @@ async def test_without_its_broker_a_sidecar_refuses_every_entry_and_stays_as_it_
 
 async def test_a_sidecar_that_is_stopped_is_unavailable(dapr: Stage) -> None:
     async with dapr.sidecar_stopped():
-        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+        with pytest.raises(SidecarUnavailable, match="no connection"):
             await dapr.publish(an_event())
-        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+        with pytest.raises(SidecarUnavailable, match="no connection"):
             await dapr.sidecar.metadata()
 
     await _works(dapr)

@@ -189,5 +189,5 @@ async def test_as_a_command_it_says_what_is_missing_in_one_line(tmp_path: Path) 
 
     assert command.returncode == os.EX_TEMPFAIL
     assert error.decode() == (
-        "the sidecar does not answer (ConnectError). What is done stays done.\n"
+        "the sidecar does not answer (no connection). What is done stays done.\n"
     )

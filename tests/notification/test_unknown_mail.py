@@ -10,6 +10,7 @@ from services.notification.channels import Mail
 from services.notification.dispatcher import ABANDONED_WAIT, Dispatcher
 from services.notification.model import State
 from tests.notification.mail_room import MailRoom, ahead, attempt
+from tests.support.carried import Carried
 from tests.support.mail_server import DROP, HANG, Act
 
 SMTP = {"name": "email", "type": "bindings.smtp"}
@@ -93,7 +94,9 @@ async def test_before_every_mail_the_sidecar_is_asked(room: MailRoom) -> None:
 
     for _ in range(3):
         await room.order()
-    async with Sidecar("http://dapr", transport=httpx.MockTransport(answer)) as sidecar:
+    async with Sidecar(
+        "http://dapr", wire=Carried(httpx.MockTransport(answer))
+    ) as sidecar:
         mail = Mail(sidecar, "email", "shop@example.org")
         dispatcher = Dispatcher(room.database, mail)
         for _ in range(3):

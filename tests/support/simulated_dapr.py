@@ -27,6 +27,7 @@ from tests.support import (
     simulated_invocation,
     simulated_posting,
 )
+from tests.support.carried import Carried
 from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
@@ -72,8 +73,8 @@ class SimulatedDapr:
 
     def sidecar(self, send_deadline: float = 30.0) -> Sidecar:
         """Return a service's client of this Dapr."""
-        wire = Wire(self)
-        return Sidecar("http://sidecar", send_deadline=send_deadline, transport=wire)
+        wire = Carried(Wire(self))
+        return Sidecar("http://sidecar", send_deadline=send_deadline, wire=wire)
 
     async def deliver_to(self, app: FastAPI) -> list[str]:
         """Deliver what is in the queue to an app, once each; return its verdicts."""

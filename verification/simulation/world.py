@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from chassis.dapr.sidecar import Sidecar
 from services.notification import app as notification
 from services.order import app as order
+from tests.support.carried import Carried
 from tests.support.in_process import InProcess
 from tests.support.mail_api import MailApi
 from verification.simulation.broker import Broker
@@ -145,7 +146,9 @@ class World:
         return self.calm
 
     def _app_of(self, process: Process) -> FastAPI:
-        sidecar = Sidecar("http://sidecar", transport=Transport(process, self.sidecars))
+        sidecar = Sidecar(
+            "http://sidecar", wire=Carried(Transport(process, self.sidecars))
+        )
         url = f"sqlite:///{self.folder}/{process.name}.db"
         if process.name == "order":
             return order.create_app(

@@ -3,12 +3,12 @@
 import pytest
 
 from chassis.dapr.bindings import (
-    Answered,
     BindingRefused,
     OutcomeUnknown,
     check_posted,
     status_refusal,
 )
+from chassis.dapr.wire import Answer
 
 START = "error invoking output binding email: "
 
@@ -16,15 +16,15 @@ START = "error invoking output binding email: "
 @pytest.mark.parametrize(
     "answered",
     [
-        Answered(200, "", {}),
-        Answered(204, "", {}),
-        Answered(200, "{}", {"metadata.statuscode": ""}),
-        Answered(200, "{}", {"metadata.statuscode": "two hundred"}),
-        Answered(204, "", {"metadata.statuscode": "200"}),
+        Answer(200, b"", {}),
+        Answer(204, b"", {}),
+        Answer(200, b"{}", {"metadata.statuscode": ""}),
+        Answer(200, b"{}", {"metadata.statuscode": "two hundred"}),
+        Answer(204, b"", {"metadata.statuscode": "200"}),
     ],
 )
 def test_without_the_apis_own_status_nobody_knows_whether_it_accepted(
-    answered: Answered,
+    answered: Answer,
 ) -> None:
     with pytest.raises(OutcomeUnknown):
         check_posted("email", answered)
@@ -50,7 +50,7 @@ def test_only_a_failure_before_the_request_proves_that_nothing_was_sent(
     text = f'{{"errorCode": "ERR_INVOKE_OUTPUT_BINDING", "message": "{message}"}}'
 
     with pytest.raises(BindingRefused if is_refused else OutcomeUnknown) as raised:
-        check_posted("email", Answered(500, text, {}))
+        check_posted("email", Answer(500, text.encode(), {}))
 
     assert not getattr(raised.value, "permanent", False)
     assert not getattr(raised.value, "concerns_message", False)

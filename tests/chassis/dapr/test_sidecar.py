@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
 from chassis.dapr import Entry, OutcomeUnknown, Sidecar, SidecarUnavailable
+from chassis.dapr.wire import Answer, Call
 from chassis.runtime import ServiceSettings
 from chassis.service import make_parts
 from toolchain.runfile import free_port
@@ -64,23 +64,26 @@ async def test_a_service_sends_the_token_that_its_sidecar_wants(
     assert b"\r\ndapr-api-token: the-sidecars-token\r\n" in heads[0]
 
 
-class Recorder(httpx.AsyncBaseTransport):
-    """Records requests, and answers each with an empty document."""
+class Recorder:
+    """A wire that records calls, and answers each with an empty document."""
 
     def __init__(self) -> None:
-        self.requests: list[httpx.Request] = []
+        self.calls: list[Call] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Record a request."""
-        self.requests.append(request)
-        return httpx.Response(204 if request.method == "POST" else 200, json={})
+    async def carry(self, call: Call) -> Answer:
+        """Record a call."""
+        self.calls.append(call)
+        return Answer(204 if call.method == "POST" else 200, b"{}")
+
+    async def close(self) -> None:
+        """Close nothing."""
 
 
 @pytest.mark.parametrize("token", [None, "the-sidecars-token"])
 async def test_the_sidecars_token_is_sent_with_every_call(token: str | None) -> None:
     recorder = Recorder()
 
-    async with Sidecar("http://sidecar", token=token, transport=recorder) as sidecar:
+    async with Sidecar("http://sidecar", token=token, wire=recorder) as sidecar:
         await sidecar.metadata()
         await sidecar.ask("order", "events", query={"topic": "x"}, headers={"a": "b"})
         await sidecar.publish("pubsub", "OrderCreated", [Entry("1", "{}")])
@@ -88,7 +91,7 @@ async def test_the_sidecars_token_is_sent_with_every_call(token: str | None) -> 
         with pytest.raises(OutcomeUnknown):  # the endpoint's own status is missing
             await sidecar.post("email", {}, {})
 
-    sent = [each.headers.get("dapr-api-token") for each in recorder.requests]
+    sent = [each.headers.get("dapr-api-token") for each in recorder.calls]
     assert sent == [token] * 5
 
 
@@ -116,5 +119,5 @@ async def test_a_sidecar_that_does_not_answer_in_time_is_unavailable(
 
 async def test_a_sidecar_that_does_not_run_is_unavailable() -> None:
     async with Sidecar(f"http://127.0.0.1:{free_port()}") as sidecar:
-        with pytest.raises(SidecarUnavailable, match="ConnectError"):
+        with pytest.raises(SidecarUnavailable, match="no connection"):
             await sidecar.metadata()

@@ -23,6 +23,7 @@ from chassis.database.engine import sqlite_file
 from chassis.http import create_api, health
 from services.notification import app as notification
 from tests.chassis.http.thing_api import parts_on
+from tests.support.carried import Carried
 from tests.support.database import migrated, secrets_in, url_in
 from tests.support.services import Service, running
 from toolchain.runfile import free_port
@@ -46,7 +47,7 @@ class Loaded:
     def sidecar(self) -> Sidecar:
         """Return a client of this sidecar."""
         app = Starlette(routes=[Route("/v1.0/metadata", self._answer)])
-        return Sidecar("http://sidecar", transport=httpx.ASGITransport(app))
+        return Sidecar("http://sidecar", wire=Carried(httpx.ASGITransport(app)))
 
     async def _answer(self, _request: Request) -> JSONResponse:
         return JSONResponse(self.metadata, self.status)
@@ -142,7 +143,7 @@ async def test_a_sidecar_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     async with asked(migrated("order", tmp_path), tmp_path, sidecar) as http:
         await is_missing(
-            http, "the sidecar: the sidecar does not answer (ConnectError)"
+            http, "the sidecar: the sidecar does not answer (no connection)"
         )
 
 
