@@ -18,5 +18,4 @@ def traceparent_or_new(given: str | None = None) -> str:
 def log_to_console(level: str) -> None:
     """Log to standard error, one line an event, at this level or above."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -76,13 +76,15 @@ def create(
     _check_names(reactions)
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
-    own = [*_own_loops(parts, inbox, reactions), *loops]
+    tuning = Tuning.read(settings.subscription_file)
+    pubsubs = tuning.publishing(settings.pubsub_name)
+    relay = Relay(parts.database, parts.sidecar, pubsubs)
+    own = [relay.loop(), *_own_loops(parts, inbox, reactions), *loops]
     tasks: list[asyncio.Task[None]] = []
     app = _app(parts, own, tasks)
-    tuning = Tuning.read(settings.subscription_file)
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
-    needed = needs | {settings.pubsub_name} | subscribed
+    needed = needs.union(pubsubs, subscribed)
     for router in (
         *routers,
         dead_letters.router(parts, reactions, inbox),
@@ -106,7 +108,6 @@ def _own_loops(
 ) -> list[Loop]:
     database, settings = parts.database, parts.settings
     loops = [
-        Relay(database, parts.sidecar, [settings.pubsub_name]).loop(),
         Retention(database, settings.retention_days).loop(),
         *(Reconciler(parts, inbox, each).loop() for each in reactions),
     ]

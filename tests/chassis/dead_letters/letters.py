@@ -22,6 +22,7 @@ from chassis.inbox.reaction import inbox
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
 from tests.chassis.http.thing_api import parts_on
+from tests.support.carried import Carried
 from tests.support.database import KEYS, execute, migrated
 from tests.support.delivering import order_created, received
 
@@ -145,7 +146,7 @@ async def letters_in(folder: Path) -> AsyncIterator[Letters]:
     app = create_api("greetings")
     app.state.parts = parts = parts_on(database, folder)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    sidecar = Sidecar("http://sidecar", transport=Invoking(transport))
+    sidecar = Sidecar("http://sidecar", wire=Carried(Invoking(transport)))
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
         letters = Letters(database, http, sidecar)
         reactions, keys = [reaction_of(letters)], Inbox(database, KEYS)

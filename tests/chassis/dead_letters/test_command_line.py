@@ -21,6 +21,7 @@ from chassis.inbox.dead_letter import DeadLetter, dead_letter, store
 from chassis.runtime.rate_limit import STOPPED, at_rate
 from contracts.order_created import OrderCreated
 from tests.chassis.dead_letters.letters import GREETINGS, REACTION, Letters, greet
+from tests.support.carried import Carried
 from tests.support.delivering import CAUSE, order_created
 from toolchain.runfile import free_port
 from verification.simulation.virtual_loop import VirtualLoop
@@ -352,8 +353,8 @@ FAILED = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed"}
 async def test_a_service_that_is_in_trouble_is_said_and_can_be_asked_again(
     capsys: Captured, answer: httpx.Response, message: str
 ) -> None:
-    transport = httpx.MockTransport(lambda _request: answer)
-    async with Sidecar("http://sidecar", transport=transport) as sidecar:
+    wire = Carried(httpx.MockTransport(lambda _request: answer))
+    async with Sidecar("http://sidecar", wire=wire) as sidecar:
         for arguments in (["list"], ["show", "1"], ["replay", "1"]):
             assert await run(parse(["notification", *arguments]), sidecar) == 75
             assert capsys.readouterr().err == f"{message}\n"
