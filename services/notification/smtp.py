@@ -7,8 +7,8 @@ checks them against the real daprd. Whatever is not listed here may have been se
 import re
 from collections.abc import Mapping
 
-from chassis.dapr import Sidecar
-from chassis.dapr.bindings import NO_BINDING, Answered, Refusals, not_sent
+from chassis.dapr import Answer, Sidecar
+from chassis.dapr.bindings import NO_BINDING, Refusals, not_sent
 
 _PERMANENT = {"permanent": True}
 _MESSAGE = {"concerns_message": True}
@@ -48,7 +48,7 @@ async def send(
     check_sent(binding, metadata.get("emailTo", ""), answered)
 
 
-def check_sent(binding: str, recipient: str, answered: Answered) -> None:
+def check_sent(binding: str, recipient: str, answered: Answer) -> None:
     """Return if the mail server accepted a mail; raise BindingRefused or OutcomeUnknown otherwise."""
     # The SMTP binding answers 204 only: a 200 comes from another kind of binding under this name.
     if answered.status != 204:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chassis.dapr import OutcomeUnknown
-from chassis.dapr.bindings import Answered, find_refusal
+from chassis.dapr import Answer, OutcomeUnknown
+from chassis.dapr.bindings import find_refusal
 from services.notification.smtp import check_sent, refusals
 
 START = "error invoking output binding email: "
@@ -16,12 +16,12 @@ PERMANENT, MESSAGE, CHANNEL = (True, True), (False, True), (False, False)
 
 
 def test_no_content_means_that_a_mail_server_accepted() -> None:
-    check_sent("email", JANE, Answered(204, "", {}))
+    check_sent("email", JANE, Answer(204, b"", {}))
 
 
 @pytest.mark.parametrize("status", [200, 202, 301, 500])
 def test_what_another_kind_of_binding_answers_does_not(status: int) -> None:
-    posted = Answered(status, "{}", {"metadata.statuscode": "200"})
+    posted = Answer(status, b"{}", {"metadata.statuscode": "200"})
 
     with pytest.raises(OutcomeUnknown):
         check_sent("email", JANE, posted)
