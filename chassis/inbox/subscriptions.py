@@ -39,16 +39,14 @@ Reactions = Sequence[AnyReaction]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What the broker's folder says: the metadata of subscriptions, how large a bulk becomes, who publishes.
+    """What the broker's folder says of its subscriptions: their metadata, and how large a bulk becomes.
 
-    A bulk is delivered once it has `most` events or its first has waited for `milliseconds`. `publishers` is the
-    number of components that publish side by side.
+    A bulk is delivered once it has `most` events or its first has waited for `milliseconds`.
     """
 
     metadata: dict[str, str] = field(default_factory=dict)
     most: int = 100
     milliseconds: int = 1
-    publishers: int = 1
 
     @classmethod
     def read(cls, resource: Path | None) -> "Tuning":
@@ -66,13 +64,7 @@ class Tuning:
             document.get("metadata") or {},
             int(bulk["maxMessagesCount"]),
             int(bulk["maxAwaitDurationMs"]),
-            int(document.get("publishers", 1)),
         )
-
-    def publishing(self, pubsub: str) -> list[str]:
-        """Return the names of the components that publish: pubsub, pubsub-2, pubsub-3 …"""
-        others = range(2, self.publishers + 1)
-        return [pubsub, *(f"{pubsub}-{number}" for number in others)]
 
 
 @dataclass

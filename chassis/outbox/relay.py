@@ -6,6 +6,7 @@ is published again with the same ids; the consumers' inboxes know them.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 BATCH = 100
 """Events that are leased at once."""
+ASKED_EVERY = 60.0
+"""Seconds between two looks for the broker's components: one may be loaded late, or again."""
 LEAST_SHARE = 10
 """Events that are not divided among components."""
 BATCH_BYTES = 2 * 1024 * 1024
@@ -57,16 +60,19 @@ _FREE = {"state": State.PENDING, "owner": None, "lease_until": None}
 class Relay:
     """Publishes one service's outbox through its sidecar.
 
-    `pubsubs` are the pub/sub components of one broker that it publishes to side by side: a component may have no
-    more than one unconfirmed event on its way, as RabbitMQ's does.
+    `pubsub` names the pub/sub component. Where the sidecar has more of that name, `pubsub-2` and so on, the relay
+    publishes through all of them side by side: RabbitMQ's has one unconfirmed event on its way at a time.
     """
 
     database: Database
     sidecar: Sidecar
-    pubsubs: Sequence[str]
+    pubsub: str
     owner: str = ""
     # After an outage, one event is tried before a whole batch is.
     probing: bool = False
+    # The components there are, and when the sidecar was asked.
+    _pubsubs: Sequence[str] = ()
+    _asked_at: float = float("-inf")
     # The next batch, leased in the transaction that marked the one before.
     _leased: Leased = ()
 
@@ -106,7 +112,7 @@ class Relay:
                 await self._publish(batch, is_last=batch[-1] is rows[-1])
         except SidecarUnavailable:
             # It counts against no event: what is not marked is free again, and the loop backs off as a whole.
-            self.probing = True
+            self.probing, self._asked_at = True, float("-inf")
             await self.database.write(lambda session: _release(session, rows))
             raise
         return bool(self._leased)
@@ -118,8 +124,11 @@ class Relay:
             await self.database.write(lambda session: _release(session, left))
 
     async def _publish(self, rows: Leased, *, is_last: bool) -> None:
-        shares = _shares(rows, len(self.pubsubs))
-        offers = await asyncio.gather(*map(self._offer, self.pubsubs, shares))
+        pubsubs = (
+            [self.pubsub] if len(rows) <= LEAST_SHARE else await self._components()
+        )
+        shares = _shares(rows, len(pubsubs))
+        offers = await asyncio.gather(*map(self._offer, pubsubs, shares))
         published = [row for each in offers for row in each.rows]
         refused = {name: why for each in offers for name, why in each.refused.items()}
         error = next((each.error for each in offers if each.error), None)
@@ -139,6 +148,15 @@ class Relay:
 
     def _lease(self, session: Session) -> Leased:
         return lease(session, self.owner, probing=self.probing)
+
+    async def _components(self) -> Sequence[str]:
+        now = clock.monotonic()
+        if now - self._asked_at >= ASKED_EVERY:
+            has = (await self.sidecar.metadata()).get("components") or []
+            mine = re.compile(rf"{re.escape(self.pubsub)}-\d+")
+            others = (each["name"] for each in has if mine.fullmatch(each["name"]))
+            self._pubsubs, self._asked_at = [self.pubsub, *sorted(others)], now
+        return self._pubsubs
 
     async def _offer(self, pubsub: str, rows: Leased) -> "_Offered":
         entries = [Entry(row.event_id, row.event) for row in rows]

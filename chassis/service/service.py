@@ -77,14 +77,12 @@ def create(
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
     tuning = Tuning.read(settings.subscription_file)
-    pubsubs = tuning.publishing(settings.pubsub_name)
-    relay = Relay(parts.database, parts.sidecar, pubsubs)
-    own = [relay.loop(), *_own_loops(parts, inbox, reactions), *loops]
+    own = [*_own_loops(parts, inbox, reactions), *loops]
     tasks: list[asyncio.Task[None]] = []
     app = _app(parts, own, tasks)
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
-    needed = needs.union(pubsubs, subscribed)
+    needed = needs | {settings.pubsub_name} | subscribed
     for router in (
         *routers,
         dead_letters.router(parts, reactions, inbox),
@@ -108,6 +106,7 @@ def _own_loops(
 ) -> list[Loop]:
     database, settings = parts.database, parts.settings
     loops = [
+        Relay(database, parts.sidecar, settings.pubsub_name).loop(),
         Retention(database, settings.retention_days).loop(),
         *(Reconciler(parts, inbox, each).loop() for each in reactions),
     ]

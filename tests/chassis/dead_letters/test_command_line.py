@@ -88,7 +88,7 @@ def test_a_sidecar_that_is_not_there_is_one_line() -> None:
     ended = command("list", DAPR_HTTP_PORT=str(free_port()))
 
     assert (ended.returncode, ended.stdout) == (75, "")
-    assert ended.stderr == "the sidecar does not answer (ConnectError)\n"
+    assert ended.stderr == "the sidecar does not answer (no connection)\n"
 
 
 def test_it_sends_the_sidecars_token_and_its_service() -> None:

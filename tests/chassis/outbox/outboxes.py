@@ -37,7 +37,7 @@ class Box:
 
     def __init__(self, folder: Path, dapr: SimulatedDapr) -> None:
         self.database = migrated("order", folder)
-        self.relay = Relay(self.database, dapr.sidecar(), ["pubsub"])
+        self.relay = Relay(self.database, dapr.sidecar(), "pubsub")
 
     async def append(self, *events: Event) -> list[str]:
         """Append events in one transaction; return their ids."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from chassis.outbox.outbox import State
 from tests.chassis.outbox.outboxes import Box
 
 COMPONENTS = ["pubsub", "pubsub-2", "pubsub-3"]
+OTHERS = ["pubsubs", "email", "pubsub-x", "my-pubsub-4"]
 
 
 @dataclass
@@ -22,9 +24,16 @@ class Broker:
     refused: set[str] = field(default_factory=set)
     together: int = 1
     """So many calls must be there before any is answered."""
+    components: list[str] = field(default_factory=lambda: [*OTHERS, *COMPONENTS])
+    asked: int = 0
     taken: dict[str, list[str]] = field(default_factory=dict)
     _calls: int = 0
     _are_there: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def metadata(self) -> dict[str, Any]:
+        """Return what the sidecar has, as Sidecar.metadata does."""
+        self.asked += 1
+        return {"components": [{"name": each} for each in self.components]}
 
     async def publish(
         self, pubsub: str, _topic: str, entries: Sequence[Entry]
@@ -45,7 +54,7 @@ class Broker:
 def broker(box: Box, monkeypatch: pytest.MonkeyPatch) -> Broker:
     """Make the relay publish through three components of a broker."""
     made = Broker()
-    box.relay.pubsubs = COMPONENTS
+    monkeypatch.setattr(box.relay.sidecar, "metadata", made.metadata)
     monkeypatch.setattr(box.relay.sidecar, "publish", made.publish)
     return made
 
@@ -71,6 +80,8 @@ async def test_a_small_batch_costs_one_call(box: Box, broker: Broker) -> None:
     await box.fill(10)
 
     await box.relay.step()
+
+    assert broker.asked == 0
 
     assert {name: len(taken) for name, taken in broker.taken.items()} == {"pubsub": 10}
 
@@ -108,3 +119,22 @@ async def test_a_share_that_is_refused_whole_counts_against_its_own_events(
     refusals = [row.refusals for row in await box.rows()]
     assert refusals == [*[0] * 10, *[1] * 10, *[0] * 10]
     assert (await box.states())[10:20] == [State.PENDING] * 10
+
+
+async def test_the_sidecar_is_asked_for_components_once_a_minute_and_after_trouble(
+    box: Box, broker: Broker
+) -> None:
+    for _ in range(2):
+        await box.fill(20)
+        await box.relay.step()
+    assert broker.asked == 1
+    broker.down, broker.components = {"pubsub-2"}, ["pubsub"]
+    await box.fill(20)
+
+    with pytest.raises(SidecarUnavailable):
+        await box.relay.step()
+    await box.fill(20)
+    await box.publish_all()
+
+    assert broker.asked == 2
+    assert set(await box.states()) == {State.PUBLISHED}
