@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.database.database import Database
-from chassis.runtime.lock import try_lock
+from chassis.runtime import lock as files
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ class _Lock:
         path = self._database.lock_file("running")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._holder = path.open("ab")
-        return try_lock(self._holder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        return files.try_lock(self._holder, kind)
 
     def is_lost(self) -> bool:
         """Return whether the connection that held the lock is gone."""

@@ -1,7 +1,6 @@
 """A service's process: an app with a life of its own, which can end at any point at once, as by SIGKILL."""
 
 import asyncio
-import fcntl
 import sqlite3
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
@@ -156,7 +155,7 @@ class Process:
         for connection in self._connections:
             connection.close()
         for file in self._locks:
-            _release(file)
+            file.close()
         for waiting in self._waiting:
             _fail(waiting)
         self.ended.set()
@@ -187,11 +186,6 @@ def here() -> Process:
     process = owner.get()
     assert isinstance(process, Process), "this happens outside of all processes"
     return process
-
-
-def _release(file: IO[bytes]) -> None:
-    if not file.closed:
-        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _fail(waiting: asyncio.Future[Any]) -> None:

@@ -149,8 +149,8 @@ def _work_clock() -> float:
     return here().work_clock()
 
 
-def _try_lock(file: IO[bytes]) -> bool:
-    is_free = _TRY_LOCK(file)
+def _try_lock(file: IO[bytes], *kind: int) -> bool:
+    is_free = _TRY_LOCK(file, *kind)
     if is_free:
         here().holds(file)
     return is_free
