@@ -76,6 +76,10 @@ class Database:
         self._group.add(QueuedUnit(work, lane, future))
         return await future
 
+    def waiting(self, lane: str) -> int:
+        """Return how many units of a lane wait for their transaction."""
+        return self._group.waiting(lane)
+
     async def read(self, work: Work[T]) -> T:
         """Run queries on a reader's thread, without holding up those who write."""
         context, loop = copy_context(), asyncio.get_running_loop()

@@ -96,6 +96,10 @@ class GroupCommit:
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)
 
+    def waiting(self, lane: str) -> int:
+        """Return how many units of a lane wait."""
+        return len(self._lanes.get(lane, ()))
+
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         try:

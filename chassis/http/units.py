@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
+from chassis.errors import Rejected
 from chassis.http.idempotency import (
     IdempotencyKeyReused,
     KeyedRequest,
@@ -23,6 +24,16 @@ from chassis.parts import Parts, parts_of
 from chassis.runtime.telemetry import traceparent_or_new
 
 T = TypeVar("T")
+
+MOST_WAITING = 200
+"""Commands that wait for their transaction; more are refused at once: nobody waits for seconds to hear no."""
+
+
+class Overloaded(Rejected):
+    """Too many requests wait to be carried out; nothing was changed, try again in a second."""
+
+    status = 503
+    retry_after = 1
 
 
 @dataclass(frozen=True)
@@ -50,9 +61,11 @@ class UnitOfWork:
         """Carry out a command and return its answer; with an Idempotency-Key, at most once.
 
         The command is a plain function of the session: it may be run again before COMMIT. Commands that wait at
-        the same time share a transaction; `alone` is for those that lock rows.
+        the same time share a transaction; `alone` is for those that lock rows. Raises Overloaded.
         """
         lane = "" if alone else "commands"
+        if self.parts.database.waiting(lane) >= MOST_WAITING:
+            raise Overloaded
 
         def work(session: Session) -> Response:
             return self._answer(command(session))
@@ -68,7 +81,7 @@ class UnitOfWork:
         return Response(body, self.status, headers, JSONResponse.media_type)
 
 
-@refuses(MalformedIdempotencyKey, IdempotencyKeyReused, RequestInFlight)
+@refuses(MalformedIdempotencyKey, IdempotencyKeyReused, RequestInFlight, Overloaded)
 async def _unit(
     request: Request,
     _key: Annotated[

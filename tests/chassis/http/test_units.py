@@ -1,6 +1,8 @@
 """Units of work: one transaction a command, answered after its commit; errors as what they are."""
 
+import asyncio
 import sqlite3
+import threading
 from urllib.parse import urljoin
 
 import httpx
@@ -10,9 +12,11 @@ from fastapi import Response
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from chassis.database.engine import WRITERS
 from chassis.database.transient import CommitFailed
-from chassis.http import Unit, View
+from chassis.http import Unit, View, units
 from tests.chassis.http.thing_api import ADD, Api
+from tests.support.eventually import eventually
 
 DAPR = "http://localhost:3500/v1.0/invoke/things/method"
 
@@ -46,6 +50,42 @@ async def test_a_full_backlog_refuses_commands_and_no_queries(api: Api) -> None:
     assert refused.status_code == 503
     assert refused.json()["type"] == "urn:problem-type:backlog-full"
     assert (await api.http.get("/api/thing")).json()["count"] == 0
+
+
+async def test_more_commands_than_may_wait_are_refused_at_once_and_the_others_carried_out(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "MOST_WAITING", 3)
+    are_busy, may_end = (
+        threading.Barrier((WRITERS if api.database.is_shared else 1) + 1),
+        threading.Event(),
+    )
+
+    def hold(_: Session) -> None:
+        are_busy.wait(30)
+        may_end.wait(30)
+
+    writers = [
+        asyncio.create_task(api.database.write(hold))
+        for _ in range(are_busy.parties - 1)
+    ]
+    await asyncio.to_thread(are_busy.wait, 30)
+    sent = [asyncio.create_task(creates(api)) for _ in range(5)]
+
+    async def two_are_answered() -> bool:
+        return sum(each.done() for each in sent) == 2
+
+    await eventually(two_are_answered, "two are refused")
+    refused = [each.result() for each in sent if each.done()]
+    may_end.set()
+    answers = await asyncio.gather(*sent)
+    await asyncio.gather(*writers)
+
+    assert {each.status_code for each in refused} == {503}
+    assert {each.json()["type"] for each in refused} == {"urn:problem-type:overloaded"}
+    assert {each.headers["retry-after"] for each in refused} == {"1"}
+    assert sorted(each.status_code for each in answers) == [201] * 3 + [503] * 2
+    assert await api.count() == 3
 
 
 def failing(api: Api, error: Exception) -> None:
