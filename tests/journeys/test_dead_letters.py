@@ -15,6 +15,7 @@ from tests.support.delivering import order_created
 from tests.support.eventually import eventually
 from tests.support.losses import published_raw
 from tests.support.shop import Customer, Shop
+from tests.support.simulated_delivery import as_delivered
 from toolchain.runfile import ROOT
 
 pytestmark = pytest.mark.system
@@ -32,7 +33,7 @@ REASONS = {
 
 
 def strange() -> dict[str, bytes]:
-    """Return one of each, unlike any other."""
+    """Return one of each, unlike any other, and written as a bulk delivery has it."""
     mark = str(uuid4())
     order = order_created()
     events = {
@@ -44,7 +45,8 @@ def strange() -> dict[str, bytes]:
         "an event from elsewhere": order_created(source="/elsewhere"),
     }
     as_json = {name: json.dumps(each).encode() for name, each in events.items()}
-    return {"bytes that are no JSON": b"\xff\xfe" + mark.encode(), **as_json}
+    written = {name: as_delivered(body) or body for name, body in as_json.items()}
+    return {"bytes that are no JSON": b"\xff\xfe" + mark.encode(), **written}
 
 
 async def letters(shop: Shop) -> list[dict[str, Any]]:
