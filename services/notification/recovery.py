@@ -24,7 +24,7 @@ from contracts.order_created import OrderCreated
 from services.notification import outcomes
 from services.notification.model import Notification, State
 from services.notification.reactions.notify_customer_on_order_created import (
-    notification_of,
+    row_of,
 )
 
 REASON = "rebuilt: nobody knows here whether it was sent"
@@ -61,7 +61,7 @@ def version_now() -> int:
 
 def held(event: OrderCreated, envelope: CloudEvent | None = None) -> Notification:
     """Return the notification for an order that is not sent by itself."""
-    notification = notification_of(event, envelope)
+    notification = Notification(**row_of(event, envelope))
     notification.state, notification.due_at = State.HELD, None
     notification.reason, notification.version = REASON, version_now()
     return notification

@@ -21,8 +21,8 @@ from chassis.inbox.reaction import inbox
 from contracts.order_created import OrderCreated
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import (
-    notification_of,
     reaction,
+    row_of,
 )
 from tests.chassis.inbox.apps import Acting, inbox_of
 from tests.support.delivering import (
@@ -206,7 +206,7 @@ async def test_it_is_one_too_where_the_reaction_leaves_sending_to_the_session(
     notification: Service,
 ) -> None:
     def add(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
-        made = notification_of(event, envelope)
+        made = Notification(**row_of(event, envelope))
         made.created_at = made.created_at.replace(tzinfo=None)  # no column takes that
         session.add(made)
 
