@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from chassis.cloud_event import Cause, create_cloud_event
 from chassis.dapr import Sidecar
 from chassis.database import Database
+from chassis.database.hooks import run_batches
 from chassis.outbox.outbox import outbox
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
@@ -88,6 +89,7 @@ class MailRoom:
         def work(session: Session) -> None:
             notify_customer_on_order_created(created, envelope, session)
             if values:
+                run_batches(session)
                 mine = Notification.order_id == order
                 session.execute(update(Notification).where(mine).values(values))
 
