@@ -61,7 +61,7 @@ class Relay:
     """Publishes one service's outbox through its sidecar.
 
     `pubsub` names the pub/sub component. Where the sidecar has more of that name, `pubsub-2` and so on, the relay
-    publishes through all of them side by side: RabbitMQ's has one unconfirmed event on its way at a time.
+    publishes through all of them side by side: a component may have one unconfirmed event on its way at a time.
     """
 
     database: Database
