@@ -108,8 +108,11 @@ class Relay:
         rows = self._leased or await self.database.write(self._lease)
         self._leased = ()
         try:
+            # An event that was leased alone was all there was; a commit since then has set the loop's signal.
+            may_be_more = len(rows) > 1 or self.probing
             for batch in _batches(rows):
-                await self._publish(batch, is_last=batch[-1] is rows[-1])
+                is_last = batch[-1] is rows[-1]
+                await self._publish(batch, leases=is_last and may_be_more)
         except SidecarUnavailable:
             # It counts against no event: what is not marked is free again, and the loop backs off as a whole.
             self.probing, self._asked_at = True, float("-inf")
@@ -123,7 +126,7 @@ class Relay:
             self._leased = ()
             await self.database.write(lambda session: _release(session, left))
 
-    async def _publish(self, rows: Leased, *, is_last: bool) -> None:
+    async def _publish(self, rows: Leased, *, leases: bool) -> None:
         pubsubs = (
             [self.pubsub] if len(rows) <= LEAST_SHARE else await self._components()
         )
@@ -140,7 +143,7 @@ class Relay:
 
         def mark_and_lease(session: Session) -> Leased:
             _mark(session, published, refused)
-            return self._lease(session) if is_last and not error else ()
+            return self._lease(session) if leases and not error else ()
 
         self._leased = await self.database.write(mark_and_lease)
         if error:

@@ -32,7 +32,7 @@ from chassis.runtime.loop import nothing
 
 _log = logging.getLogger(__name__)
 
-FULL_ROWS = 100
+FULL_ROWS = 250
 """Events that one page has in full: while they are handled, this service's own feed waits."""
 NAMED = 20
 """Events that one line of the log names by their ids."""
