@@ -26,7 +26,7 @@ def bars(title: str, rows: Series) -> str:
             size = f'width="{value * scale:.1f}" height="{ROW - 8}"'
             marks.append(f'<rect x="{x:.1f}" y="{y}" {size} fill="{colour}"/>')
             x += value * scale
-        marks.append(_text(x + 6, y + 14, f"{sum(parts.values()):.3g}"))
+        marks.append(_text(x + 6, y + 14, _short(sum(parts.values()))))
     bottom = 40 + len(rows) * ROW
     legend = _legend(names, bottom + 10) if len(names) > 1 else []
     return _svg(title, [*marks, *legend], bottom + (ROW if legend else 0) + 10)
@@ -43,7 +43,7 @@ def lines(title: str, series: Series) -> str:
         return f"{across:.1f},{bottom - HEIGHT * y / highest:.1f}"
 
     marks = [f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#777"/>']
-    marks += [_text(left - 6, top + 4, f"{highest:.3g}", "end")]
+    marks += [_text(left - 6, top + 4, _short(highest), "end")]
     for rate in rates:
         x = float(place(rate, 0).partition(",")[0])
         marks.append(_text(x, bottom + 16, f"{rate:g}", "middle"))
@@ -55,6 +55,10 @@ def lines(title: str, series: Series) -> str:
         for across, _, down in (each.partition(",") for each in places):
             marks.append(f'<circle cx="{across}" cy="{down}" r="4" fill="{colour}"/>')
     return _svg(title, [*marks, *_legend(list(series), bottom + 26)], bottom + 52)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _legend(names: list[str], y: float) -> Iterator[str]:
