@@ -17,7 +17,7 @@ export OFFSET BROKER DATABASE MAIL
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and
 # of processes a service (on PostgreSQL), the seconds that a part is stopped for, and whether to run the ordinary program
-# that a tutorial would write instead (ORDINARY=yes): make chaos FAULTS=30
+# that a tutorial would write as well (ORDINARY=yes): make chaos FAULTS=30
 FAULTS ?= 6
 ORDERS ?= 300
 SEED ?= 1
