@@ -31,15 +31,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    and_,
+    bindparam,
     func,
-    not_,
     or_,
     select,
 )
 from sqlalchemy.orm import Session
 
-from chassis.database import Database, Utc, insert
+from chassis.database import Database, Utc, batch, insert
 from chassis.errors import Rejected
 from chassis.parts import InFlight, Parts
 from chassis.runtime import clock
@@ -69,6 +68,15 @@ idempotency_key = Table(
     Index("idempotency_key_age", "created_at"),
 )
 _column = idempotency_key.c
+_FIND = select(idempotency_key).where(
+    _column.scope == bindparam("of_scope"), _column.key == bindparam("of_key")
+)
+_insert = insert(idempotency_key)
+# What is there by now has expired: the key is ours alone until this transaction ends.
+_STORE = _insert.on_conflict_do_update(
+    index_elements=["scope", "key"],
+    set_={each.name: _insert.excluded[each.name] for each in _column},
+)
 
 
 class MalformedIdempotencyKey(Rejected):
@@ -99,10 +107,6 @@ class KeyedRequest:
     scope: str
     key: str
     fingerprint: bytes
-
-    def is_mine(self) -> ColumnElement[bool]:
-        """Match this request's row."""
-        return and_(_column.scope == self.scope, _column.key == self.key)
 
     def lock_id(self) -> int:
         """Return the key's number among PostgreSQL's advisory locks."""
@@ -179,10 +183,9 @@ def _once(
 ) -> Response:
     if database.is_shared:
         _lock(session, request)
-    known = session.execute(
-        select(idempotency_key).where(request.is_mine(), not_(is_expired()))
-    ).first()
-    if known is not None:
+    mine = {"of_scope": request.scope, "of_key": request.key}
+    known = session.execute(_FIND, mine).first()
+    if known is not None and abs(clock.now() - known.created_at) <= KEPT:
         return _stored_answer(known, request)
     answer = work(session)
     _store(session, request, answer)
@@ -211,15 +214,17 @@ def _stored_answer(known: Row[Any], request: KeyedRequest) -> Response:
 
 
 def _store(session: Session, request: KeyedRequest, answer: Response) -> None:
-    # What is there by now has expired: the key is ours alone until this transaction ends.
-    values = {
+    row = {
+        "scope": request.scope,
+        "key": request.key,
         "fingerprint": request.fingerprint,
         "status": answer.status_code,
         "headers": json.dumps(dict(answer.headers)),
         "body": bytes(answer.body),
         "created_at": clock.now(),
     }
-    row = insert(idempotency_key).values(scope=request.scope, key=request.key, **values)
-    session.execute(
-        row.on_conflict_do_update(index_elements=["scope", "key"], set_=values)
-    )
+    batch(session, _store_all, row)
+
+
+def _store_all(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(_STORE, rows)

@@ -160,7 +160,9 @@ async def test_the_outcome_is_unknown_where_a_sidecar_was_killed(
 
         await real_stage.other_daprd.kill()
 
-        with pytest.raises(OutcomeUnknown, match=r"ServerDisconnectedError|ClientOSError"):
+        with pytest.raises(
+            OutcomeUnknown, match=r"ServerDisconnectedError|ClientOSError"
+        ):
             await sending
     await real_stage.reach_each_other()
     await works(real_stage)
