@@ -89,6 +89,8 @@ class HttpWire:
                 params=call.query,
                 data=_piecewise(call.body),
                 headers=call.headers,
+                # The sidecar's token is for the sidecar, and what follows would not be its answer.
+                allow_redirects=False,
             ) as answer:
                 return Answer(answer.status, await answer.read(), answer.headers)
         except aiohttp.ClientConnectorError as error:

@@ -42,8 +42,10 @@ def run_batches(session: Session) -> None:
     """Send what the session holds to the database: mapped objects first, and then each batch."""
     session.flush()
     batches = session.info["batches"]
-    for act in list(batches):
+    while batches:  # what an act adds in its turn is sent too
+        act = next(iter(batches))
         act(session, batches.pop(act))
+        session.flush()
 
 
 def after_commit(session: Session, act: Act) -> None:

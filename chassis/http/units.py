@@ -64,7 +64,7 @@ class UnitOfWork:
         the same time share a transaction; `alone` is for those that lock rows. Raises Overloaded.
         """
         lane = "" if alone else "commands"
-        if self.parts.database.waiting(lane) >= MOST_WAITING:
+        if not alone and self.parts.database.waiting(lane) >= MOST_WAITING:
             raise Overloaded
 
         def work(session: Session) -> Response:

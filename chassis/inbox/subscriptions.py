@@ -192,7 +192,8 @@ def _entries(body: bytes, size: int) -> dict[str, Received]:
     """
     # Bytes that are no UTF-8 stay what they are, and their event is not authentic.
     text = body.decode(errors="surrogateescape")
-    found, head = {}, _ENTRY.search(text)
+    found: dict[str, Received] = {}
+    head = _ENTRY.search(text)
     while head:
         begin = head.end()
         try:
@@ -204,7 +205,7 @@ def _entries(body: bytes, size: int) -> dict[str, Received]:
             if size > len(body) and not after and end - begin <= MAX_BODY:
                 break
         raw = text[begin:end].encode(errors="surrogateescape")
-        found[head[1]] = Received(parsed, raw, fault)
+        found.setdefault(head[1], Received(parsed, raw, fault))
         head = after
     return found
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
@@ -70,11 +70,14 @@ class Relay:
     owner: str = ""
     # After an outage, one event is tried before a whole batch is.
     probing: bool = False
-    # The components there are, and when the sidecar was asked.
+    # The components there are, those of them in trouble, and when the sidecar was asked.
     _pubsubs: Sequence[str] = ()
+    _broken: set[str] = field(default_factory=set)
     _asked_at: float = float("-inf")
     # The next batch, leased in the transaction that marked the one before.
     _leased: Leased = ()
+    # A step ended in an error, and nobody knows what it has leased.
+    _is_unsure: bool = False
 
     def __post_init__(self) -> None:
         """Lease as the one process of this service at its sidecar."""
@@ -105,6 +108,9 @@ class Relay:
 
     async def step(self) -> bool:
         """Publish what is leased; return whether more is. Raises SidecarUnavailable, even if some was accepted."""
+        if self._is_unsure:
+            await self.release_own()
+        self._is_unsure = True
         rows = self._leased or await self.database.write(self._lease)
         self._leased = ()
         try:
@@ -115,9 +121,11 @@ class Relay:
                 await self._publish(batch, leases=is_last and may_be_more)
         except SidecarUnavailable:
             # It counts against no event: what is not marked is free again, and the loop backs off as a whole.
-            self.probing, self._asked_at = True, float("-inf")
+            self.probing = True
             await self.database.write(lambda session: _release(session, rows))
+            self._is_unsure = False
             raise
+        self._is_unsure = False
         return bool(self._leased)
 
     async def release(self) -> None:
@@ -127,11 +135,12 @@ class Relay:
             await self.database.write(lambda session: _release(session, left))
 
     async def _publish(self, rows: Leased, *, leases: bool) -> None:
-        pubsubs = (
-            [self.pubsub] if len(rows) <= LEAST_SHARE else await self._components()
-        )
+        pubsubs = await self._components(len(rows))
         shares = _shares(rows, len(pubsubs))
         offers = await asyncio.gather(*map(self._offer, pubsubs, shares))
+        self._broken.update(
+            name for name, each in zip(pubsubs, offers, strict=False) if each.error
+        )
         published = [row for each in offers for row in each.rows]
         refused = {name: why for each in offers for name, why in each.refused.items()}
         error = next((each.error for each in offers if each.error), None)
@@ -152,25 +161,38 @@ class Relay:
     def _lease(self, session: Session) -> Leased:
         return lease(session, self.owner, probing=self.probing)
 
-    async def _components(self) -> Sequence[str]:
+    async def _components(self, rows: int) -> Sequence[str]:
         now = clock.monotonic()
-        if now - self._asked_at >= ASKED_EVERY:
-            has = (await self.sidecar.metadata()).get("components") or []
-            mine = re.compile(rf"{re.escape(self.pubsub)}-\d+")
-            others = (each["name"] for each in has if mine.fullmatch(each["name"]))
-            self._pubsubs, self._asked_at = [self.pubsub, *sorted(others)], now
-        return self._pubsubs
+        if rows > LEAST_SHARE and now - self._asked_at >= ASKED_EVERY:
+            self._pubsubs, self._asked_at = await self._find(), now
+            self._broken.clear()
+        working = [each for each in self._pubsubs if each not in self._broken]
+        if not working:  # it is the broker, and no component of it
+            self._broken.clear()
+        return working or [self.pubsub]
+
+    async def _find(self) -> Sequence[str]:
+        has = (await self.sidecar.metadata()).get("components") or []
+        mine = re.compile(rf"{re.escape(self.pubsub)}-\d+")
+        others = (each["name"] for each in has if mine.fullmatch(each["name"]))
+        return [self.pubsub, *sorted(others)]
 
     async def _offer(self, pubsub: str, rows: Leased) -> "_Offered":
         entries = [Entry(row.event_id, row.event) for row in rows]
         publish = partial(self.sidecar.publish, pubsub, rows[0].topic)
         try:
-            return _Offered(rows, await publish(entries))
+            refused = await publish(entries)
         except PublishRejected:
             # One malformed event makes the sidecar refuse its whole batch: find out which.
             return await _offer_each(publish, rows, entries)
         except SidecarUnavailable as error:
             return _Offered((), {}, error)
+        if len(refused) == len(rows) > 1:
+            # A component that has lost its broker refuses every event, each with a reason.
+            reason = next(iter(refused.values()))
+            text = f"{pubsub} rejected every event of its share ({reason})"
+            return _Offered((), {}, SidecarUnavailable(text))
+        return _Offered(rows, refused)
 
 
 @dataclass(frozen=True)

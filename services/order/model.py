@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -106,6 +107,8 @@ def show_notification(
 
 
 def _show(session: Session, rows: list[dict[str, Any]]) -> None:
+    # In one order, or two groups that show the same orders might wait for each other.
+    rows.sort(key=itemgetter("order", "version"))
     shown = session.connection().execute(_SHOW, rows).rowcount
     if shown < len(rows):  # there was a newer one, or there is no such order
         ids = {row["order"] for row in rows}

@@ -33,6 +33,22 @@ async def asked() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], heads
 
 
+async def test_no_redirect_is_followed_with_the_sidecars_token() -> None:
+    async def redirect(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:{free_port()}/x"
+        writer.write(f"{head}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Sidecar(url, token="secret") as sidecar:
+            with pytest.raises(SidecarUnavailable, match="answered 307"):
+                await sidecar.metadata()
+
+
 async def test_no_proxy_is_used_on_the_way_to_the_sidecar(
     monkeypatch: pytest.MonkeyPatch, asked: tuple[int, list[bytes]]
 ) -> None:

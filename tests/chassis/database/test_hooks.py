@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from chassis.database import Database, after_commit, wake
+from chassis.database import Database, after_commit, batch, wake
 from tests.chassis.database.entries import insert_one, rows
 
 # A deferred foreign key is checked by COMMIT itself.
@@ -111,3 +111,25 @@ async def test_an_act_that_fails_undoes_nothing_and_keeps_nobody_from_being_woke
         "what follows a commit failed; the commit stands"
     ]
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_what_a_batch_adds_in_its_turn_is_handled_before_the_commit_too(
+    database: Database,
+) -> None:
+    handled: list[list[str]] = []
+
+    def second(_: Session, items: list[str]) -> None:
+        handled.append(items)
+
+    def first(session: Session, items: list[str]) -> None:
+        handled.append(items)
+        for each in items:
+            batch(session, second, f"{each} again")
+
+    def work(session: Session) -> None:
+        batch(session, first, "one")
+        batch(session, first, "two")
+
+    await database.write(work)
+
+    assert handled == [["one", "two"], ["one again", "two again"]]
