@@ -291,7 +291,7 @@ async def test_a_key_that_another_process_holds_is_waited_for_and_given_up(
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait for a key as long as a busy machine may take."""
+    """Make requests wait for a key as long as a busy machine may take."""
     monkeypatch.setattr(idempotency, "PATIENCE", 30.0)
 
 
