@@ -82,12 +82,12 @@ class _Lock:
 
     def is_lost(self) -> bool:
         """Return whether the connection that held the lock is gone."""
+        if not isinstance(self._holder, Connection):
+            return True
         try:
-            if isinstance(self._holder, Connection):
-                return not self._holder.scalar(text("SELECT 1"))
+            return not self._holder.scalar(text("SELECT 1"))
         except SQLAlchemyError:
-            pass
-        return True
+            return True
 
     def release(self) -> None:
         """Release the lock."""

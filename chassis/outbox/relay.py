@@ -148,6 +148,7 @@ class Relay:
             reason = next(iter(refused.values()))
             text = f"the broker rejected every event in the batch ({reason})"
             published, error = [], SidecarUnavailable(text)
+            self._broken.update(pubsubs[: len(shares)])
         self.probing = error is not None
 
         def mark_and_lease(session: Session) -> Leased:
@@ -163,7 +164,8 @@ class Relay:
 
     async def _components(self, rows: int) -> Sequence[str]:
         now = clock.monotonic()
-        if rows > LEAST_SHARE and now - self._asked_at >= ASKED_EVERY:
+        needs_many = rows > LEAST_SHARE or self._broken
+        if needs_many and now - self._asked_at >= ASKED_EVERY:
             self._pubsubs, self._asked_at = await self._find(), now
             self._broken.clear()
         working = [each for each in self._pubsubs if each not in self._broken]

@@ -195,6 +195,7 @@ async def simulated() -> AsyncIterator[Stage]:
     """Make a stage with the simulated sidecar; as daprd does, it has asked the app for its subscriptions."""
     dapr, probe = SimulatedDapr(), Probe()
     dapr.apps[ORDER] = probe.app
+    dapr.pubsubs.append("pubsub-2")
     overheard = Overheard()
     wire = overheard.over(Carried(SimulatedWire(dapr)))
     async with Sidecar(

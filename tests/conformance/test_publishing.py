@@ -26,6 +26,19 @@ async def test_an_event_arrives_with_every_attribute_as_it_was_sent(
     assert delivery.content_type == "application/cloudevents+json"
 
 
+async def test_what_another_component_of_the_broker_published_is_delivered_too(
+    dapr: Stage,
+) -> None:
+    event = an_event()
+    loaded = [each["name"] for each in (await dapr.sidecar.metadata())["components"]]
+
+    assert await dapr.publish(event, pubsub="pubsub-2") == {}
+
+    (arrived,) = await dapr.delivers(event)
+    assert arrived.items() >= event.items()
+    assert {"pubsub", "pubsub-2"} <= {*loaded}
+
+
 async def test_a_text_of_any_language_arrives_intact(dapr: Stage) -> None:
     names = ["Zoë Żółć", "山田太郎", "مريم", "🎉👩‍🚀", '<b>&"\\\u2028\x7f', "e\u0301"]
     event = an_event(subject=names[0], data={"names": names})

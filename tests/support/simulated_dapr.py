@@ -42,6 +42,8 @@ LARGEST = simulated_bindings.LARGEST
 class SimulatedDapr:
     """One broker, and for every app a sidecar in front of it, with knobs for what goes wrong.
 
+    `pubsubs` are the components that lead to the broker, those in `down` have lost it, and `taken` has the ids
+    that each published; `asked` are the paths of all calls, those that wait for `answering` too.
     `apps` are those that may be invoked, by app-id; `bindings` are the mailboxes behind the bindings, by name,
     and `apis` the mail APIs that are there in their place; `away` names those of all that do not run.
     """
@@ -54,6 +56,10 @@ class SimulatedDapr:
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     running: bool = True
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pubsubs: list[str] = field(default_factory=lambda: ["pubsub"])
+    down: set[str] = field(default_factory=set)
+    taken: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     apps: dict[str, ASGIApp] = field(default_factory=dict)
     bindings: dict[str, Mailbox] = field(default_factory=lambda: {"email": Mailbox()})
     apis: dict[str, MailApi] = field(default_factory=dict)
@@ -116,7 +122,7 @@ class SimulatedDapr:
 
     async def _publish(self, request: Request) -> Response:
         pubsub, topic = request.path_params["pubsub"], request.path_params["topic"]
-        if pubsub != "pubsub":
+        if pubsub not in self.pubsubs:
             return JSONResponse({"errorCode": "ERR_PUBSUB_NOT_FOUND"}, 404)
         try:
             events = _entries(await request.body())
@@ -130,7 +136,10 @@ class SimulatedDapr:
         added = {"topic": topic, "pubsubname": pubsub}
         envelopes = {each: _envelope(event) | added for each, event in events.items()}
         self.batches.append(len(events))
-        failed = {each: why for each in events if (why := self._refusal(events[each]))}
+        failed = {
+            each: why for each in events if (why := self._refusal(pubsub, events[each]))
+        }
+        self.taken.setdefault(pubsub, []).extend(events.keys() - failed.keys())
         self.published += [events[each] for each in events if each not in failed]
         self.queue += [
             Message(topic, json.dumps(envelopes[each], ensure_ascii=False).encode())
@@ -139,13 +148,13 @@ class SimulatedDapr:
         ]
         return _failure(failed) if failed else Response(status_code=204)
 
-    def _refusal(self, event: dict[str, Any]) -> str | None:
-        if not self.available:
+    def _refusal(self, pubsub: str, event: dict[str, Any]) -> str | None:
+        if not self.available or pubsub in self.down:
             return "channel not initialized"
         return "the broker refused it" if event.get("id") in self.refused else None
 
     async def _metadata(self, _request: Request) -> Response:
-        kinds = {"pubsub": "pubsub.simulated"}
+        kinds = dict.fromkeys(self.pubsubs, "pubsub.simulated")
         kinds |= dict.fromkeys(self.bindings, "bindings.smtp")
         kinds |= dict.fromkeys(self.apis, "bindings.http")
         loaded = [{"name": n, "type": t, "version": "v1"} for n, t in kinds.items()]
@@ -180,6 +189,7 @@ class Wire(InProcess):
         """Carry a request, unless the sidecar does not run; it waits while the sidecar does not answer."""
         if not self._dapr.running:
             raise httpx.ConnectError("connection refused", request=request)
+        self._dapr.asked.append(request.url.path)
         await self._dapr.answering.wait()
         return await super().handle_async_request(request)
 

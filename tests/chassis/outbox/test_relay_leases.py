@@ -1,5 +1,6 @@
 """What a relay leases: nothing that another holds, nothing that is not due, and nothing for ever."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from chassis.outbox.outbox import State
 from chassis.outbox.relay import BATCH, LEASE, LONGEST_WAIT, MAX_REFUSALS
 from chassis.runtime.clock import CLOCKS_APART
 from tests.chassis.outbox.outboxes import Box
+from tests.support.eventually import eventually
 from tests.support.simulated_dapr import SimulatedDapr
 
 
@@ -171,11 +173,22 @@ async def test_a_relay_that_starts_releases_what_its_predecessor_had_leased(
 async def test_a_relay_that_stops_releases_what_it_has_leased_and_not_published(
     box: Box, dapr: SimulatedDapr
 ) -> None:
+    """The next batch is leased with the mark of the one before: the loop finds that it stops only then."""
     await box.fill(BATCH + 1)
-    assert await box.relay.step()
-    assert (await box.states())[-1] == State.LEASED
+    dapr.answering.clear()
+    loop = box.relay.loop()
+    running = asyncio.create_task(loop.run())
 
-    await box.relay.release()
+    async def is_publishing() -> bool:
+        return bool(dapr.asked)
 
-    assert (await box.states())[-1] == State.PENDING
-    assert dapr.batches == [BATCH]
+    async def is_stopping() -> bool:
+        return loop._stopping.is_set()
+
+    await eventually(is_publishing, "the sidecar is asked")
+    stopping = asyncio.create_task(loop.stop(running))
+    await eventually(is_stopping, "the loop stops")
+    dapr.answering.set()
+    await stopping
+
+    assert await box.states() == [*[State.PUBLISHED] * BATCH, State.PENDING]
