@@ -4,18 +4,26 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
 
+from tests.support.eventually import eventually
 from toolchain.supervise import server
 from verification.chaos import disks
-from verification.chaos.plan import ENDS, Fault
+from verification.chaos.commits import hits_of
+from verification.chaos.plan import (
+    COMMIT_UNKNOWN,
+    COMMITS,
+    ENDS,
+    KILL_AT_COMMIT,
+    Fault,
+)
 from verification.chaos.proxy import Mode
 from verification.chaos.reading import FORGED
-from verification.chaos.stage import Stage
+from verification.chaos.stage import ENDS_WITHIN, Stage
 
 QUEUE = "/api/queues/%2F/notification-OrderCreated/contents"
 GUEST = ("guest", "guest")
@@ -42,29 +50,38 @@ class Journal:
     entries: list[dict[str, Any]] = field(default_factory=list)
 
     def write(
-        self, fault: Fault, started: float, recovered: float | None
+        self,
+        fault: Fault,
+        started: float,
+        recovered: float | None,
+        groups: Sequence[int] = (),
     ) -> dict[str, Any]:
-        """Record one fault: seconds since the beginning, and the seconds until all worked again."""
+        """Record one fault: seconds since the beginning, the seconds until all worked again, the groups hit."""
         at = round(started - self.begun, 1)
         back = None if recovered is None else round(recovered, 1)
-        entry = {"at": at, **asdict(fault), "recovered": back}
+        entry = {"at": at, **asdict(fault), "recovered": back, "groups": [*groups]}
         self.entries.append(entry)
         return entry
 
     def ended(self, parts: Collection[str]) -> int:
-        """Return how many faults ended a process of these."""
-        mine = (each for each in self.entries if each["part"] in parts)
-        return sum(each["kind"] in ENDS for each in mine)
+        """Return how many faults ended a process of these, or what it was about to print."""
+        mine = [each for each in self.entries if each["part"] in parts]
+        unknown = (each for each in mine if each["kind"] == COMMIT_UNKNOWN)
+        ends = sum(each["kind"] in ENDS for each in mine)
+        return ends + sum(len(each["groups"]) for each in unknown)
 
 
-async def inject(stage: Stage, fault: Fault) -> None:
-    """Inject it, wait for its end, and undo it."""
+async def inject(stage: Stage, fault: Fault) -> Sequence[int]:
+    """Inject it, wait for its end, and undo it; return the sizes of the groups whose commit it hit."""
+    if fault.kind in COMMITS:
+        return await _at_commit(stage, fault)
     if fault.kind in _ON_PARTS:
         await _ON_PARTS[fault.kind](stage, fault)
     elif fault.part in stage.links:
         await _on_link(stage, fault)
     else:
         await _ON_BROKER[fault.kind](stage)
+    return ()
 
 
 async def _kill(stage: Stage, fault: Fault) -> None:
@@ -123,6 +140,24 @@ async def _fill_disk(stage: Stage, fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
     finally:
         disks.empty(folder)
+
+
+async def _at_commit(stage: Stage, fault: Fault) -> list[int]:
+    file, before = stage.commit_fault(fault.part), stage.pids(fault.part)
+    file.write_text(fault.kind)
+    if fault.kind == KILL_AT_COMMIT:
+
+        async def is_gone() -> bool:
+            return not before & stage.pids(fault.part)
+
+        await eventually(is_gone, f"{fault.part} dies at a commit", ENDS_WITHIN)
+    else:
+        await asyncio.sleep(fault.seconds)
+    file.unlink()
+    hits = hits_of(file)
+    sizes = [int(each) for each in hits.read_text().split()] if hits.exists() else []
+    hits.unlink(missing_ok=True)
+    return sizes
 
 
 async def _on_link(stage: Stage, fault: Fault) -> None:
@@ -194,5 +229,5 @@ _ON_BROKER: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "duplicates": _duplicates,
     "forged": _forged,
 }
-PUBLISHED_BY_THE_RIG = ("duplicates", "forged")
-"""Kinds that need an outbox or an inbox: the ordinary program, which has neither, is spared them."""
+NEEDS_RECORDS = ("duplicates", "forged", *COMMITS)
+"""Kinds that need an outbox, an inbox or a database: the ordinary program has none, and is spared them."""

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 SIGNALS = ("kill", "terminate", "stop", "down")
 """SIGKILL, SIGTERM, SIGSTOP with a SIGCONT later; and down for a while, with its supervisor."""
-ENDS = ("kill", "terminate", "down")
+KILL_AT_COMMIT, COMMIT_FAILS, COMMIT_UNKNOWN = COMMITS = (
+    "kill at commit",
+    "commit fails",
+    "commit unknown",
+)
+"""SIGKILL between a COMMIT and its answers; a COMMIT that fails; one that succeeds, and says that it failed."""
+ENDS = ("kill", "terminate", "down", KILL_AT_COMMIT)
 """Those after which the process is another one."""
 LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
 MESSAGES = ("duplicates", "forged")
@@ -89,6 +95,7 @@ def kinds(setting: Setting) -> list[tuple[str, str]]:
     found += [(kind, f"{link} link") for link in setting.links for kind in LINK_FAULTS]
     found += [(kind, "broker") for kind in ("wipe", *MESSAGES)]
     found += [("purge", "broker")] * (setting.broker == "rabbitmq")
+    found += [(kind, app) for app in setting.apps for kind in COMMITS]
     found += [("disk full", app) for app in setting.small_disks]
     return found + [(kind, app) for app in setting.apps * setting.clocks for kind in CLOCKS]  # fmt: skip
 

@@ -42,6 +42,9 @@ def print_entry(entry: Mapping[str, Any], placed: int) -> None:
     back = entry["recovered"]
     whole = "NOT RECOVERED IN TIME" if back is None else f"recovered after {back:.1f} s"
     what = f"{entry['kind']}, {entry['part']}"
+    groups = entry["groups"]
+    if groups:
+        whole += f"; {len(groups)} groups of {min(groups)} to {max(groups)} units"
     sys.stderr.write(
         f"  {entry['at']:>5.0f} s  {placed:>7,} orders  {what:<34} {entry['seconds']:>4.0f} s  {whole}\n"
     )

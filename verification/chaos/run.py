@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.support.eventually import eventually
 from verification.chaos import ledger, reading, report, stage
 from verification.chaos.books import Books
-from verification.chaos.faults import PUBLISHED_BY_THE_RIG, Journal, inject
+from verification.chaos.faults import NEEDS_RECORDS, Journal, inject
 from verification.chaos.ledger import Ledger
 from verification.chaos.load import Load
 from verification.chaos.plan import Fault, Setting, lasts
@@ -110,15 +110,16 @@ async def _is_placed(run: Run) -> bool:
 
 
 async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
-    if run.on.setting.ordinary and fault.kind in PUBLISHED_BY_THE_RIG:
+    if run.on.setting.ordinary and fault.kind in NEEDS_RECORDS:
         return
     await asyncio.sleep(fault.pause)
     started = time.monotonic()
-    await inject(run.on, fault)
+    groups = await inject(run.on, fault)
     ended = time.monotonic()
     recovered = await _recovers(run, http, fault)
     took = replace(fault, seconds=round(ended - started, 2))
-    report.print_entry(run.journal.write(took, started, recovered), run.load.placed)
+    entry = run.journal.write(took, started, recovered, groups)
+    report.print_entry(entry, run.load.placed)
 
 
 async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | None:

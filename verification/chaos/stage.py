@@ -21,7 +21,8 @@ from toolchain.servers import companions, rabbitmq_node
 from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
 from verification.chaos import disks
-from verification.chaos.plan import APPS, CLOCKS, Fault, Setting
+from verification.chaos.commits import FILE
+from verification.chaos.plan import APPS, CLOCKS, COMMITS, Fault, Setting
 from verification.chaos.proxy import Proxy, open_proxy
 from verification.chaos.reading import Reader
 
@@ -110,6 +111,10 @@ class Stage:
         half.write_text(f"{step:+d}s\n")
         half.replace(self.clock(app))
 
+    def commit_fault(self, app: str) -> Path:
+        """Return the file that puts the commits of a service's process in danger while it is there."""
+        return self.real.system.state / f"{app.replace(' ', '-')}.commit"
+
     def keep_disks(self) -> None:
         """Copy what is on the small disks to where it stays when they are gone."""
         for folder in self.disks.values():
@@ -155,8 +160,7 @@ async def running(
             stage.readers[service] = Reader(
                 real.apps[service].environment["DATABASE_URL"]
             )
-        for app in _concerned(faults, *CLOCKS):
-            _give_clock(stage, app)
+        _prepare_apps(stage, faults)
         if setting.ordinary:
             _become_ordinary(stage)
         await _connect(stage, stack)
@@ -184,6 +188,13 @@ def _concerned(faults: Sequence[Fault], *kinds: str) -> set[str]:
     return {each.part for each in faults if each.kind in kinds}
 
 
+def _prepare_apps(stage: Stage, faults: Sequence[Fault]) -> None:
+    for app in _concerned(faults, *CLOCKS):
+        _give_clock(stage, app)
+    for app in _concerned(faults, *COMMITS):
+        _give_commits(stage, app)
+
+
 def _give_clock(stage: Stage, app: str) -> None:
     library = faketime.library(this_machine())
     assert library
@@ -191,6 +202,15 @@ def _give_clock(stage: Stage, app: str) -> None:
     # For the service's own process: its supervisor, which comes first, goes by the true time.
     seen = faketime.environment(library, stage.clock(app))
     stage.real.apps[app].command[1:1] = ["env", *seen]
+
+
+def _give_commits(stage: Stage, app: str) -> None:
+    part = stage.real.apps[app]
+    part.environment[FILE] = str(stage.commit_fault(app))
+    service = r"services\.(\w+)\.app:create_app"
+    part.command = [
+        re.sub(service, r"verification.chaos.commits:\1", each) for each in part.command
+    ]
 
 
 def _become_ordinary(stage: Stage) -> None:

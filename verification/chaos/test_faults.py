@@ -20,6 +20,8 @@ from verification.chaos.plan import Fault, Setting
         ("kill", "order", 0),
         ("kill", "broker", 0),
         ("cut", "mail link", 0),
+        ("kill at commit", "notification", 1),
+        ("commit fails", "notification", 0),
     ],
 )
 def test_it_counts_what_ended_a_process_that_prints(
@@ -30,6 +32,14 @@ def test_it_counts_what_ended_a_process_that_prints(
     journal.write(Fault(kind, part, 1.0, 1.0), 1.0, 2.0)
 
     assert journal.ended(setting.notification_apps) == ended
+
+
+def test_each_commit_of_unknown_outcome_explains_lines_too() -> None:
+    journal, fault = Journal(), Fault("commit unknown", "notification", 1.0, 1.0)
+
+    journal.write(fault, 1.0, 2.0, [1, 50, 7])
+
+    assert journal.ended(["notification"]) == 3
 
 
 def test_every_other_signal_leaves_the_process_as_it_is() -> None:
