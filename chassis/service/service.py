@@ -1,6 +1,7 @@
 """A service, put together: an app with its database, its sidecar, its inbox, its outbox and its loops."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -31,6 +32,9 @@ from chassis.service.retention import Retention
 from chassis.signature import load_signing_keys
 
 _log = logging.getLogger(__name__)
+
+NEW_OBJECTS = 20_000
+"""New objects after which the interpreter looks for cycles: at its own 700, every few requests pay for a look."""
 
 
 def make_parts(
@@ -74,6 +78,7 @@ def create(
     pub/sub, without which the service is not ready.
     """
     _check_names(reactions)
+    gc.set_threshold(NEW_OBJECTS)
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
     tuning = Tuning.read(settings.subscription_file)
