@@ -10,9 +10,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     PlainSerializer,
+    TypeAdapter,
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+
+to_json = TypeAdapter[Any](Any).serializer.to_json
+"""Return a JSON value as compact JSON in UTF-8; raises ValueError where a text has a lone surrogate."""
 
 
 def rfc3339(moment: datetime) -> str:

@@ -84,7 +84,7 @@ def authenticate(received: Received, keys: SigningKeys) -> CloudEvent:
         envelope = CloudEvent.model_validate(received.json)
     except ValidationError as error:
         raise NotAuthentic(_in_words(error)) from error
-    if not keys.verify(envelope):
+    if not keys.verify(received.json):
         which = "altered, or signed with an unknown key"
         raise NotAuthentic(f"it is {which if envelope.signature else 'not signed'}")
     return envelope

@@ -1,7 +1,7 @@
 """The outbox: append an event in the transaction it is about; the relay publishes it."""
 
 from chassis.outbox.backlog import Backlog, BacklogFull
-from chassis.outbox.outbox import append, append_all
+from chassis.outbox.outbox import append
 from chassis.outbox.relay import Relay
 
-__all__ = ["Backlog", "BacklogFull", "Relay", "append", "append_all"]
+__all__ = ["Backlog", "BacklogFull", "Relay", "append"]

@@ -12,7 +12,6 @@ from uuid import uuid4
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from chassis.cloud_event import CloudEvent
 from chassis.inbox.subscriptions import _entries
 from chassis.signature import SigningKeys
 from tests.conformance.probe import (
@@ -177,11 +176,11 @@ async def test_a_signature_is_valid_whatever_daprd_rewrote(dapr: Stage) -> None:
     data = {"names": ["Zo\u00eb <b>&\u2028"], "numbers": [2**53 - 1, 1 - 2**53]}
     keys = SigningKeys.generate()
     event = an_event(data=data)
-    signature = keys.sign(CloudEvent.model_validate(event))
+    signature = keys.sign(event)
 
     await dapr.publish({**event, "signature": signature}, topic=BULK)
 
     (bulk,) = await posted(dapr, {event["id"]: event})
     (arrived,) = bulk.entries.values()
-    assert keys.verify(CloudEvent.model_validate(arrived))
+    assert keys.verify(arrived)
     assert arrived["type"] == TOPIC

@@ -2,7 +2,6 @@
 
 from starlette.responses import JSONResponse, Response
 
-from chassis.cloud_event import CloudEvent
 from chassis.signature import SigningKeys
 from tests.conformance.probe import an_event, status
 from tests.conformance.stage import Stage
@@ -77,12 +76,12 @@ async def test_a_signature_is_valid_when_the_event_arrives_whatever_daprd_rewrot
     }
     keys = SigningKeys.generate()
     event = an_event(data=data, subject="<&>\u2029 caf\u00e9")
-    signature = keys.sign(CloudEvent.model_validate(event))
+    signature = keys.sign(event)
 
     await dapr.publish({**event, "signature": signature})
 
     (arrived,) = await dapr.delivers(event)
-    assert keys.verify(CloudEvent.model_validate(arrived))
+    assert keys.verify(arrived)
 
 
 async def _deliveries(dapr: Stage, answers: dict[str, Response]) -> dict[str, int]:

@@ -41,10 +41,10 @@ def validator(event: type[Event]) -> Draft202012Validator:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_a_sample_is_signed_so_that_every_release_verifies_it(sample: Path) -> None:
-    envelope = CloudEvent.model_validate_json(sample.read_bytes())
+    envelope = read(sample)
 
     # A new sample is given this signature; that of an old one never changes, for such events are in queues.
-    assert envelope.signature == KEYS.sign(envelope)
+    assert envelope["signature"] == KEYS.sign(envelope)
     assert KEYS.verify(envelope)
 
 

@@ -48,7 +48,7 @@ def delivered(event: Event) -> Received:
     envelope = create_cloud_event(
         event, service="order", subject=ORDER, cause=Cause(CAUSE), keys=KEYS
     )
-    return Received.of_bytes(envelope.model_dump_json().encode())
+    return Received(envelope)
 
 
 def test_every_document_is_as_the_code_says() -> None:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import UpdateBase, select, update
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import Cause, create_cloud_event
+from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.dapr import Sidecar
 from chassis.database import Database
 from chassis.database.hooks import run_batches
@@ -28,7 +28,7 @@ from services.notification.outcomes import Policy
 from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
 )
-from tests.support.database import execute, migrated
+from tests.support.database import KEYS, execute, migrated
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
 from tests.support.simulated_dapr import SimulatedDapr
@@ -82,8 +82,11 @@ class MailRoom:
             customer_email=email,
             created_at=ORDERED_AT,
         )
-        envelope = create_cloud_event(
-            created, service="order", subject=order, cause=Cause(TRACE)
+        cause = Cause(TRACE)
+        envelope = CloudEvent.model_validate(
+            create_cloud_event(
+                created, service="order", subject=order, cause=cause, keys=KEYS
+            )
         )
 
         def work(session: Session) -> None:

@@ -78,9 +78,10 @@ def signed(event: Event, version: int, keys: SigningKeys) -> Received:
         service="notification",
         subject=UUID(event.data()["orderId"]),
         cause=Cause(TRACE),
-    ).model_copy(update={"aggregateversion": version})
-    made = envelope.model_copy(update={"signature": keys.sign(envelope)})
-    return received(made.model_dump_json().encode())
+        version=version,
+        keys=keys,
+    )
+    return received(envelope)
 
 
 async def place(order: Service) -> UUID:

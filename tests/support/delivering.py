@@ -34,8 +34,8 @@ def order_created(
     }
     event = OrderCreated.model_validate(data)
     envelope = create_cloud_event(
-        event, service="order", subject=order_id, cause=Cause(CAUSE)
-    ).model_dump(mode="json")
+        event, service="order", subject=order_id, cause=Cause(CAUSE), keys=keys
+    )
     changed = {**envelope, "topic": "OrderCreated", "pubsubname": "pubsub", **changes}
     return changed if "signature" in changes else signed(changed, keys)
 
@@ -43,8 +43,8 @@ def order_created(
 def signed(event: dict[str, Any], keys: SigningKeys = KEYS) -> dict[str, Any]:
     """Return an event with the order service's signature; what cannot be signed stays as it is."""
     try:
-        envelope = CloudEvent.model_validate_json(json.dumps(event))
-        return {**event, "signature": keys.sign(envelope)}
+        CloudEvent.model_validate(event)
+        return {**event, "signature": keys.sign(event)}
     except (ValidationError, UnsignableData):
         return event
 

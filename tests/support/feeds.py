@@ -25,10 +25,10 @@ from chassis import errors
 from chassis import feed as feed_room
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.dapr import Sidecar
-from chassis.database import Database
+from chassis.database import Database, add
 from chassis.event import Event
-from chassis.outbox import Backlog, append_all
-from chassis.outbox.outbox import State, outbox, transaction_id
+from chassis.outbox import Backlog
+from chassis.outbox.outbox import State, outbox, row, transaction_id
 from chassis.outbox.outbox import feed as feed_table
 from chassis.parts import Parts
 from chassis.runtime import ServiceSettings
@@ -40,7 +40,8 @@ SECRET = "the secret of the feeds"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 AT = "2026-01-31T08:15:30.123Z"
 
-Letter = tuple[Event, CloudEvent]
+Letter = tuple[Event, dict[str, Any]]
+"""An event, and the envelope that it is in."""
 
 
 def parts_of(name: str, database: Database, sidecar: Sidecar | None = None) -> Parts:
@@ -79,6 +80,12 @@ def _signed(event: Event, subject: UUID) -> Letter:
     )
 
 
+def append_letters(session: Session, *letters: Letter) -> None:
+    """Append events to the outbox in the envelopes that they are in already."""
+    for letter in letters:
+        add(session, outbox, row(*letter))
+
+
 def ids(page: dict[str, Any]) -> list[str]:
     """Return the ids of a page's events."""
     return [each["id"] for each in page["events"]]
@@ -95,8 +102,8 @@ class Feed:
 
     async def says(self, *letters: Letter) -> list[str]:
         """Append these events in one transaction; return their ids."""
-        await self.database.write(lambda session: append_all(session, letters))
-        return [envelope.id for _, envelope in letters]
+        await self.database.write(lambda session: append_letters(session, *letters))
+        return [envelope["id"] for _, envelope in letters]
 
     async def says_orders(self, number: int) -> list[str]:
         """Append so many OrderCreated; return their ids."""

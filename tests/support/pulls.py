@@ -1,5 +1,6 @@
 """A reconciler that takes a step when a test wants it to, on the test's clock."""
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -73,7 +74,7 @@ class Pull:
     async def is_pushed(self, *letters: Letter) -> None:
         """Deliver these events as the broker does."""
         for _, envelope in letters:
-            event = received(envelope.model_dump_json().encode())
+            event = received(json.dumps(envelope, ensure_ascii=False).encode())
             assert await Inbox(self.database, KEYS).handle(reaction, event) == "SUCCESS"
 
     async def taken(self) -> list[str]:

@@ -10,12 +10,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from chassis.outbox import append_all
 from chassis.outbox.outbox import State
 from tests.support.database import migrated
 from tests.support.feeds import (
     Feed,
     another,
+    append_letters,
     ids,
     meanwhile,
     open_transaction,
@@ -129,7 +129,7 @@ async def test_an_event_is_listed_whatever_became_of_it_at_the_broker(
 async def test_a_transaction_that_was_rolled_back_left_nothing(feed: Feed) -> None:
     with suppress(ZeroDivisionError):
         async with open_transaction(feed.database) as session:
-            append_all(session, [order_created()])
+            append_letters(session, order_created())
             raise ZeroDivisionError
 
     assert await feed.page() == empty(None, None)

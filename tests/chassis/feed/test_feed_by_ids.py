@@ -24,7 +24,7 @@ async def test_a_page_of_ids_has_the_same_cursors_as_one_in_full(feed: Feed) -> 
 
     short, full = await feed.page(form="ids"), await feed.page()
 
-    assert short["events"] == [envelope.id for _, envelope in letters]
+    assert short["events"] == [envelope["id"] for _, envelope in letters]
     assert {**short, "events": full["events"]} == full
 
 

@@ -1,6 +1,6 @@
 """The feed on PostgreSQL, where transactions overlap: what commits late is not behind what was read."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -9,17 +9,21 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import CloudEvent
 from chassis.database import Database
 from chassis.database.hooks import run_batches
-from chassis.event import Event
 from chassis.feed import open_feed
-from chassis.outbox import append_all
 from chassis.outbox.outbox import feed as feed_table
 from chassis.outbox.outbox import outbox
 from services.order.app import Settings, create_app
 from tests.support.database import KEYS, secrets_in, upgrade
-from tests.support.feeds import Feed, ids, open_transaction, order_created
+from tests.support.feeds import (
+    Feed,
+    Letter,
+    append_letters,
+    ids,
+    open_transaction,
+    order_created,
+)
 from tests.support.postgresql import Databases
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr
@@ -41,9 +45,9 @@ async def feed(url: str) -> AsyncIterator[Feed]:
     await database.close()
 
 
-def write(session: Session, events: Sequence[tuple[Event, CloudEvent]]) -> None:
-    """Append events and send them to the database, as just before the commit."""
-    append_all(session, events)
+def write(session: Session, letter: Letter) -> None:
+    """Append an event and send it to the database, as just before the commit."""
+    append_letters(session, letter)
     run_batches(session)
 
 
@@ -54,21 +58,21 @@ async def test_what_took_its_place_first_and_commits_last_is_not_passed(
     before = await feed.says_orders(1)
 
     async with open_transaction(feed.database) as session:
-        write(session, [late])
+        write(session, late)
         await feed.says(early)
         meantime = await feed.page()
     rest = await feed.page(after=meantime["next"])
 
     assert ids(meantime) == before
     assert meantime["highWaterMark"] == meantime["next"]
-    assert ids(rest) == [late[1].id, early[1].id]
+    assert ids(rest) == [late[1]["id"], early[1]["id"]]
 
 
 async def test_what_is_taken_back_is_not_waited_for(feed: Feed) -> None:
     later = "none"
     with suppress(ZeroDivisionError):
         async with open_transaction(feed.database) as session:
-            write(session, [order_created()])
+            write(session, order_created())
             (later,) = await feed.says_orders(1)
             assert ids(await feed.page()) == []
             raise ZeroDivisionError
@@ -84,8 +88,8 @@ async def test_a_later_transaction_may_take_an_earlier_position(feed: Feed) -> N
         open_transaction(database) as second,
     ):
         first.execute(text("SELECT pg_current_xact_id()"))
-        write(second, [order_created("second")])
-        write(first, [order_created("first")])
+        write(second, order_created("second"))
+        write(first, order_created("first"))
 
     page = await feed.page(limit=1)
     rest = await feed.page(after=page["next"])

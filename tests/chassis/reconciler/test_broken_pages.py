@@ -29,7 +29,7 @@ def cursor(position: int, feed: UUID = FEED) -> str:
     return f"{feed}.0.{position}.event-{position}"
 
 
-EVENT = order_created()[1].model_dump(mode="json")
+EVENT = order_created()[1]
 PAGE = {
     "events": [EVENT],
     "next": cursor(6),

@@ -45,11 +45,11 @@ async def test_what_the_broker_missed_is_one_line_with_ids_and_totals(
     pull.now += CALM
     (third,) = await misses(pull, 1)
 
-    first, second = (envelope.id for _, envelope in letters)
+    first, second = (envelope["id"] for _, envelope in letters)
     missed = "OrderCreated events missed by the broker, pulled from the feed"
     assert lines(caplog, "missed") == [
         f"{NAME}: 2 {missed} ({first}, {second}); since start: 2 pulled, 0 late",
-        f"{NAME}: 1 {missed} ({third[1].id}); since start: 3 pulled, 1 late",
+        f"{NAME}: 1 {missed} ({third[1]['id']}); since start: 3 pulled, 1 late",
     ]
 
 
@@ -59,8 +59,8 @@ async def test_a_line_names_so_many_events_and_counts_the_others(
     letters = await misses(pull, NAMED + 3)
 
     (line,) = lines(caplog, "missed")
-    named = [envelope.id for _, envelope in letters if envelope.id in line]
-    assert named == [envelope.id for _, envelope in letters[:NAMED]]
+    named = [envelope["id"] for _, envelope in letters if envelope["id"] in line]
+    assert named == [envelope["id"] for _, envelope in letters[:NAMED]]
     assert "and 3 more" in line
 
 

@@ -187,4 +187,4 @@ async def test_what_was_pushed_into_a_wiped_database_does_not_make_it_a_known_on
         with pytest.raises(RebuildNeeded):
             await pull.step()
 
-    assert await pull.taken() == [letter[1].id]
+    assert await pull.taken() == [letter[1]["id"]]
