@@ -9,7 +9,7 @@ import hashlib
 import logging
 import platform
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -64,6 +64,7 @@ class Database:
         self._writers = ThreadPoolExecutor(writers, f"{service} writer")
         self._group = GroupCommit(self._open, self._writers, writers, self._committed)
         self._readers = ThreadPoolExecutor(READERS, f"{service} reader")
+        self._after_commits = ThreadPoolExecutor(1, f"{service} after commits")
 
     async def write(self, work: Work[T], lane: str = "") -> T:
         """Run a unit of work and return its result once it is committed; whatever it raises rolls it back.
@@ -96,8 +97,9 @@ class Database:
     def _committed(self, unit: QueuedUnit) -> None:
         for name in sorted(unit.woken):
             self.signal(name).set()
-        for act in unit.acts:
-            _carry_out(act)
+        if unit.acts:
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(self._after_commits, _carry_out, unit.acts)
 
     def _query(self, work: Work[T]) -> T:
         with self._open() as session:
@@ -121,13 +123,10 @@ class Database:
         return self._signals.setdefault(name, asyncio.Event())
 
     async def close(self) -> None:
-        """Close every connection and end every thread."""
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        for threads in (self._writers, self._readers):
-            threads.shutdown(wait=True)
-        self.engine.dispose()
+        """End every thread, the last one when all that follows a commit is done; close every connection."""
+        for threads in (self._readers, self._writers, self._after_commits):
+            await asyncio.to_thread(threads.shutdown)
+        await asyncio.to_thread(self.engine.dispose)
 
 
 def _owner(replica: str) -> str:
@@ -136,8 +135,9 @@ def _owner(replica: str) -> str:
     return owner if len(owner) <= 64 else hashlib.sha256(owner.encode()).hexdigest()
 
 
-def _carry_out(act: Act) -> None:
-    try:
-        act()
-    except Exception:  # noqa: BLE001 - the commit stands, and the caller must hear so
-        _log.exception("what follows a commit failed; the commit stands")
+def _carry_out(acts: Sequence[Act]) -> None:
+    for act in acts:
+        try:
+            act()
+        except Exception:  # noqa: BLE001 - the commit stands, and the other acts follow it
+            _log.exception("what follows a commit failed; the commit stands")

@@ -49,9 +49,11 @@ def run_batches(session: Session) -> None:
 
 
 def after_commit(session: Session, act: Act) -> None:
-    """Run `act` on the event loop once this session's transaction is committed.
+    """Run `act` once this session's transaction is committed, on a thread that does nothing else.
 
-    A crash in between loses it; an exception in it is logged, and undoes nothing.
+    It may block: only the acts of later commits wait for it, in memory, and `Database.close`. A crash in between
+    loses it; an exception in it is logged, and undoes nothing. Where a `batch` asks for it, it follows the whole
+    group once.
     """
     session.info["after_commit"].append(act)
 

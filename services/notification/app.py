@@ -12,7 +12,6 @@ from chassis.runtime import ServiceSettings, load, telemetry
 from chassis.runtime.settings import DatabaseUrl
 from services.notification.channels import BINDING, Mail
 from services.notification.commands import release_notification
-from services.notification.console import Console
 from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
 from services.notification.reactions import notify_customer_on_order_created
@@ -42,7 +41,6 @@ def create_app(
     settings = settings or load(Settings)
     telemetry.log_to_console(settings.log_level)
     parts = make_parts(settings, sidecar)
-    console = Console(parts.database)
     dispatcher = Dispatcher(
         parts.database,
         Mail(parts.sidecar, BINDING, settings.email_from),
@@ -53,6 +51,6 @@ def create_app(
         parts,
         routers=[release_notification.router, notification_overview.router],
         reactions=[notify_customer_on_order_created.reaction],
-        loops=[console.loop(), dispatcher.loop()],
+        loops=[dispatcher.loop()],
         needs=frozenset({BINDING}),
     )

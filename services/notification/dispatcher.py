@@ -5,7 +5,7 @@ once more or held, as the service is configured. A mail that is itself refused w
 server or the connection pauses the channel.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
 from chassis.runtime import Loop, clock
-from services.notification import console, outcomes
+from services.notification import outcomes
 from services.notification.channels import Mail
-from services.notification.model import Channel, Notification, State, signal_of
+from services.notification.model import SIGNAL, Notification, State
 from services.notification.outcomes import LONGEST_WAIT, Policy, mark_and_append
 
 TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
@@ -37,8 +37,8 @@ GIVEN_UP_AFTER = timedelta(days=3)
 CHECK_EXPIRED = 10.0
 """Seconds between two looks for claims that have run out."""
 
-Outcome: TypeAlias = Callable[[Session], Sequence[Notification] | None]
-"""The unit of work that stores what became of a mail; it returns what was marked."""
+Outcome: TypeAlias = Callable[[Session], object]
+"""The unit of work that stores what became of a mail."""
 
 
 class ChannelUnavailable(Exception):
@@ -65,7 +65,7 @@ class Dispatcher:
 
     def loop(self) -> Loop:
         """Return the loop that keeps sending."""
-        signal = self.database.signal(signal_of(Channel.EMAIL))
+        signal = self.database.signal(SIGNAL)
         lock = self.database.lock_file("dispatcher")
         expected = (ChannelUnavailable,)
         return Loop(
@@ -114,9 +114,8 @@ class Dispatcher:
             return
         try:
             await self.mail.deliver(mail)
-            self._outcome = partial(
-                mark_and_append, which=mine, state=State.SENT, sent_at=clock.now()
-            )
+            now = clock.now()
+            self._outcome = partial(outcomes.mark_sent, which=mine, sent_at=now)
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
             self._outcome = self._outcome_of(error, mail)
             trouble = "" if _concerns_message(error) else str(error)
@@ -152,10 +151,8 @@ class Dispatcher:
 
     async def _store(self) -> None:
         if self._outcome:
-            marked = await self.database.write(self._outcome)
+            await self.database.write(self._outcome)
             self._outcome = None
-            sent = [each for each in marked or () if each.state == State.SENT]
-            await console.show([each.text for each in sent])
 
     async def _settle_expired(self) -> None:
         # Claims of replicas that are gone, and of this one where its outcome could not be stored.

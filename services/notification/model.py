@@ -11,9 +11,12 @@ from chassis.database import Utc
 from chassis.errors import Rejected
 from chassis.event import rfc3339
 
+SIGNAL = "mail"
+"""What wakes the dispatcher."""
+
 
 class State(StrEnum):
-    """Where a notification is on its way to the customer."""
+    """Where a notification is on its way to the customer; on the console it is SENT at once, or HELD."""
 
     READY = "READY"
     SENDING = "SENDING"
@@ -28,11 +31,6 @@ class Channel(StrEnum):
 
     CONSOLE = "console"
     EMAIL = "email"
-
-
-def signal_of(channel: Channel) -> str:
-    """Return the name of the signal that wakes the loop of a channel."""
-    return f"notification on the {channel}"
 
 
 class NotificationNotFound(Rejected):
@@ -61,7 +59,7 @@ class Notification(Base):
     created_at: Mapped[datetime] = mapped_column(Utc)
     channel: Mapped[Channel] = mapped_column(String(20))
     state: Mapped[State] = mapped_column(String(20))
-    # When it is sent next, at the earliest; null unless it is READY, SENDING or UNKNOWN.
+    # When a mail is sent next, at the earliest; null unless it is READY, SENDING or UNKNOWN.
     due_at: Mapped[datetime | None] = mapped_column(Utc)
     attempt: Mapped[int] = mapped_column(default=0)
     # Who claimed it last, and until when the claim holds.
@@ -99,14 +97,13 @@ def text_of(order_id: UUID, customer_name: str, created_at: datetime) -> str:
 
 # Written out: a database can match a partial index only with values that it sees in the statement.
 IS_OPEN = text("state IN ('READY', 'SENDING', 'UNKNOWN')")
-"""Still to be sent."""
+"""Still to be sent: only mails are."""
 IS_IN_TROUBLE = text("state IN ('FAILED', 'UNKNOWN', 'HELD')")
 """What an operator looks for."""
 
 # Few rows are either: these indexes stay small however long the table grows.
 Index(
     "notification_open",
-    Notification.channel,
     Notification.due_at,
     Notification.id,
     sqlite_where=IS_OPEN,

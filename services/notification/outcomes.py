@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause
+from chassis.database import wake
 from chassis.event import Event
 from chassis.inbox.dead_letter import one_line
 from chassis.outbox import append
@@ -15,7 +16,8 @@ from chassis.runtime import clock
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
-from services.notification.model import IS_OPEN, Channel, Notification, State
+from services.notification import console
+from services.notification.model import IS_OPEN, SIGNAL, Channel, Notification, State
 
 Policy = Literal["resend", "hold"]
 Which: TypeAlias = ColumnElement[bool]
@@ -30,8 +32,7 @@ KEY_KEPT = timedelta(hours=12)
 """How long a receiver is relied on to know a key; the usual ones know it for 24 hours."""
 LONGEST_REASON = 500
 
-_open_mails = and_(Notification.channel == Channel.EMAIL, IS_OPEN)
-_waiting = and_(_open_mails, Notification.state != State.SENDING)
+_waiting = and_(IS_OPEN, Notification.state != State.SENDING)
 
 
 def claim(session: Session, owner: str, *, keyed: bool = False) -> Notification | None:
@@ -84,7 +85,7 @@ def _is_due(now: datetime) -> Which:
 
 def claimed_by(owner: str | None) -> Which:
     """Match the mails that this owner, or any, is sending."""
-    claimed = and_(_open_mails, Notification.state == State.SENDING)
+    claimed = and_(IS_OPEN, Notification.state == State.SENDING)
     return and_(claimed, Notification.owner == owner) if owner else claimed
 
 
@@ -144,6 +145,18 @@ def mark_and_append(
     return found
 
 
+def mark_sent(
+    session: Session,
+    which: Which,
+    sent_at: datetime,
+    **values: Any,  # noqa: ANN401 - columns
+) -> None:
+    """Mark as SENT, append the event of it, and print what its customer reads once that is committed."""
+    values |= {"sent_at": sent_at}
+    for each in mark_and_append(session, which, State.SENT, **values):
+        console.show(session, each.text)
+
+
 def mark_unknown(
     session: Session,
     which: Which,
@@ -180,11 +193,17 @@ def is_too_late(notification: Notification) -> bool:
 
 
 def release(session: Session, which: Which, by: str, reason: str) -> None:
-    """Make READY again what was HELD or FAILED, as if it had never been tried, and append the event of it."""
+    """Make READY again what was HELD or FAILED, as if it had never been tried, and append the event of it.
+
+    On the console it is SENT in the same transaction.
+    """
     now = clock.now()
     released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
     fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))
     mark_and_append(session, which, State.READY, due_at=now, **released, **fresh)
+    on_console = and_(which, Notification.channel == Channel.CONSOLE)
+    mark_sent(session, on_console, now, attempt=Notification.attempt + 1)
+    wake(session, SIGNAL)
 
 
 def _event(notification: Notification) -> Event:

@@ -15,18 +15,17 @@ from sqlalchemy.orm import Session
 from chassis.cloud_event import Cause, CloudEvent, create_cloud_event
 from chassis.dapr import Sidecar
 from chassis.database import Database
-from chassis.database.hooks import run_batches
 from chassis.outbox.outbox import outbox
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
 from services.notification import outcomes
 from services.notification.channels import Mail
-from services.notification.console import Console
 from services.notification.dispatcher import ChannelUnavailable, Dispatcher
 from services.notification.model import Notification, State
 from services.notification.outcomes import Policy
 from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
+    row_of,
 )
 from tests.support.database import KEYS, execute, migrated
 from tests.support.mail_api import MailApi
@@ -63,10 +62,6 @@ class MailRoom:
         mail = Mail(self.sidecar, "email", "shop@example.org")
         return Dispatcher(self.database, mail, policy, owner=owner)
 
-    def console(self) -> Console:
-        """Return the console, as app.py makes it."""
-        return Console(self.database)
-
     async def order(
         self,
         email: str | None = JANE,
@@ -74,7 +69,7 @@ class MailRoom:
         order: UUID | None = None,
         **values: object,
     ) -> UUID:
-        """Handle an OrderCreated: its notification is ready, or as `values` say; return the order's id."""
+        """Handle an OrderCreated, or store its notification as `values` say; return the order's id."""
         order = order or uuid4()
         created = OrderCreated(
             order_id=order,
@@ -90,11 +85,10 @@ class MailRoom:
         )
 
         def work(session: Session) -> None:
-            notify_customer_on_order_created(created, envelope, session)
             if values:
-                run_batches(session)
-                mine = Notification.order_id == order
-                session.execute(update(Notification).where(mine).values(values))
+                session.add(Notification(**row_of(created, envelope) | values))
+            else:
+                notify_customer_on_order_created(created, envelope, session)
 
         await self.database.write(work)
         return order

@@ -22,16 +22,16 @@ from services.notification.rebuild import END
 from services.order import model as order_model
 from services.order.model import Order
 from services.order.reactions import show_notification
-from tests.notification.mail_room import change
+from tests.notification.mail_room import JANE, change
 from tests.support.database import migrated, secrets_in
 from tests.support.delivering import received
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
 
-async def place(order: Service, number: int) -> list[UUID]:
+async def place(order: Service, number: int, email: str | None = JANE) -> list[UUID]:
     """Place so many orders."""
-    body = {"customerName": "Jane"}
+    body = {"customerName": "Jane", "customerEmail": email}
     answers = [await order.http.post("/api/order", json=body) for _ in range(number)]
     return [UUID(answer.json()["orderId"]) for answer in answers]
 

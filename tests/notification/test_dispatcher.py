@@ -13,7 +13,7 @@ from services.notification.dispatcher import Dispatcher
 from services.notification.model import Notification, State
 from services.notification.outcomes import LEASE, LONGEST_WAIT, Policy
 from tests.notification.mail_room import MailRoom, attempt
-from tests.support.database import execute, refuses
+from tests.support.database import execute, followed, refuses
 from tests.support.mail_server import Act
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
@@ -60,6 +60,7 @@ async def test_a_mail_is_sent_and_its_line_is_printed_once(
     dispatcher = room.dispatcher()
 
     assert [await dispatcher.step() for _ in range(3)] == [True, False, False]
+    await followed(room.database)
 
     notification = await room.of(ORDER)
     assert notification.state == State.SENT
@@ -78,10 +79,12 @@ async def test_nothing_is_printed_before_sent_is_committed_and_no_mail_is_sent_a
     async with room.without_events():
         with pytest.raises(DBAPIError):
             await dispatcher.step()
+        await followed(room.database)
         assert capfd.readouterr().out == ""
         assert (await room.of(ORDER)).state == State.SENDING
 
     await dispatcher.step()
+    await followed(room.database)
     assert capfd.readouterr().out == LINE
     assert await room.published(ORDER) == [("SENT", 1)]
     assert len(room.mailbox.mails) == 1
@@ -134,6 +137,7 @@ async def test_a_mail_is_committed_as_sending_before_it_leaves(
     assert (await room.of(order)).state == State.SENDING
     gate.opened.set()
     assert await leaving
+    await followed(room.database)
     assert len(capfd.readouterr().out.splitlines()) == 1
 
 
@@ -263,11 +267,11 @@ async def test_a_claim_that_still_holds_is_left_alone(
 
 async def test_a_slow_mail_server_does_not_hold_up_the_console(room: MailRoom) -> None:
     await room.order()
-    order, gate = await room.order(None), Gate()
+    gate = Gate()
     sending = asyncio.create_task(gate.dispatcher(room).step())
     await asyncio.wait_for(gate.reached.wait(), 15)
 
-    await room.console().step()
+    order = await room.order(None)
 
     assert (await room.of(order)).state == State.SENT
     assert not sending.done()

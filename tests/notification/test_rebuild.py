@@ -3,21 +3,19 @@
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
 from chassis.dapr import SidecarUnavailable
 from chassis.database.exclusive import InUse
 from chassis.inbox import Inbox
 from chassis.reconciler import RebuildNeeded
-from services.notification.console import Console
-from services.notification.model import Notification, State
+from services.notification.commands.release_notification import ReleaseNotification
+from services.notification.model import State
 from services.notification.rebuild import rebuild
+from services.notification.release import release_all
 from services.order.reactions import show_notification
-from tests.notification.mail_room import change
 from tests.notification.rebuilding import (
     events,
     is_begun,
@@ -29,13 +27,15 @@ from tests.notification.rebuilding import (
     states,
     wiped,
 )
-from tests.support.database import secrets_in, url_in
+from tests.support.database import followed, secrets_in, url_in
 from tests.support.delivering import received
 from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain.runfile import free_port
 
 pytestmark = pytest.mark.usefixtures("each_database")
+
+RELEASE = ReleaseNotification(by="Ada Lovelace", reason="After the rebuild.")
 
 
 async def test_what_is_known_as_sent_is_sent_and_the_others_are_held(
@@ -51,6 +51,26 @@ async def test_what_is_known_as_sent_is_sent_and_the_others_are_held(
             sent: State.SENT,
             **dict.fromkeys(others, State.HELD),
         }
+
+
+async def test_a_rebuild_prints_no_line_and_a_release_prints_it_once(
+    order: Service,
+    tmp_path: Path,
+    dapr: SimulatedDapr,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    orders = await place(order, 2, email=None)
+    async with wiped(tmp_path, dapr) as parts:
+        await rebuild(parts)
+        assert await states(parts) == dict.fromkeys(orders, State.HELD)
+        assert "Notification for Order" not in capfd.readouterr().out
+
+        for _ in range(2):
+            await release_all(parts.database, orders, RELEASE, 1e6, asyncio.Event())
+        await followed(parts.database)
+
+        assert await states(parts) == dict.fromkeys(orders, State.SENT)
+        assert capfd.readouterr().out.count("Notification for Order") == 2
 
 
 async def test_what_is_ordered_after_it_is_sent_as_ever(
@@ -69,15 +89,12 @@ async def test_what_is_ordered_after_it_is_sent_as_ever(
 async def test_what_is_published_after_it_supersedes_what_was_published_before(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:
-    (order_id,) = await place(order, 1)
+    (order_id,) = await place(order, 1, email=None)
     await shows(order, order_id, 2, "UNKNOWN")
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
-        ready = {"state": State.READY, "due_at": datetime.now(UTC)}
-        released = update(Notification).values(ready)
-        await change(parts.database, released)
-        await Console(parts.database).step()
+        await release_all(parts.database, [order_id], RELEASE, 1e6, asyncio.Event())
         newest = (await events(parts))[-1].encode()
 
         inbox = Inbox(order.database, parts.keys)

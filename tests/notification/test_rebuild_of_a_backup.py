@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.parts import Parts
 from chassis.reconciler import cursor as feed_cursor
-from services.notification.console import Console
 from services.notification.model import Notification, State
 from services.notification.rebuild import END, rebuild
 from services.notification.recovery import REASON
@@ -55,7 +54,6 @@ async def test_what_a_backup_has_as_still_to_be_sent_is_held(
         order_id = await backed_up(order, parts, state)
 
         await rebuild(parts)
-        await Console(parts.database).step()
 
         assert await states(parts) == {order_id: State.HELD}
         assert (await the_only(parts)).reason == REASON

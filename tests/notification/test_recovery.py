@@ -16,7 +16,6 @@ from chassis.outbox.outbox import feed, outbox
 from chassis.runtime import clock
 from chassis.runtime.clock import Surroundings
 from contracts.order_created import OrderCreated
-from services.notification.console import Console
 from services.notification.model import Channel, State
 from services.notification.rebuild import rebuild
 from services.notification.recovery import REASON, RECENT, version_now
@@ -36,7 +35,7 @@ from tests.notification.rebuilding import (
     the_only,
     wiped,
 )
-from tests.support.database import break_commits, mend_commits
+from tests.support.database import break_commits, followed, mend_commits
 from tests.support.services import Service
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -106,21 +105,25 @@ async def test_it_has_everything_that_the_event_would_have_brought(
 
 
 async def test_its_event_that_comes_after_all_is_a_dead_letter_and_notifies_nobody(
-    order: Service, tmp_path: Path, dapr: SimulatedDapr
+    order: Service,
+    tmp_path: Path,
+    dapr: SimulatedDapr,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (order_id,) = await place(order, 1)
+    (order_id,) = await place(order, 1, email=None)
     await are_old(order)
     event = await is_gone(order, order_id)
 
     async with wiped(tmp_path, dapr) as parts:
         await rebuild(parts)
         await handle(parts, event)
-        await Console(parts.database).step()
+        await followed(parts.database)
 
         assert await states(parts) == {order_id: State.HELD}
         body = select(dead_letter.c.body)
         stored = await parts.database.read(lambda session: session.scalars(body).all())
         assert stored == [event]
+        assert "Notification for Order" not in capfd.readouterr().out
 
 
 async def test_an_order_whose_event_is_still_to_come_is_left_to_the_service(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from chassis.database.engine import WRITERS
@@ -18,6 +19,7 @@ from services.notification.commands.release_notification import (
 )
 from services.notification.model import State
 from tests.notification.mail_room import JANE, ORDERED_AT, MailRoom, attempt
+from tests.support.database import break_commits, followed, mend_commits
 from tests.support.eventually import eventually
 from tests.support.mail_api import LOST_ANSWER
 from tests.support.mail_server import DROP, Act
@@ -147,17 +149,38 @@ async def test_a_mail_that_was_refused_for_days_has_days_again_when_it_is_releas
 
 @pytest.mark.parametrize("email", [None, JANE])
 async def test_what_a_rebuild_has_restored_is_sent_once_it_is_released(
-    room: MailRoom, email: str | None
+    room: MailRoom, email: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     order = await restored(room, email)
 
     await release(room, order)
-    await (room.dispatcher() if email else room.console()).step()
+    if email:
+        await room.dispatcher().step()
+    await followed(room.database)
 
+    notification = await room.of(order)
+    assert (notification.state, notification.attempt) == (State.SENT, 1)
+    assert (notification.due_at, notification.reason) == (None, None)
     assert await room.published(order) == [
         ("RELEASED", VERSION + 1),
         ("SENT", VERSION + 2),
     ]
+    assert capfd.readouterr().out == f"{notification.text}\n"
+
+
+async def test_what_is_released_on_the_console_is_sent_with_that_or_not_at_all(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = await restored(room, None)
+    await break_commits(room.database)
+
+    with pytest.raises(DBAPIError):
+        await release(room, order)
+
+    await mend_commits(room.database)
+    await followed(room.database)
+    assert (await room.of(order)).state == State.HELD
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from services.order.model import Order, OrderUnknown
 from services.order.reactions import show_notification
-from tests.support.database import url_in
+from tests.support.database import followed, url_in
 from tests.support.delivering import received
 from tests.support.eventually import eventually
 from tests.support.services import Service, order_service
@@ -237,6 +237,7 @@ async def test_an_order_whose_event_the_broker_lost_becomes_sent_by_both_feeds(
     await becomes_sent(order, order_id)
 
     assert dapr.published == []
+    await followed(notification.database)
     assert capfd.readouterr().out.count(str(order_id)) == 1
 
 

@@ -182,7 +182,6 @@ async def _count(folder: Path, orders: int) -> Counted:
             "accept": course.places,
             "publish": lambda _: course.steps("order", "relay"),
             "deliver": lambda _: course.delivers(),
-            "send": lambda _: course.steps("notification", "console"),
             "show": lambda _: course.steps("order", PULLED),
             "compare": lambda _: course.compares(),
             "idle": lambda _: course.looks(retention=False),

@@ -120,7 +120,6 @@ async def _everything(course: Course) -> None:
     await course.places(50)
     await course.steps("order", "relay")
     await course.delivers()
-    await course.steps("notification", "console")
     await course.compares()
     await _is_lost_and_late(course)
     await _is_mailed(course)

@@ -1,5 +1,6 @@
 """Databases for tests, made by the services' own migrations: on SQLite, or on PostgreSQL."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from chassis.database import Database, migrate
+from chassis.database import Database, after_commit, migrate
 from chassis.signature import SigningKeys
 from tests.support.postgresql import Databases
 
@@ -92,6 +93,17 @@ async def execute(database: Database, *statements: str) -> None:
             session.execute(text(statement))
 
     await database.write(work)
+
+
+async def followed(database: Database) -> None:
+    """Wait until all that follows the commits so far is done."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def work(session: Session) -> None:
+        after_commit(session, lambda: loop.call_soon_threadsafe(done.set))
+
+    await database.write(work)
+    await asyncio.wait_for(done.wait(), 30)
 
 
 async def break_commits(database: Database) -> None:

@@ -8,8 +8,8 @@ from verification.chaos.books import Books
 
 EXAMPLES = 20
 """So many orders of each finding are named."""
-CUT_OFF = 100
-"""Lines that a process may have committed as SENT, and not printed, when it ends: a batch of the console."""
+CUT_OFF = 500
+"""Lines that a process may have committed as SENT, and not printed, when it ends: a group of deliveries."""
 STANDING = """
 CREATE TEMP VIEW IF NOT EXISTS standing AS
 SELECT accepted.order_id AS order_id, CASE

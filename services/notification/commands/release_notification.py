@@ -8,17 +8,11 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chassis.database import wake
 from chassis.errors import Rejected
 from chassis.event import Timestamp
 from chassis.http import Body, Line, Unit, View, refuses
 from services.notification import outcomes
-from services.notification.model import (
-    Notification,
-    NotificationNotFound,
-    State,
-    signal_of,
-)
+from services.notification.model import Notification, NotificationNotFound, State
 
 router = APIRouter(tags=["Notifications"])
 
@@ -40,7 +34,7 @@ class ReleaseNotification(Body):
 
 
 class Released(View):
-    """A notification that waits to be sent again."""
+    """A notification that waits to be sent again; on the console it is sent."""
 
     order_id: UUID
     state: State
@@ -58,9 +52,9 @@ class NotReleasable(Rejected):
 def release_notification(
     order_id: UUID, command: ReleaseNotification, session: Session
 ) -> Released:
-    """Make an order's notification READY again; raises NotificationNotFound, NotReleasable.
+    """Make an order's notification READY again, or send it; raises NotificationNotFound, NotReleasable.
 
-    It is sent as if it had never been tried; to a mail API, with the key that it always had.
+    A mail is sent as if it had never been tried; to a mail API, with the key that it always had.
     """
     # Locked: of two concurrent releases, the second finds it released.
     mine = select(Notification).where(Notification.order_id == order_id)
@@ -77,7 +71,6 @@ def release_notification(
         )
     which = Notification.id == found.id
     outcomes.release(session, which, command.by, command.reason)
-    wake(session, signal_of(found.channel))
     session.refresh(found)
     return Released.model_validate(found)
 

@@ -23,6 +23,7 @@ from chassis.database.engine import WRITERS
 from chassis.database.transient import CommitFailed
 from chassis.errors import Rejected
 from tests.chassis.database.entries import entry, rows
+from tests.support.database import followed
 
 LANE = "commands"
 DEFERRED = "CREATE TABLE child (parent integer REFERENCES entry (id) DEFERRABLE INITIALLY DEFERRED)"
@@ -189,6 +190,7 @@ async def test_hooks_hang_on_the_unit_and_on_the_run_that_committed(
         return work
 
     await together(database, hooked(1), hooked(1), hooked(2))
+    await followed(database)
 
     assert acts == [1, 2]
     assert database.signal("signal 1").is_set()

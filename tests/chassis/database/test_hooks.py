@@ -1,6 +1,8 @@
-"""Transaction hooks: they run on the event loop right after the commit, and never where it was rolled back."""
+"""Transaction hooks: they run after the commit, hold nobody up, and never where it was rolled back."""
 
+import asyncio
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from chassis.database import Database, after_commit, batch, wake
 from tests.chassis.database.entries import insert_one, rows
+from tests.support.database import followed
 
 # A deferred foreign key is checked by COMMIT itself.
 BROKEN = "CREATE TABLE broken (id integer REFERENCES entry (id) DEFERRABLE INITIALLY DEFERRED)"
@@ -26,19 +29,51 @@ def fail(_session: Session) -> None:
     raise ZeroDivisionError
 
 
-async def test_an_act_runs_on_the_event_loop_after_the_commit_and_before_the_caller_goes_on(
+async def test_an_act_that_blocks_holds_up_nobody_and_is_done_before_the_end(
     database: Database,
 ) -> None:
-    done: list[object] = []
+    done: list[int] = []
+    may_go_on = threading.Event()
+
+    def act() -> None:
+        assert may_go_on.wait(30)
+        done.append(1)
 
     def work(session: Session) -> str:
         insert_one(session)
-        after_commit(session, lambda: done.append(threading.current_thread()))
-        assert done == []
+        after_commit(session, act)
         return "result"
 
     assert await database.write(work) == "result"
-    assert done == [threading.current_thread()]
+    await database.write(insert_one)
+    assert await rows(database) == 2
+    assert done == []
+    closing = asyncio.create_task(database.close())
+    await asyncio.wait([closing], timeout=0.2)
+    assert not closing.done()
+    may_go_on.set()
+    await closing
+    assert done == [1]
+
+
+async def test_an_act_that_a_batch_asks_for_follows_its_whole_group_once(
+    database: Database,
+) -> None:
+    done: list[list[int]] = []
+
+    def ask(session: Session, items: list[int]) -> None:
+        after_commit(session, partial(done.append, items))
+
+    def asking(number: int) -> Callable[[Session], None]:
+        return lambda session: batch(session, ask, number)
+
+    # The first finds the writer free, and the others wait for it together.
+    units = (database.write(asking(number), "lane") for number in range(4))
+    await asyncio.gather(*units)
+    await followed(database)
+
+    assert sorted(each for group in done for each in group) == [0, 1, 2, 3]
+    assert len(done) < 4
 
 
 async def test_acts_run_in_their_order_and_only_once(database: Database) -> None:
@@ -50,6 +85,7 @@ async def test_acts_run_in_their_order_and_only_once(database: Database) -> None
 
     await database.write(work)
     await database.write(insert_one)
+    await followed(database)
 
     assert done == [0, 1, 2]
 
@@ -70,7 +106,7 @@ async def test_nothing_follows_what_is_rolled_back(
 
     with pytest.raises(error):
         await database.write(work)
-    await database.write(insert_one)
+    await followed(database)
 
     assert done == []
     assert not database.signal("news").is_set()
@@ -103,6 +139,7 @@ async def test_an_act_that_fails_undoes_nothing_and_keeps_nobody_from_being_woke
         return "result"
 
     assert await database.write(work) == "result"
+    await followed(database)
 
     assert await rows(database) == 1
     assert database.signal("news").is_set()

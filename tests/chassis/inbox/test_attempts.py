@@ -24,6 +24,7 @@ from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.chassis.inbox.apps import Acting, inbox_of
 from tests.support.away import terminated
+from tests.support.database import followed
 from tests.support.delivering import order_created, received, rows
 from tests.support.pulls import Pull, pulling
 from tests.support.services import Service
@@ -106,6 +107,7 @@ async def test_a_bug_is_retried_a_few_times_and_its_event_is_a_dead_letter_then(
     assert await rows(notification, inbox.c.event_id) == [(event["id"],)]
     assert await rows(notification, Notification.id) == []
     assert await attempts(notification) == []
+    await followed(notification.database)
     assert sum("stored a dead letter" in line for line in caplog.messages) == 1
 
 

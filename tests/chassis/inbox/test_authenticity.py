@@ -12,7 +12,7 @@ from chassis.inbox.dead_letter import SAMPLE, State, dead_letter
 from chassis.inbox.reaction import inbox
 from chassis.signature import SigningKeys
 from services.notification.model import Notification
-from tests.support.database import KEYS_TEXT, migrated
+from tests.support.database import KEYS_TEXT, followed, migrated
 from tests.support.delivering import (
     DEAD,
     DELIVERED,
@@ -127,6 +127,7 @@ async def test_only_a_sample_of_what_is_not_authentic_is_stored(
 
     assert SAMPLE == 100
     assert len(await rows(notification, dead_letter.c.id)) == SAMPLE
+    await followed(notification.database)
     assert "one more delivery that is not authentic, not stored" in caplog.messages[-1]
     assert await deliver(notification, order_created(source="/x")) == "SUCCESS"
     assert await deliver(notification, order_created()) == "SUCCESS"

@@ -25,6 +25,7 @@ from services.notification.reactions.notify_customer_on_order_created import (
     row_of,
 )
 from tests.chassis.inbox.apps import Acting, inbox_of
+from tests.support.database import followed
 from tests.support.delivering import (
     DEAD,
     DELIVERED,
@@ -263,6 +264,7 @@ async def test_a_reason_forges_no_line_of_the_log(
 
     with caplog.at_level(logging.ERROR):
         await deliver(notification, order_created(source=forged))
+        await followed(notification.database)
 
     ((reason,),) = await rows(notification, dead_letter.c.reason)
     (line,) = [each for each in caplog.messages if "dead letter" in each]

@@ -20,7 +20,7 @@ from chassis.runtime import clock
 from services.notification.model import Notification
 from services.notification.reactions.notify_customer_on_order_created import reaction
 from tests.chassis.inbox.apps import Acting, inbox_of
-from tests.support.database import execute
+from tests.support.database import execute, followed
 from tests.support.delivering import DEAD, deliver, order_created, received, rows
 from tests.support.services import Service
 
@@ -144,6 +144,7 @@ async def test_a_second_event_for_an_order_makes_no_second_notification(
     assert await rows(notification, dead_letter.c.event_id) == [("another",)]
     handled = await rows(notification, inbox.c.event_id)
     assert sorted(handled) == sorted([(first["id"],), ("another",)])
+    await followed(notification.database)
     (line,) = [each for each in caplog.messages if "dead letter" in each]
     assert line.isprintable()
 

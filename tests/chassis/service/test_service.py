@@ -123,7 +123,6 @@ async def test_a_service_runs_all_its_loops(
         "reconciler show_notification_on_notification_failed",
         "reconciler show_notification_on_notification_released",
         "reconciler notify_customer_on_order_created",
-        "console",
         "dispatcher",
     } <= set(names)
     assert names.count("relay") == names.count("retention") == 2

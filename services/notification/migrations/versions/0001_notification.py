@@ -42,7 +42,7 @@ def upgrade() -> None:
     op.create_index(
         "notification_open",
         "notification",
-        ["channel", "due_at", "id"],
+        ["due_at", "id"],
         sqlite_where=is_open,
         postgresql_where=is_open,
     )
