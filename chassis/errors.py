@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from chassis.database import is_unavailable
@@ -102,6 +103,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_by_status)
     for each in (SQLAlchemyError, CommitFailed):
         app.exception_handler(each)(_database_error)
+    app.exception_handler(ClientDisconnect)(_disconnected)
     app.exception_handler(Exception)(_internal)
 
 
@@ -157,6 +159,10 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     if is_unavailable(error):
         return await _rejected(request, DatabaseUnavailable())
     raise error  # it is logged, and answered by `_internal`
+
+
+async def _disconnected(_request: Request, _error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # nobody waits for it, and half a body is none
 
 
 async def _internal(_request: Request, _error: Exception) -> JSONResponse:

@@ -1,12 +1,10 @@
-"""The parts of a service as one typed object, which routes and dependencies find by the request."""
+"""The parts of a service as one typed object."""
 
 import asyncio
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
-
-from starlette.requests import HTTPConnection
 
 from chassis.dapr import Sidecar
 from chassis.database import Database
@@ -33,9 +31,3 @@ class Parts:
     backlog: Backlog
     # A lock is dropped when no request holds it or waits for it.
     in_flight: InFlight = field(default_factory=WeakValueDictionary)
-
-
-def parts_of(request: HTTPConnection) -> Parts:
-    """Return the parts of the service that this request reached."""
-    parts: Parts = request.app.state.parts
-    return parts

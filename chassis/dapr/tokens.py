@@ -13,6 +13,7 @@ from chassis.runtime.secret_file import read_or_create
 CALLER = "dapr-caller-app-id"
 """Which app asks through Dapr, as its sidecar says; a caller's own header stays beside it up to daprd 1.18."""
 
+_GUARDED = ("/dapr/", "/events/")
 _A_SECRET = re.compile(r"[!-~]+")
 """What a header carries as it is: ASCII, without spaces."""
 
@@ -42,24 +43,18 @@ class SidecarGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or pass the request on."""
-        reason = self._refusal(scope) if _is_for_the_sidecar(scope) else ""
-        if reason:
-            await problem(NotTheSidecar(reason))(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+        answer = self.app
+        if scope["type"] == "http" and scope["path"].startswith(_GUARDED):
+            reason = self._refusal(Headers(scope=scope))
+            answer = problem(NotTheSidecar(reason)) if reason else answer
+        await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> str:
-        headers = Headers(scope=scope)
+    def _refusal(self, headers: Headers) -> str:
         if CALLER in headers:
             return "Another app calls it through Dapr."
         if self.token and not is_same(headers.get("dapr-api-token", ""), self.token):
             return "Its dapr-api-token is missing or wrong."
         return ""
-
-
-def _is_for_the_sidecar(scope: Scope) -> bool:
-    path: str = scope.get("path", "")
-    return scope["type"] == "http" and path.startswith(("/dapr/", "/events/"))
 
 
 def check_secret(authorization: str, secret: str) -> None:

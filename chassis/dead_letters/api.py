@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
@@ -30,6 +30,7 @@ from chassis.http import (
     Page,
     QueryModel,
     Read,
+    Router,
     Unit,
     View,
     refuses,
@@ -127,14 +128,14 @@ def trace_of(body: bytes) -> str | None:
     return one_line(trace) if isinstance(trace, str) else None
 
 
-_router = APIRouter()
+_router = Router(tags=["Dead letters"])
 
 
-def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> APIRouter:
+def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> Router:
     """Return the routes of a service that has these reactions."""
     by_name = {each.name: each for each in reactions}
-    made = APIRouter(tags=["Dead letters"])
-    made.include_router(_router)
+    made = Router(tags=["Dead letters"])
+    made.routes.extend(_router.routes)
 
     @made.post("/api/dead-letter/{id}/replay", response_model=Replay)
     @refuses(DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails)

@@ -1,6 +1,6 @@
 """The API: units of work with idempotency keys, strict models, problem documents and their description."""
 
-from chassis.http.app import create_api
+from chassis.http.app import Router, create_api
 from chassis.http.models import (
     Address,
     Body,
@@ -12,7 +12,7 @@ from chassis.http.models import (
     View,
 )
 from chassis.http.openapi import FROM_THE_SIDECAR, refuses
-from chassis.http.units import Created, Read, Unit, has_room
+from chassis.http.units import Created, Read, Unit
 
 __all__ = [
     "FROM_THE_SIDECAR",
@@ -25,9 +25,9 @@ __all__ = [
     "PageQuery",
     "QueryModel",
     "Read",
+    "Router",
     "Unit",
     "View",
     "create_api",
-    "has_room",
     "refuses",
 ]

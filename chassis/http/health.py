@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Collection, Sequence
 
-from fastapi import APIRouter
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from chassis.dapr import Sidecar, SidecarUnavailable
 from chassis.errors import NotReady
+from chassis.http.app import Router
 from chassis.http.openapi import HEALTH, refuses
 from chassis.parts import Parts
 
@@ -18,9 +18,9 @@ PATIENCE = 0.8
 
 def router(
     parts: Parts, needs: Collection[str], tasks: Sequence[asyncio.Task[None]]
-) -> APIRouter:
+) -> Router:
     """Return the routes of a service that needs these components and subscriptions, and runs these tasks."""
-    made = APIRouter(tags=[HEALTH])
+    made = Router(tags=[HEALTH])
 
     @made.get("/healthz")
     async def is_alive() -> dict[str, str]:

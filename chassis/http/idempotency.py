@@ -43,7 +43,16 @@ from chassis.errors import Rejected
 from chassis.parts import InFlight, Parts
 from chassis.runtime import clock
 
-HEADER = "idempotency-key"
+HEADER = "Idempotency-Key"
+PARAMETER: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Sent again with the same key within 24 hours, a request is carried out once and answered the "
+    "same again. All callers share the keys of a path: use a UUID",
+    "schema": {"type": "string"},
+    "example": "01a20727-ad7d-7a6d-8ffc-e0698ef24ad8",
+}
+"""The header as the API's description shows it; `identify` alone reads it."""
 PATIENCE = 2.0
 """Seconds that a request waits for an earlier one with the same key."""
 KEPT = timedelta(hours=24)
@@ -125,16 +134,11 @@ async def identify(request: Request) -> KeyedRequest | None:
     scope = f"{request.method} {request.url.path}"
     if len(scope) > MAX_SCOPE:
         scope = hashlib.sha256(scope.encode()).hexdigest()
-    content = _canonical(await request.body()) + b"?" + request.url.query.encode()
+    # Sorted: a client may write the fields of the same JSON in another order.
+    document = await request.json()
+    body = "" if document is None else json.dumps(document, sort_keys=True)
+    content = f"{body}?{request.url.query}".encode()
     return KeyedRequest(scope, key["key"], hashlib.sha256(content).digest())
-
-
-def _canonical(body: bytes) -> bytes:
-    # A client may write the fields of the same JSON in another order.
-    try:
-        return json.dumps(json.loads(body), sort_keys=True).encode()
-    except ValueError:
-        return body
 
 
 async def carry_out_once(

@@ -75,7 +75,7 @@ class PageQuery(QueryModel):
 
 def _printable(text: str) -> str:
     # Line breaks and controls could forge lines of a log or a mail, bidirectional ones reorder them.
-    if any(
+    if not text.isprintable() and any(
         unicodedata.category(c) in {"Cc", "Zl", "Zp"} or c in _BIDI_CONTROLS
         for c in text
     ):

@@ -1,9 +1,10 @@
 """The API's description: FastAPI's, with our problem documents, and without what only Dapr calls."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -92,13 +93,8 @@ def _example(error: type[Rejected]) -> Json:
 
 def install(app: FastAPI) -> None:
     """Make the app describe itself so; the description is made when it is first asked for."""
-
-    def openapi() -> Json:
-        app.openapi_schema = app.openapi_schema or describe(app)
-        return app.openapi_schema
-
     # FastAPI's documented way.
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
 
 
 def describe(app: FastAPI) -> Json:
@@ -118,15 +114,19 @@ def describe(app: FastAPI) -> Json:
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
-    declared = {
-        each.unique_id: tuple(_declared(each.dependant))
+    declaring = {
+        each.unique_id: tuple(_declaring(each.dependant))
         for each in routes
         if isinstance(each.original_route, APIRoute)
     }
     for operation in operations(document):
+        own = declaring[operation["operationId"]]
         _summarise(operation)
-        own = declared.get(operation["operationId"], ())
-        _describe_answers(operation, (*own, *_of_every_route(operation)))
+        for each in own:
+            if header := getattr(each, "header", None):
+                operation.setdefault("parameters", []).append(header)
+        refusals = [error for each in own for error in getattr(each, "refusals", ())]
+        _describe_answers(operation, (*refusals, *_of_every_route(operation)))
     return document
 
 
@@ -136,10 +136,14 @@ def operations(document: Json) -> Iterator[Json]:
         yield from item.values()
 
 
-def _declared(dependant: Dependant) -> Iterator[type[Rejected]]:
-    yield from getattr(dependant.call, "refusals", ())
+def _declaring(dependant: Dependant) -> Iterator[object]:
+    # The function of a route or of what it depends on, and the class of the request that it takes.
+    yield dependant.call
+    yield get_type_hints(dependant.call or object).get(
+        dependant.request_param_name or ""
+    )
     for each in dependant.dependencies:
-        yield from _declared(each)
+        yield from _declaring(each)
 
 
 def _of_every_route(operation: Json) -> Iterator[type[Rejected]]:

@@ -1,17 +1,19 @@
-"""What a route depends on: a unit of work to change something, a reader to find something, room for more."""
+"""What a route takes as its request: `read` to find something, `unit` to change something."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar
+from functools import cached_property
+from typing import ClassVar, TypeVar
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
+from chassis.http.body import JsonRequest
 from chassis.http.idempotency import (
+    PARAMETER,
     IdempotencyKeyReused,
-    KeyedRequest,
     MalformedIdempotencyKey,
     RequestInFlight,
     carry_out_once,
@@ -20,7 +22,7 @@ from chassis.http.idempotency import (
 from chassis.http.models import View
 from chassis.http.openapi import refuses
 from chassis.outbox import BacklogFull
-from chassis.parts import Parts, parts_of
+from chassis.parts import Parts
 from chassis.runtime.telemetry import traceparent_or_new
 
 T = TypeVar("T")
@@ -48,80 +50,61 @@ class Created:
 Command = Callable[[Session], View | Created]
 
 
-@dataclass(frozen=True)
-class UnitOfWork:
-    """One transaction of a command, answered after it is committed; `trace` is the request's W3C trace context."""
+class Read(JsonRequest):
+    """The request of a route that changes nothing: it runs queries."""
 
-    parts: Parts
-    request: KeyedRequest | None
-    status: int
-    trace: str
+    async def __call__(self, query: Callable[[Session], T], /) -> T:
+        """Return what the query returns, in a transaction of its own."""
+        return await self.parts.database.read(query)
+
+    @property
+    def parts(self) -> Parts:
+        """Return the parts of the service that this request reached."""
+        parts: Parts = self.app.state.parts
+        return parts
+
+
+@refuses(
+    MalformedIdempotencyKey,
+    IdempotencyKeyReused,
+    RequestInFlight,
+    Overloaded,
+    BacklogFull,
+)
+class Unit(Read):
+    """The request of a route that changes something: one transaction, answered after it is committed."""
+
+    header: ClassVar = PARAMETER
+
+    @cached_property
+    def trace(self) -> str:
+        """Return the request's W3C trace context."""
+        return traceparent_or_new(self.headers.get("traceparent"))
 
     async def run(self, command: Command, *, alone: bool = False) -> Response:
         """Carry out a command and return its answer; with an Idempotency-Key, at most once.
 
         The command is a plain function of the session: it may be run again before COMMIT. Commands that wait at
-        the same time share a transaction; `alone` is for those that lock rows. Raises Overloaded.
+        the same time share a transaction; `alone` is for those that lock rows. The others are refused where too
+        many wait, or too many events do. Raises what the class declares.
         """
-        lane = "" if alone else "commands"
-        if not alone and self.parts.database.waiting(lane) >= MOST_WAITING:
-            raise Overloaded
+        parts, lane = self.parts, "" if alone else "commands"
+        if not alone:
+            await parts.backlog.check()
+            if parts.database.waiting(lane) >= MOST_WAITING:
+                raise Overloaded
 
         def work(session: Session) -> Response:
             return self._answer(command(session))
 
-        if self.request is None:
-            return await self.parts.database.write(work, lane)
-        return await carry_out_once(self.parts, self.request, work, lane)
+        keyed = await identify(self)
+        if keyed is None:
+            return await parts.database.write(work, lane)
+        return await carry_out_once(parts, keyed, work, lane)
 
     def _answer(self, result: View | Created) -> Response:
         view = result.view if isinstance(result, Created) else result
         headers = {"Location": result.location} if isinstance(result, Created) else None
         body = view.model_dump_json(by_alias=True)
-        return Response(body, self.status, headers, JSONResponse.media_type)
-
-
-@refuses(MalformedIdempotencyKey, IdempotencyKeyReused, RequestInFlight, Overloaded)
-async def _unit(
-    request: Request,
-    _key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            description="Sent again with the same key within 24 hours, a request is carried out once and "
-            "answered the same again. All callers share the keys of a path: use a UUID",
-            examples=["01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"],
-        ),
-    ] = None,
-) -> UnitOfWork:
-    status = request.scope["route"].status_code or 200
-    trace = traceparent_or_new(request.headers.get("traceparent"))
-    return UnitOfWork(parts_of(request), await identify(request), status, trace)
-
-
-Unit = Annotated[UnitOfWork, Depends(_unit)]
-"""What a route that changes something runs its command in."""
-
-
-class Reader(Protocol):
-    """Runs a query in a transaction of its own."""
-
-    async def __call__(self, query: Callable[[Session], T], /) -> T:
-        """Return what the query returns."""
-
-
-async def _read(request: Request) -> Reader:
-    return parts_of(request).database.read
-
-
-Read = Annotated[Reader, Depends(_read)]
-"""What a route that changes nothing runs its query with."""
-
-
-@refuses(BacklogFull)
-async def _has_room(request: Request) -> None:
-    await parts_of(request).backlog.check()
-
-
-has_room = Depends(_has_room)
-"""A route that publishes events names this in its `dependencies`."""
+        status = self.scope["route"].status_code or 200
+        return Response(body, status, headers, JSONResponse.media_type)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import dead_letters, feed, http
@@ -66,7 +66,7 @@ def make_parts(
 def create(
     parts: Parts,
     *,
-    routers: Sequence[APIRouter],
+    routers: Sequence[http.Router],
     reactions: Sequence[AnyReaction] = (),
     loops: Sequence[Loop] = (),
     needs: frozenset[str] = frozenset(),
@@ -88,13 +88,14 @@ def create(
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
     needed = needs | {settings.pubsub_name} | subscribed
-    for router in (
+    every = (
         *routers,
         dead_letters.router(parts, reactions, inbox),
         feed.router(parts),
         health.router(parts, needed, tasks),
-    ):
-        app.include_router(router)
+    )
+    # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
+    app.router.routes[:0] = [route for router in every for route in router.routes]
     return app
 
 

@@ -5,11 +5,13 @@ from functools import cache
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Response
+from fastapi.routing import iter_route_contexts
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chassis.errors import Rejected
-from chassis.http import Unit, has_room, openapi, refuses
+from chassis.http import FROM_THE_SIDECAR, Router, Unit, openapi, refuses
+from chassis.http.app import ApiRoute
 from tests.support.services import Service
 from toolchain.documents import publisher, services
 
@@ -90,6 +92,19 @@ def test_an_order_says_what_can_be_wrong_with_it() -> None:
     )
 
 
+@pytest.mark.parametrize("service", services.names())
+def test_every_route_that_clients_send_a_body_to_checks_it(service: str) -> None:
+    unchecked = [
+        each.path
+        for each in iter_route_contexts(services.app(service).routes)
+        if (each.methods or {"GET", "HEAD"}) - {"GET", "HEAD"}
+        and FROM_THE_SIDECAR not in each.tags
+        and not isinstance(each.original_route, ApiRoute)
+    ]
+
+    assert unchecked == [], "its router is none of chassis.http"
+
+
 async def test_the_service_serves_the_document_that_is_committed(
     order: Service,
 ) -> None:
@@ -164,9 +179,9 @@ async def within_another(_stock: Annotated[None, Depends(in_stock)]) -> None:
 
 
 def test_what_a_dependency_refuses_is_described_by_every_route_that_has_it() -> None:
-    router = APIRouter(tags=["Things"])
+    router = Router(tags=["Things"])
 
-    @router.post("/api/thing", dependencies=[has_room, Depends(within_another)])
+    @router.post("/api/thing", dependencies=[Depends(within_another)])
     async def post_thing(unit: Unit) -> Response:
         """Create a thing."""
         raise NotImplementedError(unit)

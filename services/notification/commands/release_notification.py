@@ -3,18 +3,18 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Body, Line, Unit, View, refuses
+from chassis.http import Body, Line, Router, Unit, View, refuses
 from services.notification import outcomes
 from services.notification.model import Notification, NotificationNotFound, State
 
-router = APIRouter(tags=["Notifications"])
+router = Router(tags=["Notifications"])
 
 RELEASABLE = (State.HELD, State.FAILED)
 

@@ -3,13 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.event import Timestamp
-from chassis.http import Page, PageQuery, Read, View, refuses
+from chassis.http import Page, PageQuery, Read, Router, View, refuses
 from services.notification.model import (
     IS_IN_TROUBLE,
     Channel,
@@ -18,7 +18,7 @@ from services.notification.model import (
     State,
 )
 
-router = APIRouter(tags=["Notifications"])
+router = Router(tags=["Notifications"])
 
 EXAMPLE = (
     "Notification for Order 01a20727-ad7d-7a6d-8ffc-e0698ef24ad8: "

@@ -3,17 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Page, PageQuery, Read, View, refuses
+from chassis.http import Page, PageQuery, Read, Router, View, refuses
 from services.order.model import IS_UNSENT, NotificationState, Order
 
-router = APIRouter(tags=["Orders"])
+router = Router(tags=["Orders"])
 
 
 class NotificationShown(View):

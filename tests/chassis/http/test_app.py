@@ -4,6 +4,7 @@ import gzip
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from tests.chassis.http.thing_api import Api
 
@@ -104,9 +105,40 @@ async def test_the_charset_of_json_may_be_named(api: Api, charset: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_the_body_of_every_method_is_checked(api: Api, method: str) -> None:
-    answer = await api.http.request(method, "/api/thing", content=b"-")
+    """Also where the route itself takes none."""
+
+    @api.app.api_route("/api/other", methods=[method])
+    async def change() -> None:
+        """Take no body."""
+
+    answer = await api.http.request(method, "/api/other", content=b"-")
 
     await is_refused(api, answer, 415, "unsupported-media-type")
+
+
+async def test_the_body_of_a_get_is_left_alone(api: Api) -> None:
+    answer = await api.http.request("GET", "/api/thing", content=b"-")
+
+    assert answer.status_code == 200
+
+
+async def test_a_caller_that_leaves_in_the_middle_of_its_body_changes_nothing(
+    api: Api,
+) -> None:
+    half: Message = {"type": "http.request", "body": b"{", "more_body": True}
+    arriving, sent = [half, {"type": "http.disconnect"}], list[Message]()
+
+    async def receive() -> Message:
+        return arriving.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/api/thing", "headers": []}
+    await api.app({**scope, "query_string": b""}, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert await api.count() == 0
 
 
 @pytest.mark.parametrize("path", ["/api/thing", "/docs", "/openapi.json"])

@@ -23,7 +23,6 @@ from chassis.http import (
     Unit,
     View,
     create_api,
-    has_room,
     refuses,
 )
 from chassis.outbox import Backlog
@@ -88,9 +87,7 @@ def app_on(parts: Parts) -> FastAPI:
     app = create_api(parts.name)
     app.state.parts = parts
 
-    @app.post(
-        "/api/thing", status_code=201, response_model=Thing, dependencies=[has_room]
-    )
+    @app.post("/api/thing", status_code=201, response_model=Thing)
     async def post_thing(command: CreateThing, unit: Unit) -> Response:
         """Create a thing."""
         return await unit.run(lambda session: create_thing(command, session))
