@@ -11,12 +11,14 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Signer
 from chassis.database.engine import (
@@ -38,6 +40,9 @@ T = TypeVar("T")
 Work = Callable[[Session], T]
 """A unit of work: it neither begins nor commits, has no effect outside the session, and returns plain values."""
 
+KEPT = 1.0
+"""Seconds that an idle connection stays with the writers: the pool's checks cost as much as a statement."""
+
 
 class Database:
     """The service's database, its transactions, and the signals that wake its loops after a commit.
@@ -57,13 +62,12 @@ class Database:
         self.engine = open_engine(url)
         self.owner = _owner(replica)
         self.is_shared = not is_sqlite(url)
-        # What every session's `info` begins with; whoever serves all units (the relay) may add to it.
-        self.info: dict[str, Any] = {"service": service, "keys": keys}
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._info: dict[str, Any] = {"service": service, "keys": keys}
+        self._kept: list[tuple[Connection, float]] = []
         self._signals: dict[str, asyncio.Event] = {}
         writers = WRITERS if self.is_shared else 1
         self._writers = ThreadPoolExecutor(writers, f"{service} writer")
-        self._group = GroupCommit(self._open, self._writers, writers, self._committed)
+        self._group = GroupCommit(self._begin, self._writers, writers, self._committed)
         self._readers = ThreadPoolExecutor(READERS, f"{service} reader")
         self._after_commits = ThreadPoolExecutor(1, f"{service} after commits")
 
@@ -90,24 +94,42 @@ class Database:
         )
 
     @contextmanager
-    def _open(self) -> Iterator[Session]:
-        with self._sessions() as session:
-            session.info.update(self.info, batches={})
-            yield session
+    def _begin(self) -> Iterator[Session]:
+        connection, is_sound = self._connect(), False
+        try:
+            with connection.begin(), self._session(connection) as session:
+                yield session
+            is_sound = not connection.invalidated
+        finally:
+            if is_sound:
+                self._kept.append((connection, monotonic()))
+            else:
+                connection.close()
+
+    def _connect(self) -> Connection:
+        with suppress(IndexError):
+            connection, used_at = self._kept.pop()
+            if monotonic() - used_at < KEPT:
+                return connection
+            connection.close()
+        return self.engine.connect()
+
+    def _session(self, connection: Connection) -> Session:
+        info = {**self._info, "batches": {}}
+        return Session(connection, expire_on_commit=False, info=info)
 
     def _committed(self, unit: QueuedUnit) -> None:
-        for name, acts in unit.woken.items():
-            for act in acts:
-                act()
+        for name in sorted(unit.woken):
             self.signal(name).set()
         if unit.acts:
             loop = asyncio.get_running_loop()
             loop.run_in_executor(self._after_commits, _carry_out, unit.acts)
 
     def _query(self, work: Work[T]) -> T:
-        with self._open() as session:
-            session.connection(execution_options={"begin": "BEGIN"})
-            return without_stop_iteration(work, session)
+        with self.engine.connect() as connection:
+            connection.execution_options(begin="BEGIN")
+            with self._session(connection) as session:
+                return without_stop_iteration(work, session)
 
     def lock_file(self, loop: str) -> Path:
         """Return the file whose lock a background loop holds while it works.
@@ -118,7 +140,7 @@ class Database:
         if not self.is_shared:
             return Path(f"{sqlite_file(self.url)}.{loop}.lock")
         name = hashlib.sha256(f"{self.url} {self.owner}".encode()).hexdigest()[:16]
-        service = self.info["service"]
+        service = self._info["service"]
         return Path(tempfile.gettempdir()) / f"{service}-{name}.{loop}.lock"
 
     def signal(self, name: str) -> asyncio.Event:
@@ -129,7 +151,12 @@ class Database:
         """End every thread, the last one when all that follows a commit is done; close every connection."""
         for threads in (self._readers, self._writers, self._after_commits):
             await asyncio.to_thread(threads.shutdown)
-        await asyncio.to_thread(self.engine.dispose)
+        await asyncio.to_thread(self._disconnect)
+
+    def _disconnect(self) -> None:
+        for connection, _ in self._kept:
+            connection.close()
+        self.engine.dispose()
 
 
 def _owner(replica: str) -> str:

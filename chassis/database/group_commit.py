@@ -38,13 +38,13 @@ class QueuedUnit:
     future: "asyncio.Future[Any]"
     context: Context = field(default_factory=copy_context)
     acts: list[Act] = field(default_factory=list)
-    woken: dict[str, list[Act]] = field(default_factory=dict)
+    woken: set[str] = field(default_factory=set)
     result: Any = None
     error: Exception | None = None
 
     def run(self, session: Session) -> None:
         """Run it, forgetting what an earlier run left."""
-        self.acts, self.woken = [], {}
+        self.acts, self.woken = [], set()
         session.info["after_commit"] = self.acts
         session.info["woken"] = self.woken
         self.result = self.context.run(without_stop_iteration, self.work, session)
@@ -79,7 +79,7 @@ class GroupCommit:
         writers: int,
         committed: Callable[[QueuedUnit], None],
     ) -> None:
-        self._open = transaction
+        self._begin = transaction
         self._threads = threads
         self._writers = writers
         self._committed = committed
@@ -172,7 +172,7 @@ class GroupCommit:
 
     def _transaction(self, group: Sequence[QueuedUnit]) -> int:
         began = perf_counter()
-        with self._open() as session:
+        with self._begin() as session:
             done = 0
             for unit in group:
                 try:
@@ -189,7 +189,7 @@ class GroupCommit:
     @staticmethod
     def _commit(session: Session, group: Sequence[QueuedUnit]) -> None:
         try:
-            session.commit()
+            session.connection().commit()
         except Exception as error:  # noqa: BLE001 - its outcome is unknown: nothing of it is run again
             # SQLite keeps the transaction open: with its connection it ends for certain.
             session.invalidate()

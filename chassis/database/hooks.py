@@ -33,7 +33,7 @@ def _inserter(table: FromClause) -> Callable[[Session, list[dict[str, Any]]], No
     statement = insert(cast("Table", table))  # what a mapped class calls a FromClause
 
     def insert_all(session: Session, rows: list[dict[str, Any]]) -> None:
-        session.execute(statement, rows)
+        session.connection().execute(statement, rows)
 
     return insert_all
 
@@ -58,9 +58,6 @@ def after_commit(session: Session, act: Act) -> None:
     session.info["after_commit"].append(act)
 
 
-def wake(session: Session, name: str, *acts: Act) -> None:
-    """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed.
-
-    `acts` hand it what it waits for: they run before, on the event loop, and do not block.
-    """
-    session.info["woken"].setdefault(name, []).extend(acts)
+def wake(session: Session, name: str) -> None:
+    """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed."""
+    session.info["woken"].add(name)

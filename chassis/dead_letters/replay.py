@@ -96,7 +96,7 @@ def _handle(
         if not letter.authentic:  # nothing else was checked when it came
             check_age(envelope)
         # A letter that holds its event's key is the reason why nothing else has handled the event.
-        claimed = claim(session, reaction.name, [envelope], Arrival.PUSHED)
+        claimed = claim(session, reaction.name, [envelope.id], Arrival.PUSHED)
         is_new = bool(claimed) or letter.event_id == envelope.id
         if is_new:
             reaction.act(event, envelope, session)

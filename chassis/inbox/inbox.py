@@ -7,12 +7,12 @@ What can never be handled becomes a dead letter, and Dapr hears SUCCESS: it woul
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, true, update
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -30,14 +30,19 @@ from chassis.inbox.parse import (
     check_age,
     parse,
 )
-from chassis.inbox.reaction import AnyReaction, Arrival, Reaction, inbox
+from chassis.inbox.reaction import IDS, AnyReaction, Arrival, Reaction, inbox
 from chassis.runtime import clock
 from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
 
-_CLAIM = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
+_OF_ALL = ("reaction", "handled_at", "arrival")
+_values = [bindparam(name, type_=inbox.c[name].type) for name in _OF_ALL]
+# With a WHERE, SQLite does not take the ON CONFLICT for that of a join.
+_keys = IDS.add_columns(*_values).where(true())
+_insert = insert(inbox).from_select(("event_id", *_OF_ALL), _keys)
+_CLAIM = _insert.on_conflict_do_nothing().returning(inbox.c.event_id)
 
 PERMANENT = (Unprocessable, Rejected, IntegrityError, DataError)
 """What the next attempt would not change; everything else is retried."""
@@ -161,41 +166,33 @@ def handle_all(
     arrival: Arrival,
 ) -> list[str]:
     """Claim events at once and act on those that are new, in order; return their ids."""
-    unseen = claim(
-        session, reaction.name, [envelope for envelope, _ in parsed], arrival
-    )
-    new = []
+    ids = {envelope.id for envelope, _ in parsed}
+    unseen, new = claim(session, reaction.name, ids, arrival), []
     for envelope, event in parsed:
         if envelope.id in unseen:
             unseen.remove(envelope.id)  # listed twice, it is acted on once
             reaction.act(event, envelope, session)
             new.append(envelope.id)
     if arrival is Arrival.PUSHED and len(new) < len(parsed):
-        known = {envelope.id for envelope, _ in parsed}.difference(new)
-        pulled = inbox.c.event_id.in_(known), inbox.c.arrival == Arrival.PULLED
-        mine = inbox.c.reaction == reaction.name, *pulled
-        session.execute(update(inbox).where(*mine).values(arrival=Arrival.LATE))
+        pulled = inbox.c.reaction == reaction.name, inbox.c.arrival == Arrival.PULLED
+        known = inbox.c.event_id.in_(ids.difference(new))
+        session.execute(
+            update(inbox).where(*pulled, known).values(arrival=Arrival.LATE)
+        )
     return new
 
 
 def claim(
-    session: Session,
-    reaction: str,
-    envelopes: Sequence[CloudEvent],
-    arrival: Arrival,
+    session: Session, reaction: str, ids: Collection[str], arrival: Arrival
 ) -> set[str]:
     """Insert the keys of these events; return the ids that this reaction did not have.
 
     The insert itself is the claim: a look before it would let two deliveries through. In the order of their
     ids, so that two pages do not deadlock; grouped deliveries may, and are run again.
     """
-    now = clock.now()
-    ids = sorted({envelope.id for envelope in envelopes})
-    rows = [
-        {"reaction": reaction, "event_id": each, "handled_at": now, "arrival": arrival}
-        for each in ids
-    ]
-    return set(session.scalars(_CLAIM, rows)) if rows else set()
+    of_all = {"reaction": reaction, "handled_at": clock.now(), "arrival": arrival}
+    values = {**of_all, "ids": dict.fromkeys(sorted(ids))}
+    return set(session.connection().scalars(_CLAIM, values)) if ids else set()
 
 
 @dataclass(frozen=True)
@@ -218,13 +215,7 @@ def record_failure(session: Session, failed: Failed, arrival: Arrival) -> bool:
     if not _is_permanent(failed.error) and tries < attempts.MAX_ATTEMPTS:
         return False
     attempts.forget(session, failed.reaction, failed.event_id)
-    row = {
-        "reaction": failed.reaction,
-        "event_id": failed.event_id,
-        "handled_at": clock.now(),
-        "arrival": arrival,
-    }
-    if session.scalar(_CLAIM, row) is not None:
+    if claim(session, failed.reaction, [failed.event_id], arrival):
         reason = describe(failed.error)
         letter = DeadLetter(
             failed.reaction, failed.body, reason, failed.event_id, attempts=tries

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Index, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    Column,
+    Index,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
@@ -74,3 +84,8 @@ Index(
     sqlite_where=_repaired,
     postgresql_where=_repaired,
 )
+
+# As one value, and not one parameter each: the statement is built once, and both databases have this function.
+_given = func.json_each(bindparam("ids", type_=JSON)).table_valued("key")
+IDS = select(_given.c.key)
+"""The ids that a statement is given, as the members of a JSON object."""

@@ -11,6 +11,7 @@ from chassis.database import is_unavailable
 from chassis.inbox import AnyReaction, Arrival, Inbox, Status
 from chassis.inbox.dead_letter import one_line
 from chassis.inbox.parse import NotAuthentic, Received
+from chassis.inbox.reaction import IDS
 from chassis.inbox.reaction import inbox as inbox_table
 from chassis.reconciler import cursor as feed_cursor
 from chassis.reconciler.cursor import CursorMoved
@@ -18,6 +19,9 @@ from chassis.reconciler.cursor import CursorMoved
 # Written out in the statement: only then is the partial index chosen.
 _REPAIRED: BindParameter[Sequence[Arrival]] = bindparam(
     "repaired", [Arrival.PULLED, Arrival.LATE], expanding=True, literal_execute=True
+)
+_HANDLED = select(inbox_table.c.event_id).where(
+    inbox_table.c.reaction == bindparam("of_reaction"), inbox_table.c.event_id.in_(IDS)
 )
 
 
@@ -79,8 +83,8 @@ class Repair:
 
 def handled(session: Session, reaction: str, ids: Collection[str]) -> set[str]:
     """Return those of these events that a reaction's inbox has."""
-    mine = inbox_table.c.reaction == reaction, inbox_table.c.event_id.in_(ids)
-    return set(session.scalars(select(inbox_table.c.event_id).where(*mine)))
+    values = {"of_reaction": reaction, "ids": dict.fromkeys(ids)}
+    return set(session.scalars(_HANDLED, values))
 
 
 def count_late(session: Session, reaction: str) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 from fastapi import FastAPI
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -50,7 +51,9 @@ def _endanger(file: Path) -> None:
         if kind and random.random() < SHARE:
             with hits_of(file).open("a") as hits:
                 hits.write(f"{len(group)}\n")
-            session.commit = _failing(session, kind)  # type: ignore[method-assign]
+            # After a failure this connection is not used again.
+            connection = session.connection()
+            connection.commit = _failing(connection, kind)  # type: ignore[method-assign]
         commit(session, group)
 
     GroupCommit._commit = staticmethod(dangerous)  # type: ignore[method-assign]
@@ -68,8 +71,8 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _failing(session: Session, kind: str) -> Callable[[], None]:
-    commit = session.commit
+def _failing(connection: Connection, kind: str) -> Callable[[], None]:
+    commit = connection.commit
 
     def fail() -> None:
         if kind != COMMIT_FAILS:

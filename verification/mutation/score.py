@@ -22,7 +22,6 @@ from verification.mutation.rig import copied_tree, environment
 
 PATHS = (
     "chassis/inbox/inbox.py",
-    "chassis/outbox/leases.py",
     "chassis/outbox/relay.py",
     "chassis/reconciler",
     "services/notification/dispatcher.py",

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from verification.simulation.process import here
+from verification.simulation.process import Process, here
 
 ERRORS = {
     "full": ("database or disk is full", sqlite3.SQLITE_FULL),
@@ -33,6 +33,7 @@ class _Cursor(sqlite3.Cursor):
 class _Connection(sqlite3.Connection):
     """A connection of one process."""
 
+    process: Process
     _is_writing = False
 
     def cursor(self, factory: Any = _Cursor) -> Any:  # noqa: ANN401 - sqlite3's own
@@ -54,8 +55,9 @@ class _Connection(sqlite3.Connection):
             here().crash_point("after a commit")
 
     def rollback(self) -> None:
-        # What follows a crash in the middle of a unit of work has no effect: the connection is closed.
-        if not here().dead:
+        # What follows a crash in the middle of a unit of work has no effect: the connection is closed. It may be
+        # the interpreter that does away with it, when no process runs.
+        if not self.process.dead:
             super().rollback()
 
 
@@ -82,7 +84,8 @@ class _Dialect(SQLiteDialect_pysqlite):
 
     def connect(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the driver's own
         connection = sqlite3.connect(*arguments, **options, factory=_Connection)
-        here().opened(connection)
+        connection.process = here()
+        connection.process.opened(connection)
         return connection
 
 

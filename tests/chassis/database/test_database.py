@@ -25,6 +25,11 @@ from tests.support.eventually import eventually
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
 
 class Unit:
     """A unit of work that inserts a row, and ends when a test allows it."""
@@ -298,6 +303,22 @@ async def test_an_error_does_not_show_what_was_to_be_written(
         await database.write(work)
 
     assert "4711" not in str(raised.value)
+
+
+@on_postgresql
+async def test_a_connection_that_ended_while_nobody_wrote_is_met_by_no_unit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(session: Session) -> None:
+        session.execute(text(END_OTHERS))
+
+    await database.write(insert_one)
+    await database.read(end)
+
+    monkeypatch.setattr("chassis.database.database.KEPT", 0)
+    await database.write(insert_one)
+
+    assert await rows(database) == 2
 
 
 async def test_closing_waits_for_units_and_ends_every_thread_and_connection(
