@@ -62,7 +62,8 @@ class Database:
         self.engine = open_engine(url)
         self.owner = _owner(replica)
         self.is_shared = not is_sqlite(url)
-        self._info: dict[str, Any] = {"service": service, "keys": keys}
+        # What every session's `info` begins with; whoever serves all units (the relay) may add to it.
+        self.info: dict[str, Any] = {"service": service, "keys": keys}
         self._kept: list[tuple[Connection, float]] = []
         self._signals: dict[str, asyncio.Event] = {}
         writers = WRITERS if self.is_shared else 1
@@ -115,11 +116,13 @@ class Database:
         return self.engine.connect()
 
     def _session(self, connection: Connection) -> Session:
-        info = {**self._info, "batches": {}}
+        info = {**self.info, "batches": {}}
         return Session(connection, expire_on_commit=False, info=info)
 
     def _committed(self, unit: QueuedUnit) -> None:
-        for name in sorted(unit.woken):
+        for name, acts in unit.woken.items():
+            for act in acts:
+                act()
             self.signal(name).set()
         if unit.acts:
             loop = asyncio.get_running_loop()
@@ -140,7 +143,7 @@ class Database:
         if not self.is_shared:
             return Path(f"{sqlite_file(self.url)}.{loop}.lock")
         name = hashlib.sha256(f"{self.url} {self.owner}".encode()).hexdigest()[:16]
-        service = self._info["service"]
+        service = self.info["service"]
         return Path(tempfile.gettempdir()) / f"{service}-{name}.{loop}.lock"
 
     def signal(self, name: str) -> asyncio.Event:

@@ -38,13 +38,13 @@ class QueuedUnit:
     future: "asyncio.Future[Any]"
     context: Context = field(default_factory=copy_context)
     acts: list[Act] = field(default_factory=list)
-    woken: set[str] = field(default_factory=set)
+    woken: dict[str, list[Act]] = field(default_factory=dict)
     result: Any = None
     error: Exception | None = None
 
     def run(self, session: Session) -> None:
         """Run it, forgetting what an earlier run left."""
-        self.acts, self.woken = [], set()
+        self.acts, self.woken = [], {}
         session.info["after_commit"] = self.acts
         session.info["woken"] = self.woken
         self.result = self.context.run(without_stop_iteration, self.work, session)

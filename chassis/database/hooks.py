@@ -58,6 +58,9 @@ def after_commit(session: Session, act: Act) -> None:
     session.info["after_commit"].append(act)
 
 
-def wake(session: Session, name: str) -> None:
-    """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed."""
-    session.info["woken"].add(name)
+def wake(session: Session, name: str, *acts: Act) -> None:
+    """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed.
+
+    `acts` hand it what it waits for: they run before, on the event loop, and do not block.
+    """
+    session.info["woken"].setdefault(name, []).extend(acts)

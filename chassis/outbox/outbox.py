@@ -1,7 +1,11 @@
 """The transactional outbox: an event is a row of the sender's database, written with the state it is about."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -31,6 +35,11 @@ SIGNAL = "outbox"
 
 MAX_EVENT_BYTES = 64 * 1024
 """The largest CloudEvent, in bytes at its largest on the way: consumers accept no more."""
+
+LEASE = timedelta(seconds=30)
+"""How long a lease holds: well above the deadline of a call to the sidecar."""
+MOST_QUEUED = 200
+"""Leased events that wait in memory; those that come meanwhile wait in the table."""
 
 
 class EventTooLarge(Rejected):
@@ -122,6 +131,50 @@ feed = Table(
 )
 
 
+class Leased(NamedTuple):
+    """An event that is published by its owner alone until the lease ends."""
+
+    event_id: str
+    topic: str
+    event: str
+    size: int
+    owner: str
+    attempt: int = 1
+    refusals: int = 0
+    reason: str | None = None
+
+
+@dataclass
+class RelayQueue:
+    """Events that this process has leased and not begun to publish, in memory.
+
+    While it is open, an event is stored leased already, and comes here by its commit: the relay need not look for
+    it. The relay opens it when the table holds nothing more, and closes it when it meets trouble or stops.
+    """
+
+    owner: str
+    is_open: bool = False
+    events: list[Leased] = field(default_factory=list)
+
+    def lease(self, session: Session, row: dict[str, Any]) -> None:
+        """Lease a row that is about to be stored, and queue its event once it is committed."""
+        until = clock.now() + LEASE
+        row.update(state=State.LEASED, owner=self.owner, lease_until=until, attempt=1)
+        text, size = row["event"], row["size"]
+        event = Leased(row["event_id"], row["topic"], text, size, self.owner)
+        wake(session, SIGNAL, partial(self.add, [event]))
+
+    def add(self, events: Sequence[Leased]) -> None:
+        """Queue events; with enough of them, it closes."""
+        self.events += events
+        self.is_open = self.is_open and len(self.events) < MOST_QUEUED
+
+    def take(self, most: int) -> list[Leased]:
+        """Return the oldest events, which wait here no longer."""
+        taken, self.events = self.events[:most], self.events[most:]
+        return taken
+
+
 def append(
     session: Session, event: Event, *, subject: UUID, cause: Cause, version: int = 1
 ) -> None:
@@ -138,9 +191,13 @@ def append(
         version=version,
         keys=session.info["keys"],
     )
-    add(session, outbox, row(event, envelope))
+    stored = row(event, envelope)
     if event.delivery is Delivery.PUSH_AND_PULL:
         wake(session, SIGNAL)
+        queue: RelayQueue | None = session.info.get("relay")
+        if queue and queue.is_open:
+            queue.lease(session, stored)
+    add(session, outbox, stored)
 
 
 def row(event: Event, envelope: dict[str, Any]) -> dict[str, Any]:
@@ -162,4 +219,7 @@ def row(event: Event, envelope: dict[str, Any]) -> dict[str, Any]:
         "event": text,
         "size": size,
         "state": State.PENDING if pushed else State.PULL_ONLY,
+        "owner": None,
+        "lease_until": None,
+        "attempt": 0,
     }

@@ -22,6 +22,7 @@ from verification.mutation.rig import copied_tree, environment
 
 PATHS = (
     "chassis/inbox/inbox.py",
+    "chassis/outbox/leases.py",
     "chassis/outbox/relay.py",
     "chassis/reconciler",
     "services/notification/dispatcher.py",

@@ -126,6 +126,23 @@ async def test_who_waits_is_woken_after_the_commit_and_not_before(
     assert not database.signal("other").is_set()
 
 
+async def test_who_is_woken_has_been_handed_what_was_committed(
+    database: Database,
+) -> None:
+    handed: list[bool] = []
+
+    def work(session: Session) -> None:
+        insert_one(session)
+        wake(session, "news", lambda: handed.append(database.signal("news").is_set()))
+        wake(session, "news")
+        assert handed == []
+
+    await database.write(work)
+
+    assert handed == [False]
+    assert database.signal("news").is_set()
+
+
 async def test_an_act_that_fails_undoes_nothing_and_keeps_nobody_from_being_woken(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,3 +17,9 @@ async def box(
     made = Box(tmp_path, dapr)
     yield made
     await made.database.close()
+
+
+@pytest.fixture
+def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each step look into the table, as it does once a second whatever comes from memory."""
+    monkeypatch.setattr("chassis.outbox.relay.LOOK_EVERY", 0.0)

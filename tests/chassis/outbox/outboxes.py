@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from chassis.cloud_event import Cause
 from chassis.event import Delivery, Event
 from chassis.outbox import Relay, append
-from chassis.outbox.outbox import outbox
-from chassis.outbox.relay import lease
+from chassis.outbox.leases import lease
+from chassis.outbox.outbox import Leased, outbox
 from tests.support.database import migrated
 from tests.support.simulated_dapr import SimulatedDapr
 
@@ -58,7 +58,7 @@ class Box:
         while await self.relay.step():
             pass
 
-    async def lease(self, owner: str, *, probing: bool = False) -> Sequence[Row[Any]]:
+    async def lease(self, owner: str, *, probing: bool = False) -> Sequence[Leased]:
         """Lease what there is, as the relay of this owner does."""
         return await self.database.write(
             lambda session: lease(session, owner, probing=probing)

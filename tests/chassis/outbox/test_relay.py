@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from chassis.dapr import Entry, SidecarUnavailable
+from chassis.outbox.leases import MAX_REFUSALS
 from chassis.outbox.outbox import MAX_EVENT_BYTES, State
-from chassis.outbox.relay import BATCH_BYTES, MAX_REFUSALS
+from chassis.outbox.relay import BATCH_BYTES
 from tests.chassis.outbox.outboxes import Box, Happened
 from tests.support.eventually import eventually
 from tests.support.services import Service, order_service
@@ -97,6 +98,7 @@ async def test_an_outage_counts_against_no_event_and_is_probed_with_one(
     assert set(await box.states()) == {State.PUBLISHED}
 
 
+@pytest.mark.usefixtures("always_looking")
 async def test_an_event_that_is_refused_alone_is_parked_and_holds_up_nobody(
     box: Box, dapr: SimulatedDapr, caplog: pytest.LogCaptureFixture
 ) -> None:

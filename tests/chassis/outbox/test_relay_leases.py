@@ -1,25 +1,21 @@
 """What a relay leases: nothing that another holds, nothing that is not due, and nothing for ever."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import Row
 
-from chassis.outbox import relay
-from chassis.outbox.outbox import State
-from chassis.outbox.relay import BATCH, LEASE, LONGEST_WAIT, MAX_REFUSALS
+from chassis.outbox import leases
+from chassis.outbox.leases import LONGEST_WAIT, MAX_REFUSALS
+from chassis.outbox.outbox import LEASE, Leased, State
 from chassis.runtime.clock import CLOCKS_APART
 from tests.chassis.outbox.outboxes import Box
-from tests.support.eventually import eventually
 from tests.support.simulated_dapr import SimulatedDapr
 
 
-async def mark(box: Box, leased: Sequence[Row[Any]]) -> None:
+async def mark(box: Box, leased: Sequence[Leased]) -> None:
     """Mark what was leased as published, as the relay does."""
-    await box.database.write(lambda session: relay._mark(session, leased, {}))
+    await box.database.write(lambda session: leases.mark(session, leased, {}))
 
 
 async def test_two_relays_share_what_there_is(box: Box) -> None:
@@ -124,6 +120,7 @@ async def test_an_event_that_was_refused_waits_and_the_others_do_not(
     assert dapr.published[-1]["id"] == later
 
 
+@pytest.mark.usefixtures("always_looking")
 async def test_each_refusal_of_an_event_doubles_its_wait(
     box: Box, dapr: SimulatedDapr
 ) -> None:
@@ -168,27 +165,3 @@ async def test_a_relay_that_starts_releases_what_its_predecessor_had_leased(
 
     (row,) = await box.rows()
     assert (row.state, row.owner, row.lease_until) == (State.PENDING, None, None)
-
-
-async def test_a_relay_that_stops_releases_what_it_has_leased_and_not_published(
-    box: Box, dapr: SimulatedDapr
-) -> None:
-    """The next batch is leased with the mark of the one before: the loop finds that it stops only then."""
-    await box.fill(BATCH + 1)
-    dapr.answering.clear()
-    loop = box.relay.loop()
-    running = asyncio.create_task(loop.run())
-
-    async def is_publishing() -> bool:
-        return bool(dapr.asked)
-
-    async def is_stopping() -> bool:
-        return loop._stopping.is_set()
-
-    await eventually(is_publishing, "the sidecar is asked")
-    stopping = asyncio.create_task(loop.stop(running))
-    await eventually(is_stopping, "the loop stops")
-    dapr.answering.set()
-    await stopping
-
-    assert await box.states() == [*[State.PUBLISHED] * BATCH, State.PENDING]

@@ -3,14 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from chassis.outbox.outbox import State
-from chassis.outbox.relay import BATCH, lease
+from chassis.outbox.leases import BATCH, lease
+from chassis.outbox.outbox import Leased, State
 from tests.chassis.outbox.outboxes import Box
 
 pytestmark = pytest.mark.parametrize("each_database", ["postgresql"], indirect=True)
@@ -22,7 +20,7 @@ async def test_two_relays_that_lease_at_once_do_not_wait_for_each_other(
     appended = await box.fill(2)
     has_leased, may_end = threading.Event(), threading.Event()
 
-    def slowly(session: Session) -> Sequence[Row[Any]]:
+    def slowly(session: Session) -> Sequence[Leased]:
         leased = lease(session, "one", probing=True)
         has_leased.set()
         assert may_end.wait(30)
