@@ -154,7 +154,8 @@ class RelayQueue:
 
     owner: str
     is_open: bool = False
-    events: list[Leased] = field(default_factory=list)
+    # By event id: leased again, an event replaces itself, whose lease nobody could mark any more.
+    events: dict[str, Leased] = field(default_factory=dict)
 
     def lease(self, session: Session, row: dict[str, Any]) -> None:
         """Lease a row that is about to be stored, and queue its event once it is committed."""
@@ -166,13 +167,12 @@ class RelayQueue:
 
     def add(self, events: Sequence[Leased]) -> None:
         """Queue events; with enough of them, it closes."""
-        self.events += events
+        self.events |= {each.event_id: each for each in events}
         self.is_open = self.is_open and len(self.events) < MOST_QUEUED
 
     def take(self, most: int) -> list[Leased]:
         """Return the oldest events, which wait here no longer."""
-        taken, self.events = self.events[:most], self.events[most:]
-        return taken
+        return [self.events.pop(each) for each in list(self.events)[:most]]
 
 
 def append(

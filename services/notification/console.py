@@ -22,5 +22,8 @@ def _print_after_commit(session: Session, lines: Sequence[str]) -> None:
 
 
 def _print(lines: Sequence[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    text = "".join(f"{line}\n" for line in lines)
+    # A name that the terminal's encoding lacks would otherwise cost its whole group their lines.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

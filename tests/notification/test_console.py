@@ -93,6 +93,19 @@ async def test_no_line_is_printed_whose_commit_fails(
     assert capfd.readouterr().out == LINE
 
 
+async def test_a_name_that_the_terminal_cannot_show_costs_nobody_a_line(
+    room: MailRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    terminal = io.TextIOWrapper(printed, encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", terminal)
+
+    await room.order(None, name="Zoë 李")
+    await followed(room.database)
+
+    assert b"Dear Zo\xeb \\u674e, " in printed.getvalue()
+
+
 @pytest.mark.parametrize("email", [None, JANE])
 async def test_a_print_that_fails_is_logged_and_undoes_nothing(
     room: MailRoom,

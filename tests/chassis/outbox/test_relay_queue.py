@@ -155,15 +155,18 @@ async def test_what_waits_in_the_table_is_found_however_much_comes_from_memory(
 
 
 @pytest.mark.usefixtures("always_looking")
+@pytest.mark.parametrize("waited", [2 * LOST, LEASE], ids=["long", "past its lease"])
 async def test_what_waits_in_memory_for_long_is_published_once(
-    box: Box, dapr: SimulatedDapr
+    box: Box, dapr: SimulatedDapr, waited: timedelta
 ) -> None:
-    appended = await box.fill(1)
-    await box.change(lease_until=datetime.now(UTC) + LEASE - 2 * LOST)
+    appended = await box.fill(2)
+    await box.change(lease_until=datetime.now(UTC) + LEASE - waited)
 
     await box.publish_all()
 
     assert ids(dapr) == appended
+    assert dapr.batches == [2]
+    assert await box.states() == [State.PUBLISHED] * 2
 
 
 async def test_in_trouble_what_waits_in_memory_is_released_and_what_comes_is_not_leased(
