@@ -34,6 +34,8 @@ def create_api(name: str, lifespan: Lifespan | None = None) -> FastAPI:
         generate_unique_id_function=attrgetter("name"),
         lifespan=lifespan,
         redoc_url=None,
+        # It would lead to whatever the caller's Host says, and through Dapr to nowhere.
+        redirect_slashes=False,
         # Swagger UI would send the description to its makers' validator.
         swagger_ui_parameters={"validatorUrl": None},
         # Otherwise each request looks for what nobody configures: traces are the sidecar's.

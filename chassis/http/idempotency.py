@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from chassis.database import Database, Utc, batch, insert
-from chassis.errors import Rejected
+from chassis.errors import MalformedJson, Rejected
 from chassis.parts import InFlight, Parts
 from chassis.runtime import clock
 
@@ -124,7 +124,7 @@ class KeyedRequest:
 
 
 async def identify(request: Request) -> KeyedRequest | None:
-    """Return the identity of a request that carries a key; raises MalformedIdempotencyKey."""
+    """Return the identity of a request that carries a key; raises MalformedIdempotencyKey, MalformedJson."""
     sent = request.headers.getlist(HEADER)
     if not sent:
         return None
@@ -134,11 +134,17 @@ async def identify(request: Request) -> KeyedRequest | None:
     scope = f"{request.method} {request.url.path}"
     if len(scope) > MAX_SCOPE:
         scope = hashlib.sha256(scope.encode()).hexdigest()
-    # Sorted: a client may write the fields of the same JSON in another order.
-    document = await request.json()
-    body = "" if document is None else json.dumps(document, sort_keys=True)
+    body = _canonical(await request.json())
     content = f"{body}?{request.url.query}".encode()
     return KeyedRequest(scope, key["key"], hashlib.sha256(content).digest())
+
+
+def _canonical(document: object) -> str:
+    # Sorted: a client may write the fields of the same JSON in another order.
+    try:
+        return "" if document is None else json.dumps(document, sort_keys=True)
+    except RecursionError as error:  # the stack is deeper here than where it was parsed
+        raise MalformedJson("The body is nested too deeply.") from error
 
 
 async def carry_out_once(

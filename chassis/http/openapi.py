@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from inspect import signature
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -139,9 +140,8 @@ def operations(document: Json) -> Iterator[Json]:
 def _declaring(dependant: Dependant) -> Iterator[object]:
     # The function of a route or of what it depends on, and the class of the request that it takes.
     yield dependant.call
-    yield get_type_hints(dependant.call or object).get(
-        dependant.request_param_name or ""
-    )
+    if dependant.call and (request := dependant.request_param_name):
+        yield signature(dependant.call, eval_str=True).parameters[request].annotation
     for each in dependant.dependencies:
         yield from _declaring(each)
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import dead_letters, feed, http
@@ -21,6 +22,7 @@ from chassis.database import migrate as migrations
 from chassis.database.exclusive import in_use
 from chassis.feed.long_transactions import LongTransactions
 from chassis.http import health
+from chassis.http.app import ApiRoute
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, Tuning
 from chassis.outbox import Backlog, Relay
@@ -78,6 +80,7 @@ def create(
     pub/sub, without which the service is not ready.
     """
     _check_names(reactions)
+    _check_routes(routers)
     gc.set_threshold(NEW_OBJECTS)
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
@@ -104,6 +107,16 @@ def _check_names(reactions: Sequence[AnyReaction]) -> None:
         if number > 1:
             raise ValueError(
                 f"two reactions are named {name}: the inbox tells them apart by it"
+            )
+
+
+def _check_routes(routers: Sequence[http.Router]) -> None:
+    # A router of FastAPI checks no body, and hands its routes a request that is no unit of work.
+    for each in iter_route_contexts([r for router in routers for r in router.routes]):
+        route = each.original_route
+        if isinstance(route, APIRoute) and not isinstance(route, ApiRoute):
+            raise TypeError(
+                f"{each.path} is on a router of FastAPI: it needs a chassis.http.Router"
             )
 
 

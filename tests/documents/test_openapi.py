@@ -1,16 +1,17 @@
 """The services' OpenAPI: valid, worth reading, with our problem documents, and without Dapr's routes."""
 
 import json
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, Response
 from fastapi.routing import iter_route_contexts
+from fastapi.security import HTTPBearer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chassis.errors import Rejected
-from chassis.http import FROM_THE_SIDECAR, Router, Unit, openapi, refuses
+from chassis.http import FROM_THE_SIDECAR, Read, Router, Unit, openapi, refuses
 from chassis.http.app import ApiRoute
 from tests.support.services import Service
 from toolchain.documents import publisher, services
@@ -196,6 +197,20 @@ def test_what_a_dependency_refuses_is_described_by_every_route_that_has_it() -> 
     assert {*keys, "out-of-stock", "no-order-at-all", "backlog-full"} <= shown
     (header,) = [each["name"] for each in operation["parameters"]]
     assert header == "Idempotency-Key"
+
+
+def test_a_dependency_may_be_any_callable() -> None:
+    app = FastAPI()
+    bearer, wrapped = Depends(HTTPBearer()), Depends(partial(in_stock))
+
+    @app.get("/api/thing", tags=["Things"], dependencies=[bearer, wrapped])
+    async def get_thing(read: Read) -> None:
+        """Show a thing."""
+        raise NotImplementedError(read)
+
+    described = openapi.describe(app)["paths"]["/api/thing"]["get"]
+
+    assert described["summary"] == "Show a thing"
 
 
 def _shown(answer: Json) -> set[str]:

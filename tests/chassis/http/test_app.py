@@ -116,6 +116,31 @@ async def test_the_body_of_every_method_is_checked(api: Api, method: str) -> Non
     await is_refused(api, answer, 415, "unsupported-media-type")
 
 
+async def test_what_is_nested_too_deeply_is_refused_with_a_key_too(api: Api) -> None:
+    """Also just where it is parsed still: the stack is deeper where the key's request is compared."""
+    answers = [
+        await api.http.post(
+            "/api/touch",
+            content="[" * depth + "]" * depth,
+            headers={"content-type": JSON, "idempotency-key": str(depth)},
+        )
+        for depth in range(800, 1000)
+    ]
+
+    assert {each.status_code for each in answers} == {200, 400}
+    await is_refused(api, answers[-1], 400, "malformed-json")
+
+
+@pytest.mark.parametrize("path", ["/api/thing/", "/docs/", "//api/thing"])
+async def test_nobody_is_led_to_another_host(api: Api, path: str) -> None:
+    answer = await api.http.get(
+        f"http://app{path}", headers={"host": "another.example"}
+    )
+
+    await is_refused(api, answer, 404, "not-found")
+    assert "location" not in answer.headers
+
+
 async def test_the_body_of_a_get_is_left_alone(api: Api) -> None:
     answer = await api.http.request("GET", "/api/thing", content=b"-")
 

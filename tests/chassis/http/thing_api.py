@@ -92,6 +92,11 @@ def app_on(parts: Parts) -> FastAPI:
         """Create a thing."""
         return await unit.run(lambda session: create_thing(command, session))
 
+    @app.post("/api/touch", response_model=Thing)
+    async def post_touch(unit: Unit) -> Response:
+        """Change nothing, whatever the body."""
+        return await unit.run(lambda _session: Thing(thing_name="touched"))
+
     @app.get("/api/thing")
     async def get_things(
         query: Annotated[ThingQuery, Query()], read: Read

@@ -9,9 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
+from chassis.http import Router, Unit
 from chassis.inbox import Reaction
 from chassis.service import create
 from contracts.order_created import OrderCreated
@@ -186,3 +188,20 @@ async def test_two_reactions_of_one_name_are_refused_when_the_service_is_put_tog
 
     with pytest.raises(ValueError, match="two reactions are named act"):
         create(order.parts, routers=[], reactions=reactions)
+
+
+async def test_a_router_of_fastapi_is_refused_when_the_service_is_put_together(
+    order: Service,
+) -> None:
+    """Its routes would check no body, and fail at their first request."""
+    plain, ours = APIRouter(), Router(tags=["Things"])
+
+    @plain.post("/api/thing")
+    async def post_thing(unit: Unit) -> Response:
+        raise NotImplementedError(unit)
+
+    ours.include_router(plain)
+
+    for router in (plain, ours):
+        with pytest.raises(TypeError, match="/api/thing is on a router of FastAPI"):
+            create(order.parts, routers=[router])  # type: ignore[list-item]
