@@ -14,13 +14,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from chassis.errors import (
     PROBLEM,
-    BodyTooLarge,
     DatabaseUnavailable,
     InternalError,
     InvalidRequest,
-    MalformedJson,
     Rejected,
-    UnsupportedMediaType,
 )
 
 Json = dict[str, Any]
@@ -147,8 +144,6 @@ def _declaring(dependant: Dependant) -> Iterator[object]:
 
 
 def _of_every_route(operation: Json) -> Iterator[type[Rejected]]:
-    if "requestBody" in operation:
-        yield from (MalformedJson, BodyTooLarge, UnsupportedMediaType)
     if "requestBody" in operation or "parameters" in operation:
         yield InvalidRequest
     if HEALTH not in operation.get("tags", []):

@@ -9,7 +9,12 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from chassis.errors import Rejected
+from chassis.errors import (
+    BodyTooLarge,
+    MalformedJson,
+    Rejected,
+    UnsupportedMediaType,
+)
 from chassis.http.body import JsonRequest
 from chassis.http.idempotency import (
     PARAMETER,
@@ -70,6 +75,9 @@ class Read(JsonRequest):
     RequestInFlight,
     Overloaded,
     BacklogFull,
+    MalformedJson,
+    BodyTooLarge,
+    UnsupportedMediaType,
 )
 class Unit(Read):
     """The request of a route that changes something: one transaction, answered after it is committed."""
