@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Move all ports up, and use a folder of its own, to run a second system beside the first: make run OFFSET=1000
 OFFSET ?= 0
+# The id of the order that `make where` looks for
+ORDER ?=
 # The broker, a folder in components/ (rabbitmq, redis, kafka): make run BROKER=redis
 BROKER ?= rabbitmq
 # The database of the services (sqlite, postgresql): make run DATABASE=postgresql
@@ -32,7 +34,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo quick test check format docs lock simulate chaos mutants mutation bench
+.PHONY: help setup ready run broker demo where quick test check format docs lock simulate chaos mutants mutation bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ broker: ready ## Run the broker and the mail server, for `dapr run -f dapr.yaml`
 
 demo: ready ## Place three orders and follow each to its notification
 	@.venv/bin/python -m toolchain.demo
+
+where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
+	@.venv/bin/python -m toolchain.where "$(ORDER)"
 
 quick: ready ## Run the tests that need no sidecar and no broker, on SQLite (under 2 minutes)
 	@.venv/bin/python -m pytest -q -n 3 -m "not system" -k "not postgresql" $(QUICK)

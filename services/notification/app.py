@@ -15,7 +15,7 @@ from services.notification.commands import release_notification
 from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
 from services.notification.reactions import notify_customer_on_order_created
-from services.notification.views import notification_overview
+from services.notification.views import notification_journey, notification_overview
 
 
 class Settings(ServiceSettings):
@@ -49,7 +49,11 @@ def create_app(
 
     return service.create(
         parts,
-        routers=[release_notification.router, notification_overview.router],
+        routers=[
+            release_notification.router,
+            notification_overview.router,
+            notification_journey.router,
+        ],
         reactions=[notify_customer_on_order_created.reaction],
         loops=[dispatcher.loop()],
         needs=frozenset({BINDING}),

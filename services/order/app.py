@@ -10,7 +10,7 @@ from chassis.runtime.settings import DatabaseUrl
 from chassis.service import create, make_parts
 from services.order.commands import create_order
 from services.order.reactions import show_notification
-from services.order.views import order_overview
+from services.order.views import order_journey, order_overview
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -29,7 +29,11 @@ def create_app(
     telemetry.log_to_console(settings.log_level)
     return create(
         make_parts("order", settings, MIGRATIONS, sidecar),
-        routers=[create_order.router, order_overview.router],
+        routers=[
+            create_order.router,
+            order_overview.router,
+            order_journey.router,
+        ],
         reactions=[
             show_notification.on_notification_sent,
             show_notification.on_notification_failed,

@@ -156,7 +156,7 @@ async def _is_listed(course: Course) -> None:
         path = f"/api/{service}"
         page = (await http.get(path)).json()
         one = page["items"][0]["orderId"]
-        asked = [f"/{one}", f"?cursor={page['next']}"]
+        asked = [f"/{one}", f"/{one}/journey", f"?cursor={page['next']}"]
         # Not READY or SENDING: an index for them would cost each order, and nobody lists them in a loop.
         states = ["SENT", "FAILED", "UNKNOWN", "HELD"]
         states += ["WAITING"] if service == "order" else []

@@ -16,7 +16,8 @@ async def invoke(request: Request, app: ASGIApp | None, *, is_down: bool) -> Res
     if app is None:
         return _not_reached(app_id, "no host found with the given ID")
     if is_down:
-        return _not_reached(app_id, "dial tcp: connect: connection refused")
+        why = "dial tcp: connect: connection refused"
+        return _not_reached(app_id, f"error invoking app channel: {why}")
     url = httpx.URL("http://app/" + request.path_params["path"])
     url = url.copy_with(query=request.scope["query_string"])
     forwarded = httpx.Request("GET", url, headers=request.headers)

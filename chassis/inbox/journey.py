@@ -1,0 +1,87 @@
+"""The journey of one event: what its sender's outbox, and a reaction's inbox, know of it."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from chassis.event import Timestamp
+from chassis.http import View
+from chassis.inbox import dead_letter as letters
+from chassis.inbox.attempts import attempt
+from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.reaction import Arrival, inbox
+from chassis.outbox.outbox import State, is_open, outbox
+
+NEAR = 1000
+"""Events among which one is looked for: those that the service appended from a moment on."""
+
+
+class StoredEvent(View):
+    """An event in its sender's outbox, and where it is on its way to the broker."""
+
+    event_id: str
+    state: State
+    attempt: int
+    refusals: int
+    reason: str | None
+    created_at: Timestamp
+    due_at: Timestamp | None
+    published_at: Timestamp | None
+
+
+class HeldLetter(View):
+    """The dead letter that an event became."""
+
+    id: int
+    state: letters.State
+    reason: str
+    received_at: Timestamp
+
+
+class Handling(View):
+    """What a reaction has done about an event: when it handled it, how often it failed, the dead letter."""
+
+    handled_at: Timestamp | None = None
+    arrival: Arrival | None = None
+    failures: int = 0
+    dead_letter: HeldLetter | None = None
+
+
+def find_event(
+    session: Session, topic: str, subject: UUID, since: datetime
+) -> StoredEvent | None:
+    """Return the first event of a topic about this subject that was appended at that time, or soon after.
+
+    An id begins with the time at which it was made, so that the ids' own index leads there.
+    """
+    made = int((since - timedelta(milliseconds=1)).timestamp() * 1000)
+    first = str(UUID(int=made << 80))
+    near = select(outbox).where(outbox.c.event_id >= first)
+    rows = near.order_by(outbox.c.event_id).limit(NEAR).subquery()
+    mine = rows.c.topic == topic, rows.c.event.contains(str(subject))
+    found = session.execute(select(rows).where(*mine).limit(1)).first()
+    return StoredEvent.model_validate(found) if found else None
+
+
+def find_oldest_open(session: Session) -> datetime | None:
+    """Return when the oldest event was appended that the broker does not have yet."""
+    oldest = select(outbox.c.created_at).where(is_open).order_by(outbox.c.position)
+    return session.scalar(oldest.limit(1))
+
+
+def find_handling(session: Session, reaction: str, event_id: str) -> Handling:
+    """Return what a reaction has done about an event."""
+    claim, failed, letter = (
+        session.execute(
+            select(each).where(each.c.reaction == reaction, each.c.event_id == event_id)
+        ).first()
+        for each in (inbox, attempt, dead_letter)
+    )
+    return Handling(
+        handled_at=claim and claim.handled_at,
+        arrival=claim and claim.arrival,
+        failures=failed.attempts if failed else 0,
+        dead_letter=letter and HeldLetter.model_validate(letter),
+    )

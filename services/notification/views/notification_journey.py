@@ -1,0 +1,77 @@
+"""What this service knows of an order on its way to its customer, in the order in which it happens."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from chassis.event import Timestamp
+from chassis.http import Read, Router, View
+from chassis.inbox.journey import Handling, StoredEvent, find_event, find_handling
+from contracts.notification_sent import NotificationSent
+from services.notification.model import Channel, Notification, State
+
+router = Router(tags=["Notifications"])
+
+REACTION = "notify_customer_on_order_created"
+"""Whose inbox says what was done about the order's event; a reaction's name is data."""
+
+
+class NotificationStage(View):
+    """An order's notification, and what becomes of it."""
+
+    state: State
+    channel: Channel
+    attempt: Annotated[int, Field(description="How often it was tried")]
+    reason: str | None
+    due_at: Timestamp | None
+    sent_at: Timestamp | None
+    released_at: Timestamp | None
+    version: Annotated[int, Field(description="How many events there are about it")]
+
+
+class NotificationJourney(View):
+    """The order's event as it was received, its notification, and the event that says it was sent."""
+
+    order_id: UUID
+    received: Handling
+    notification: NotificationStage | None
+    sent: StoredEvent | None
+
+
+def find_notification_journey(
+    order_id: UUID, event_id: UUID | None, session: Session
+) -> NotificationJourney:
+    """Return what is known of an order, which may be nothing yet; `event_id` is its OrderCreated's."""
+    mine = select(Notification).where(Notification.order_id == order_id)
+    found = session.scalar(mine)
+    caused_by = found.caused_by if found and found.caused_by else str(event_id or "")
+    sent_at = found.sent_at if found else None
+    topic = NotificationSent.topic()
+    return NotificationJourney(
+        order_id=order_id,
+        received=find_handling(session, REACTION, caused_by),
+        notification=found and NotificationStage.model_validate(found),
+        sent=sent_at and find_event(session, topic, order_id, sent_at),
+    )
+
+
+@router.get("/api/notification/{orderId}/journey")
+async def get_notification_journey(
+    orderId: UUID,  # noqa: N803 - its name on the wire
+    read: Read,
+    event: Annotated[
+        UUID | None,
+        Query(description="The id of its OrderCreated, for an order not notified yet"),
+    ] = None,
+) -> NotificationJourney:
+    """Show what this service knows of an order: its event, its notification, dead letters.
+
+    200 too where it knows nothing: then the event has not arrived.
+    """
+    return await read(
+        lambda session: find_notification_journey(orderId, event, session)
+    )

@@ -1,0 +1,101 @@
+"""What the notification service knows of an order, asked through Dapr; or which part does not answer."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+from uuid import UUID
+
+from chassis.dapr import Answer, Sidecar, SidecarUnavailable
+from chassis.event import Timestamp
+from chassis.http import View
+from chassis.inbox.journey import Handling, StoredEvent
+
+T = TypeVar("T")
+APP_ID = "notification"
+PATIENCE = 2.0
+"""Seconds that an answer may take: daprd itself tries for more than a minute to reach a service."""
+
+Part = Literal[
+    "order sidecar",
+    "notification sidecar",
+    "notification app",
+    "notification app or its sidecar",
+    "broker",
+    "mail channel",
+]
+"""What may stand in an order's way."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The part that does not answer, and what was heard instead."""
+
+    part: Part
+    heard: str
+
+
+NO_ANSWER = f"nothing answers within {PATIENCE:g} s"
+# What daprd says where it does not reach a service (tests/conformance/test_asking.py), and what that means.
+SAID = {
+    "error invoking app channel": Silence(
+        "notification app", "its sidecar cannot reach it"
+    ),
+    "no host found": Silence("notification sidecar", "nobody has heard of it lately"),
+    NO_ANSWER: Silence("notification app or its sidecar", NO_ANSWER),
+}
+
+
+class NotificationPart(View):
+    """An order's notification, as far as its service has said."""
+
+    state: str
+    channel: str
+    attempt: int
+    reason: str | None
+    due_at: Timestamp | None
+    sent_at: Timestamp | None
+    released_at: Timestamp | None
+
+
+class Reply(View):
+    """What the notification service knows of an order, or why that is not known."""
+
+    received: Handling = Handling()
+    notification: NotificationPart | None = None
+    sent: StoredEvent | None = None
+    silence: Silence | None = None
+
+
+async def ask(sidecar: Sidecar, order_id: UUID, event_id: str | None) -> Reply:
+    """Return what the notification service knows of an order, within two seconds."""
+    path = f"api/notification/{order_id}/journey"
+    query = {"event": event_id} if event_id else {}
+    asked = sidecar.ask(APP_ID, path, query=query, headers={})
+    answer, own = await asyncio.gather(_within(asked), _within(sidecar.metadata()))
+    if isinstance(own, str):
+        return Reply(silence=Silence("order sidecar", own))
+    if isinstance(answer, str):
+        known = (silence for text, silence in SAID.items() if text in answer)
+        return Reply(silence=next(known, Silence("notification app", answer)))
+    return _parse(answer)
+
+
+async def _within(asking: Awaitable[T]) -> T | str:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await asking
+    except TimeoutError:
+        return NO_ANSWER
+    except SidecarUnavailable as error:
+        return str(error)
+
+
+def _parse(answer: Answer) -> Reply:
+    try:
+        if answer.status == 200:
+            return Reply.model_validate(answer.json())
+    except ValueError:  # another version's
+        pass
+    heard = f"it answers {answer.status} {answer.text[:200]}"
+    return Reply(silence=Silence("notification app", heard))

@@ -1,0 +1,113 @@
+"""Print where an order is, and if it is stuck, why and what to do: python -m toolchain.where ORDER_ID."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from toolchain import readiness, run
+from toolchain.machine import terminal
+from toolchain.machine.failure import Failure
+from toolchain.runfile import System
+
+PATIENCE = 3.0
+"""Seconds that the order service has to answer: it waits for two itself."""
+USAGE = 2
+
+
+def main() -> None:
+    """Print where the order is that the command line names, and end: 0 where its customer was notified."""
+    try:
+        sys.exit(where(UUID("".join(sys.argv[1:])), run.chosen()))
+    except ValueError:
+        terminal.failed("This is no order's id", "", "Type: make where ORDER=<orderId>")
+    except Failure as failure:
+        terminal.failed(failure.what, failure.why, failure.remedy)
+    sys.exit(USAGE)
+
+
+def where(order_id: UUID, system: System) -> int:
+    """Print an order's journey through the system that runs; return the exit status."""
+    answer = _ask(f"api/order/{order_id}/journey", system)
+    found: dict[str, Any] = answer.json() if answer else {}
+    if answer and answer.status_code == 404:
+        terminal.failed(found["title"], found["detail"], "Is it of another OFFSET?")
+        return USAGE
+    if answer is None or answer.status_code != 200:
+        said = answer.text if answer else "Neither through its sidecar nor itself."
+        remedy = "Is `make run` running, and with this OFFSET?"
+        terminal.failed("The order service does not answer", said, remedy)
+    else:
+        _print(found)
+    if not found.get("done"):
+        for part, url in _silent(system):
+            terminal.warning(part, f"does not answer at {url}")
+    if "done" not in found:
+        return os.EX_UNAVAILABLE
+    return 0 if found["done"] else 1
+
+
+def _ask(path: str, system: System) -> httpx.Response | None:
+    # Past a sidecar that is down, the service itself can still say so.
+    direct = f"http://127.0.0.1:{system.app('order')['appPort']}"
+    for base in (system.invoke_url("order"), direct):
+        answer = _get(f"{base}/{path}", PATIENCE)
+        # daprd may answer 200 for a service that is not there.
+        if answer is not None and answer.content and "ERR_" not in answer.text[:20]:
+            return answer
+    return None
+
+
+def _get(url: str, patience: float) -> httpx.Response | None:
+    token = readiness.token_of("DAPR")
+    with suppress(httpx.HTTPError), httpx.Client(trust_env=False) as client:
+        return client.get(url, headers=token, timeout=patience)
+    return None
+
+
+def _print(journey: dict[str, Any]) -> None:
+    before: datetime | None = None
+    for stage in journey["stages"]:
+        at = stage["at"] and datetime.fromisoformat(stage["at"])
+        show = terminal.done if stage["reached"] else terminal.busy
+        show(stage["name"], _line(stage, at, before))
+        before = at or before
+    then = f"Next: {journey['next']}."
+    for text in (journey["why"], then):
+        terminal.plainly(
+            textwrap.indent(textwrap.fill(text, 76, break_long_words=False), "  ")
+        )
+
+
+def _line(stage: dict[str, Any], at: datetime | None, before: datetime | None) -> str:
+    if at is None:
+        return "at an unknown time" if stage["reached"] else "not yet"
+    taken = f"  {_duration((at - before).total_seconds()):>12}" if before else ""
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC{taken}"
+
+
+def _duration(seconds: float) -> str:
+    return f"+ {seconds * 1000:,.0f} ms" if abs(seconds) < 10 else f"+ {seconds:,.1f} s"
+
+
+def _silent(system: System) -> Iterator[tuple[str, str]]:
+    """Yield each app and sidecar that does not answer, and where."""
+    for app in (system.app("order"), system.app("notification")):
+        for part, port, path in (
+            ("app", app["appPort"], "/healthz"),
+            ("sidecar", app["daprHTTPPort"], "/v1.0/healthz"),
+        ):
+            url = f"http://127.0.0.1:{port}{path}"
+            answer = _get(url, 1.0)
+            if answer is None or not answer.is_success:
+                yield f"{app['appID']} {part}", url
+
+
+if __name__ == "__main__":
+    main()
