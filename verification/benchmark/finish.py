@@ -14,6 +14,7 @@ import psycopg
 # Orders that were stored beforehand (fill.py) have ids before this one.
 SENT = "FROM notification WHERE state = 'SENT' AND order_id > '01000000-0000-0000-0000-000000000000'"
 COUNT = f"SELECT count(*) {SENT}"
+PULLED = "SELECT count(*) FROM inbox WHERE reaction = 'notify_customer_on_order_created' AND arrival <> 'PUSHED'"
 ROWS = f"SELECT order_id, sent_at {SENT}"
 LINE = re.compile(
     rb"Notification for Order ([0-9a-f-]{36}): .*\t([\d.]+)$", re.MULTILINE
@@ -22,9 +23,18 @@ LINE = re.compile(
 
 def count_rows(url: str) -> int:
     """Count the notifications that were sent, by SQL."""
+    return _number(url, COUNT)
+
+
+def count_pulled(url: str) -> int:
+    """Count the orders that the pull brought before the broker did."""
+    return _number(url, PULLED)
+
+
+def _number(url: str, query: str) -> int:
     with closing(_connect(url)) as connection:
-        (count,) = connection.execute(COUNT).fetchone()
-        return int(count)
+        (number,) = connection.execute(query).fetchone()
+        return int(number)
 
 
 def read_rows(url: str) -> dict[str, float]:

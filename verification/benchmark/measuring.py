@@ -5,7 +5,7 @@ import math
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verification.benchmark import finish, machine
@@ -41,6 +41,8 @@ class Measured:
     """Seconds from the end of the load until all is notified, and the system at rest."""
     busy_elsewhere: float
     """The share of the machine that neither the system nor its customers used."""
+    pulled: int = 0
+    """Of the accepted, those that the pull brought, and not the broker: ours alone has a pull."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Track:
         """Count the orders that have come to their end."""
         by_rows = self.by_rows
         return finish.count_rows(self.running.database) if by_rows else len(self.read())
+
+    def pulled(self) -> int:
+        """Count the orders that the broker did not bring, or not in time."""
+        return finish.count_pulled(self.running.database) if self.by_rows else 0
 
     def read(self) -> dict[str, float]:
         """Return when each order came to its end."""
@@ -79,7 +85,7 @@ async def measure(track: Track, load: Load) -> Measured:
 
     Where the orders have to wait, the clock runs from when the notification service starts.
     """
-    count = track.count()
+    count, pulled = track.count(), track.pulled()
     if load.waits:
         await asyncio.to_thread(track.running.stop_consumers)
         answers = await _place(track, load)
@@ -94,7 +100,8 @@ async def measure(track: Track, load: Load) -> Measured:
     await _is_at_rest(track)
     after, span = _used(track), (first, time.time() - ended)
     used = {part: ms - before.get(part, 0) for part, ms in after.items()}
-    return _reckon(track, load, answers, used, span)
+    measured = _reckon(track, load, answers, used, span)
+    return replace(measured, pulled=track.pulled() - pulled)
 
 
 def _reckon(

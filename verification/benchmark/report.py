@@ -20,6 +20,7 @@ FIGURES: dict[str, Figure] = {
     "POST p99 ms": lambda m: m.post_ms.get("p99", nan),
     "notified p50 ms": lambda m: m.notified_ms.get("p50", nan),
     "notified p99 ms": lambda m: m.notified_ms.get("p99", nan),
+    "pulled %": lambda m: 100 * m.pulled / max(m.accepted, 1),
     "memory MB": lambda m: sum(m.memory_mb.values()),
     "missing": lambda m: m.missing,
     "busy elsewhere": lambda m: m.busy_elsewhere,
