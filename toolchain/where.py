@@ -24,44 +24,49 @@ USAGE = 2
 def main() -> None:
     """Print where the order is that the command line names, and end: 0 where its customer was notified."""
     try:
-        sys.exit(where(UUID("".join(sys.argv[1:])), run.chosen()))
+        order_id = UUID("".join(sys.argv[1:]))
     except ValueError:
-        terminal.failed("This is no order's id", "", "Type: make where ORDER=<orderId>")
+        remedy = "Type: make where ORDER=<orderId>"
+        terminal.failed("This is no order's id", "It is a UUID.", remedy)
+        sys.exit(USAGE)
+    try:
+        sys.exit(where(order_id, run.chosen()))
     except Failure as failure:
         terminal.failed(failure.what, failure.why, failure.remedy)
-    sys.exit(USAGE)
+        sys.exit(USAGE)
 
 
 def where(order_id: UUID, system: System) -> int:
     """Print an order's journey through the system that runs; return the exit status."""
-    answer = _ask(f"api/order/{order_id}/journey", system)
-    found: dict[str, Any] = answer.json() if answer else {}
-    if answer and answer.status_code == 404:
+    found = _ask(f"api/order/{order_id}/journey", system)
+    if found.get("status") == 404:
         terminal.failed(found["title"], found["detail"], "Is it of another OFFSET?")
         return USAGE
-    if answer is None or answer.status_code != 200:
-        said = answer.text if answer else "Neither through its sidecar nor itself."
-        remedy = "Is `make run` running, and with this OFFSET?"
-        terminal.failed("The order service does not answer", said, remedy)
-    else:
+    if "stages" in found:
         _print(found)
-    if not found.get("done"):
-        for part, url in _silent(system):
-            terminal.warning(part, f"does not answer at {url}")
-    if "done" not in found:
-        return os.EX_UNAVAILABLE
-    return 0 if found["done"] else 1
+    else:
+        why = found.get("detail", "Neither through its sidecar nor itself.")
+        remedy = "Is `make run` running, and with this OFFSET?"
+        terminal.failed("The order service does not answer", why, remedy)
+    if found.get("done"):
+        return 0
+    for part, url in _silent(system):
+        terminal.warning(part, f"does not answer at {url}")
+    return 1 if "stages" in found else os.EX_UNAVAILABLE
 
 
-def _ask(path: str, system: System) -> httpx.Response | None:
+def _ask(path: str, system: System) -> dict[str, Any]:
+    """Return the journey, or the service's problem, or nothing."""
     # Past a sidecar that is down, the service itself can still say so.
     direct = f"http://127.0.0.1:{system.app('order')['appPort']}"
     for base in (system.invoke_url("order"), direct):
         answer = _get(f"{base}/{path}", PATIENCE)
-        # daprd may answer 200 for a service that is not there.
-        if answer is not None and answer.content and "ERR_" not in answer.text[:20]:
-            return answer
-    return None
+        with suppress(ValueError):
+            found = answer.json() if answer else {}
+            # daprd's own errors, and whatever else may listen there, have neither.
+            if "stages" in found or "title" in found:
+                return dict(found)
+    return {}
 
 
 def _get(url: str, patience: float) -> httpx.Response | None:
@@ -88,12 +93,13 @@ def _print(journey: dict[str, Any]) -> None:
 def _line(stage: dict[str, Any], at: datetime | None, before: datetime | None) -> str:
     if at is None:
         return "at an unknown time" if stage["reached"] else "not yet"
-    taken = f"  {_duration((at - before).total_seconds()):>12}" if before else ""
+    taken = f"  {_duration((at - before).total_seconds()):>11}" if before else ""
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC{taken}"
 
 
 def _duration(seconds: float) -> str:
-    return f"+ {seconds * 1000:,.0f} ms" if abs(seconds) < 10 else f"+ {seconds:,.1f} s"
+    # What was published may have arrived before the broker's answer did.
+    return f"{seconds * 1000:+,.0f} ms" if abs(seconds) < 10 else f"{seconds:+,.1f} s"
 
 
 def _silent(system: System) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ async def test_of_an_order_that_has_arrived_it_knows_when_how_and_what_became_of
     assert found["received"]["arrival"] == "PUSHED"
     assert found["received"]["handledAt"] <= found["notification"]["sentAt"]
     assert found["sent"]["state"] == "PULL_ONLY"
-    assert found["notification"]["version"] == 1
+    assert found["notification"]["state"] == "SENT"
 
 
 async def test_a_dead_letter_is_found_by_the_id_of_its_event(

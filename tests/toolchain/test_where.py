@@ -33,7 +33,7 @@ def journey(*times: str | None, done: bool = False) -> Json:
 
 
 @contextmanager
-def serving(answer: Json, status: int = 200) -> Iterator[int]:
+def serving(answer: object, status: int = 200) -> Iterator[int]:
     """Serve this journey, and healthily; yield the port."""
 
     class Served(BaseHTTPRequestHandler):
@@ -80,8 +80,8 @@ def test_an_order_that_is_done_is_shown_with_times_and_durations(
     printed = capsys.readouterr().out
     assert status == 0
     assert "  + accepted  2026-01-31 08:15:30.123 UTC\n" in printed
-    assert "  + published 2026-01-31 08:15:30.130 UTC        + 7 ms\n" in printed
-    assert "  + sent      2026-01-31 08:15:39.000 UTC    + 8,860 ms\n" in printed
+    assert "  + published 2026-01-31 08:15:30.130 UTC        +7 ms\n" in printed
+    assert "  + sent      2026-01-31 08:15:39.000 UTC    +8,860 ms\n" in printed
     assert "  + shown     at an unknown time\n" in printed
     assert "does not answer" not in printed
 
@@ -114,13 +114,13 @@ def test_past_a_sidecar_that_is_down_the_service_itself_is_asked(
     assert "order sidecar does not answer" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", [None, {"errorCode": "ERR_DIRECT_INVOKE"}])
+@pytest.mark.parametrize("answer", [None, {"errorCode": "ERR_DIRECT_INVOKE"}, []])
 def test_where_nothing_answers_each_part_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Json | None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: object
 ) -> None:
     with ExitStack() as stack:
         ports = {}
-        if answer:
+        if answer is not None:
             ports["order_sidecar"] = stack.enter_context(serving(answer, 500))
         assert where(ORDER, system(tmp_path, **ports)) == os.EX_UNAVAILABLE
 
@@ -129,10 +129,25 @@ def test_where_nothing_answers_each_part_is_named(
     assert "order app does not answer" in printed
 
 
+def test_a_service_that_answers_with_an_error_is_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = {"status": 503, "title": "x", "detail": "The database is locked."}
+    with serving(problem, 503) as port:
+        status = where(ORDER, system(tmp_path, order_sidecar=port))
+
+    assert status == os.EX_UNAVAILABLE
+    assert "The database is locked." in capsys.readouterr().out
+
+
 def test_an_order_that_does_not_exist_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    problem = {"title": "There is no order with this id.", "detail": "There is none."}
+    problem = {
+        "status": 404,
+        "title": "There is no order with this id.",
+        "detail": "There is none.",
+    }
     with serving(problem, 404) as port:
         assert where(ORDER, system(tmp_path, order_sidecar=port)) == 2
 

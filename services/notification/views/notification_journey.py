@@ -4,15 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chassis.event import Timestamp
 from chassis.http import Read, Router, View
 from chassis.inbox.journey import Handling, StoredEvent, find_event, find_handling
 from contracts.notification_sent import NotificationSent
-from services.notification.model import Channel, Notification, State
+from services.notification.model import Notification
+from services.notification.views.notification_overview import NotificationOverview
 
 router = Router(tags=["Notifications"])
 
@@ -20,25 +19,12 @@ REACTION = "notify_customer_on_order_created"
 """Whose inbox says what was done about the order's event; a reaction's name is data."""
 
 
-class NotificationStage(View):
-    """An order's notification, and what becomes of it."""
-
-    state: State
-    channel: Channel
-    attempt: Annotated[int, Field(description="How often it was tried")]
-    reason: str | None
-    due_at: Timestamp | None
-    sent_at: Timestamp | None
-    released_at: Timestamp | None
-    version: Annotated[int, Field(description="How many events there are about it")]
-
-
 class NotificationJourney(View):
     """The order's event as it was received, its notification, and the event that says it was sent."""
 
     order_id: UUID
     received: Handling
-    notification: NotificationStage | None
+    notification: NotificationOverview | None
     sent: StoredEvent | None
 
 
@@ -54,7 +40,7 @@ def find_notification_journey(
     return NotificationJourney(
         order_id=order_id,
         received=find_handling(session, REACTION, caused_by),
-        notification=found and NotificationStage.model_validate(found),
+        notification=found and NotificationOverview.model_validate(found),
         sent=sent_at and find_event(session, topic, order_id, sent_at),
     )
 

@@ -1,6 +1,5 @@
 """Why an order is where it is, and what to do: the first rule that fits what is known, from its end backwards."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -43,7 +42,20 @@ class Known:
 
 def explain(known: Known) -> Explanation:
     """Return why an order is where it is, and what to do."""
-    return next(found for rule in RULES if (found := rule(known)))
+    return (
+        _is_done(known)
+        or _is_sent(known)
+        or _is_for_an_operator(known)
+        or _is_unknown(known)
+        or _waits_for_mail(known)
+        or _is_dead_letter(known)
+        or _fails(known)
+        or _is_forgotten(known)
+        or _is_cut_off(known)
+        or _is_refused(known)
+        or _waits_for_broker(known)
+        or _is_on_its_way(known)
+    )
 
 
 def _is_done(known: Known) -> Explanation | None:
@@ -68,8 +80,10 @@ def _is_sent(known: Known) -> Explanation | None:
         return Explanation(why, _replay("order", letter.id))
     if known.now - notified.sent_at < SOON:
         return Explanation("Its customer was notified, and the order shows it soon.")
-    ago = _ago(known, notified.sent_at)
-    why = f"Its customer was notified {ago}, and the order service has not pulled that."
+    at = _at(notified.sent_at)
+    why = (
+        f"Its customer was notified at {at}, and the order service has not pulled that."
+    )
     return Explanation(why, _look_for("reconciler show_notification", "order"))
 
 
@@ -179,24 +193,8 @@ def _is_on_its_way(known: Known) -> Explanation:
     if known.now - published_at < PULLED:
         why = "It is on its way; what the broker does not deliver within seconds is pulled."
         return Explanation(why)
-    why = f"The broker has not delivered it {_ago(known, published_at)}, and nobody has pulled it."
+    why = f"The broker has it since {_at(published_at)}, and has not delivered it; nobody has pulled it."
     return Explanation(why, _look_for("reconciler notify_customer", "notification"))
-
-
-RULES: tuple[Callable[[Known], Explanation | None], ...] = (
-    _is_done,
-    _is_sent,
-    _is_for_an_operator,
-    _is_unknown,
-    _waits_for_mail,
-    _is_dead_letter,
-    _fails,
-    _is_forgotten,
-    _is_cut_off,
-    _is_refused,
-    _waits_for_broker,
-    _is_on_its_way,
-)
 
 
 def _state(known: Known) -> tuple[str, str | None]:
@@ -219,7 +217,3 @@ def _look_for(loop: str, service: str) -> str:
 
 def _at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _ago(known: Known, moment: datetime) -> str:
-    return f"{(known.now - moment).total_seconds():.0f} s ago"
