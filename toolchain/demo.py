@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 
 from toolchain import readiness, run
-from toolchain.machine import terminal, this_machine
+from toolchain.machine import ports, terminal, this_machine
 from toolchain.machine.failure import Failure, exit_status
 from toolchain.runfile import System
 
@@ -41,9 +41,8 @@ def main() -> None:
 def demonstrate() -> None:
     """Place the orders, print the notifications and a summary."""
     system = run.chosen()
-    is_up = readiness.answers(f"{system.invoke_url('order')}/healthz")
     log, token = system.state / "demo.log", readiness.token_of("DAPR")
-    with nullcontext() if is_up else run.running(this_machine(), system, log):
+    with nullcontext() if is_up(system) else run.running(this_machine(), system, log):
         try:
             with httpx.Client(timeout=30, trust_env=False, headers=token) as client:
                 followed = [follow(client, system, order) for order in ORDERS]
@@ -51,6 +50,21 @@ def demonstrate() -> None:
             raise _failure("The system stopped answering", str(error)) from error
         terminal.plainly("\n" + "\n".join(each.line for each in followed))
         terminal.plainly(summary(followed))
+
+
+def is_up(system: System, patience: float = PATIENCE) -> bool:
+    """Return whether a system runs at these ports, once it serves; raises Failure where it does not."""
+    url = f"{system.invoke_url('order')}/healthz"
+    deadline = time.monotonic() + patience
+    while (status := readiness.status(url)) >= 500 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if status not in (0, 200):
+        listens = ports.holder(system.app("order")["daprHTTPPort"])
+        raise _failure(
+            "What runs here does not serve orders",
+            f"{url} answers {status}; {listens}, listens there.",
+        )
+    return status == 200
 
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:

@@ -51,7 +51,12 @@ def token_of(
 
 def answers(url: str) -> bool:
     """Return whether a GET is answered with 200."""
-    return _get(url, token_of("DAPR"))[0] == 200
+    return status(url) == 200
+
+
+def status(url: str) -> int:
+    """Return the status with which a GET is answered through a sidecar, 0 for no answer."""
+    return _get(url, token_of("DAPR"))[0]
 
 
 def _get(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:

@@ -15,8 +15,8 @@ from types import FrameType
 import yaml
 
 from toolchain import runfile
-from toolchain.machine import Machine, terminal, this_machine
-from toolchain.machine.failure import Failure, exit_status
+from toolchain.machine import Machine, ports, terminal, this_machine
+from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import is_ready, token_of
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
@@ -25,6 +25,8 @@ from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
 
 READY_WITHIN = 120.0
+HIGHEST_OFFSET = 49000
+"""The highest port is then below 65536."""
 BROKERS: Mapping[str, Product] = {
     "rabbitmq": rabbitmq.PRODUCT,
     "redis": redis.PRODUCT,
@@ -76,10 +78,21 @@ def main() -> None:
 def chosen() -> System:
     """Return the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure if none is."""
     return runfile.load(
-        int(os.environ.get("OFFSET") or 0),
+        _offset(os.environ.get("OFFSET") or "0"),
         broker=_chosen("BROKER", runfile.BROKER, BROKERS),
         database=_chosen("DATABASE", runfile.DATABASE, runfile.DATABASES),
         mail=_chosen("MAIL", runfile.MAIL, runfile.MAILS),
+    )
+
+
+def _offset(text: str) -> int:
+    if text.isdecimal() and int(text) <= HIGHEST_OFFSET:
+        return int(text)
+    raise Failure(
+        f"OFFSET={text} cannot be used",
+        f"It is added to every port: a whole number from 0 to {HIGHEST_OFFSET}.",
+        "This runs a second system beside the first: OFFSET=1000",
+        EX_CONFIG,
     )
 
 
@@ -92,6 +105,7 @@ def _chosen(variable: str, usual: str, known: Iterable[str]) -> str:
             f"{variable}={chosen} cannot be used",
             f"{variable} is one of the words below (see the folders in components/).",
             f"One of these helps: {', '.join(f'{variable}={each}' for each in known)}",
+            EX_CONFIG,
         )
     return chosen
 
@@ -139,6 +153,7 @@ def running(
 
     What they write goes to `log`, or else to the terminal.
     """
+    _refuse_taken_ports(system)
     descendants.adopt_orphans()
     with provided(machine, system) as parts:
         terminal.busy("services", "the sidecars and the services start: some seconds")
@@ -153,6 +168,18 @@ def running(
                 "the services, the sidecars, then the broker finish what they are at",
             )
             _stop(cli, parts.pids())
+
+
+def _refuse_taken_ports(system: System) -> None:
+    """Raise Failure where a port of a sidecar or a service is taken: mostly by another system."""
+    for port in runfile.ports_of(system):
+        if not runfile.is_free(port):
+            offset = system.offset + 1000
+            raise Failure(
+                f"Port {port} is taken",
+                f"{ports.holder(port)}, listens there: another `make run`?",
+                f"End that one, or run a second system beside it: make run OFFSET={offset}",
+            )
 
 
 @contextmanager

@@ -188,6 +188,14 @@ def ports_are_free(offset: int) -> bool:
     return all(is_free(port) for port in ports)
 
 
+def ports_of(system: System) -> list[int]:
+    """Return where the sidecars and the apps of a system listen."""
+    names = (*APP_PORTS, "daprGRPCPort")
+    return [
+        app[name] for app in system.document["apps"] for name in names if name in app
+    ]
+
+
 def free_port() -> int:
     """Find a port where nothing listens, below those that the kernel takes for outgoing connections."""
     return next(

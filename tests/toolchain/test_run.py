@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,6 +112,18 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
         assert re.search(ACCEPTED, typed(curl))
 
 
+def test_a_second_run_on_the_same_ports_names_the_first_and_starts_nothing(
+    system: System,
+) -> None:
+    with running(system):
+        second = typed(" ".join(make("run", system)))
+
+    taken = r"Port \d+ is taken\n +(uvicorn|daprd), process \d+, listens there"
+    assert re.search(taken, second)
+    assert f"make run OFFSET={system.offset + 1000}" in second
+    assert "Everything runs" not in second
+
+
 def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified(
     system: System,
 ) -> None:
@@ -152,10 +163,9 @@ def sidecar_of(system: System, app_id: str) -> int:
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:
-    # With SO_REUSEADDR: connections of an earlier test may still be in TIME_WAIT there.
-    taken = socket.create_server(("127.0.0.1", system.app("notification")["appPort"]))
-    given_up = "supervisor: notification is not started again.*address already in use"
-    with taken, Terminal(make("run", system), ROOT) as terminal:
+    given_up = "supervisor: (order|notification) is not started again.*RETENTION_DAYS"
+    wrong = ["env", "RETENTION_DAYS=a week", *make("run", system)]
+    with Terminal(wrong, ROOT) as terminal:
         terminal.shows(given_up, deadline=120)
         terminal.shows("The system cannot run", deadline=60)
         assert terminal.ends(deadline=60) != 0

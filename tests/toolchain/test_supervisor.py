@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import within
+from toolchain.machine.failure import EX_CONFIG
 from toolchain.runfile import ROOT
-from toolchain.supervise.supervisor import EX_CONFIG
 
 SUPERVISE = """
 import sys

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 
 from toolchain.machine import terminal
 
+EX_CONFIG = 78
+"""Exit status for a configuration error (sysexits.h)."""
+
 
 # An exception is compared by identity, and Python itself sets its traceback: not frozen.
 @dataclass(eq=False)
 class Failure(Exception):
-    """What failed, why, and what to do about it; programs print it without a traceback and end with 1."""
+    """What failed, why, and what to do about it; programs print it without a traceback and end with `status`."""
 
     what: str
     why: str
     remedy: str
+    status: int = 1
 
     def __str__(self) -> str:
         """Return the three in one text, for logs and tests."""
@@ -26,7 +30,7 @@ def exit_status(work: Callable[[], None]) -> int:
         work()
     except Failure as failure:
         terminal.failed(failure.what, failure.why, failure.remedy)
-        return 1
+        return failure.status
     except KeyboardInterrupt:
         terminal.plainly("\n  stopped; run it again to go on where it stopped")
         return 130

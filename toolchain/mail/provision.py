@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolchain import runfile
-from toolchain.machine import Machine, network, terminal
+from toolchain.machine import Machine, network, ports, terminal
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
 from toolchain.supervise import server
@@ -70,8 +70,8 @@ def _smtp_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | N
     if not runfile.is_free(port):
         raise Failure(
             f"No mail server answers at {host}:{port}",
-            "Something else listens there.",
-            "End that program, or let SMTP_PORT name another port.",
+            f"Something else listens there: {ports.holder(port)}.",
+            "End that program, let SMTP_PORT name another port, or use other ports: make run OFFSET=1000",
         )
     return port, _free(usual[1])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from toolchain.machine import Machine, network, terminal
+from toolchain.machine import Machine, network, ports, terminal
 from toolchain.machine.failure import Failure
 from toolchain.supervise.server import RunningServer
 
@@ -78,10 +78,12 @@ class Product:
 def refuse_to_replace(name: str, variable: str, address: Address) -> None:
     """Raise Failure where the project cannot start a broker of its own at an address."""
     if network.ask(address, size=0) is not None:
+        holder = f": {ports.holder(address.port)}" if address.host in HERE else ""
         raise Failure(
             f"{name} does not answer at {address.text}",
-            f"Something else listens there, or a {name} that is starting, or wants a password or encryption.",
-            f"Wait, end that program, or set {variable} to another port.",
+            "Something else listens there, or one that is starting, or wants a password or encryption"
+            f"{holder}.",
+            f"Wait, end that program, set {variable} to another port, or use other ports: make run OFFSET=1000",
         )
     if address.host not in HERE:
         raise Failure(

@@ -21,9 +21,7 @@ from types import FrameType
 from typing import IO
 
 from toolchain.machine import processes
-
-EX_CONFIG = 78
-"""Exit status for a configuration error (sysexits.h), of the apps and of the supervisor."""
+from toolchain.machine.failure import EX_CONFIG
 
 FIRST_PAUSE, LONGEST_PAUSE, LASTING = 1.0, 10.0, 10.0
 """Seconds: the first pause before a new start, the longest one, and how long a part lasts that was up."""

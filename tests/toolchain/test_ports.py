@@ -1,0 +1,67 @@
+"""What is taken, and by whom, is one sentence before anything starts."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain.small_broker import listening
+from toolchain import demo, run, runfile
+from toolchain.machine import this_machine
+from toolchain.machine.failure import EX_CONFIG, Failure
+from toolchain.runfile import System
+
+ANSWER = b"HTTP/1.1 %d Something\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> System:
+    """Return a system of our own that does not run."""
+    return runfile.load(runfile.free_offset(), tmp_path)
+
+
+@pytest.fixture
+def taken(system: System) -> Iterator[int]:
+    """Listen on a port of that system."""
+    port = int(system.app("notification")["appPort"])
+    with socket.create_server(("127.0.0.1", port)):
+        yield port
+
+
+def test_a_taken_port_names_its_holder_and_the_offset(
+    system: System, taken: int
+) -> None:
+    with (
+        pytest.raises(Failure, match=f"Port {taken} is taken") as failure,
+        run.running(this_machine(), system),
+    ):
+        pass
+
+    assert f"process {os.getpid()}" in failure.value.why
+    assert f"OFFSET={system.offset + 1000}" in failure.value.remedy
+
+
+@pytest.mark.parametrize("offset", ["abc", "-5", "1.5", "60000"])
+def test_an_offset_that_is_none_is_refused(
+    offset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFSET", offset)
+
+    with pytest.raises(Failure, match=f"OFFSET={offset} cannot be used") as failure:
+        run.chosen()
+
+    assert failure.value.status == EX_CONFIG
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_the_demo_takes_what_does_not_serve_for_no_free_place(
+    status: int, tmp_path: Path
+) -> None:
+    with listening(ANSWER % status) as port:
+        system = System(
+            {"apps": [{"appID": "order", "daprHTTPPort": port}]}, state=tmp_path
+        )
+        with pytest.raises(Failure, match=f"answers {status}.*{os.getpid()}"):
+            demo.is_up(system, patience=0.3)
