@@ -4,15 +4,15 @@ PYTHON ?= python3
 OFFSET ?= 0
 # The id of the order that `make where` looks for
 ORDER ?=
-# The broker, a folder in components/ (rabbitmq, redis, kafka): make run BROKER=redis
-BROKER ?= rabbitmq
+# The broker, a folder in components/ (rabbitmq, redis, kafka), instead of the one in dapr.yaml: make run BROKER=redis
+BROKER ?=
 # The database of the services (sqlite, postgresql): make run DATABASE=postgresql
 DATABASE ?= sqlite
-# The mail component, a folder in components/mail (smtp, api): make run MAIL=api
-MAIL ?= smtp
+# The mail component, a folder in components/mail (smtp, api), instead of the one in dapr.yaml: make run MAIL=api
+MAIL ?=
 # A login shell sets MAIL too, to the file of its inbox: ignore that.
 ifneq ($(findstring /,$(MAIL)),)
-MAIL := smtp
+MAIL :=
 endif
 export OFFSET BROKER DATABASE MAIL
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
@@ -84,7 +84,7 @@ docs: ready ## Generate the event schemas and the API documents from the code
 chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m verification.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		--broker $(BROKER) --database $(DATABASE) --mail $(MAIL) --clients $(CLIENTS) \
+		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
 
@@ -99,7 +99,7 @@ mutation: ready #proof Run random mutants of the code, and report how many the t
 
 bench: FOR = --for-tests
 bench: ready #proof Measure ours beside the ordinary Dapr program: make bench BROKER=redis BENCH="--rounds 5"
-	@.venv/bin/python -m verification.benchmark --broker $(BROKER) --clients $(CLIENTS) $(BENCH)
+	@.venv/bin/python -m verification.benchmark $(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS) $(BENCH)
 
 lock: ready ## Update the locked versions of all Python packages
 	@.venv/bin/uv pip compile $(LOCK) --upgrade -o requirements.txt pyproject.toml

@@ -2,32 +2,47 @@
 
 import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
+from toolchain.machine.http import get
 from toolchain.runfile import System
 from toolchain.servers.broker import Broker
 
 
 def is_ready(system: System, broker: Broker) -> bool:
     """Return whether all services are ready, here and through Dapr, and the broker keeps their events."""
+    return not missing(system, broker)
+
+
+def missing(system: System, broker: Broker) -> str:
+    """Return in one line what a system lacks that is not ready yet; nothing of one that is."""
     apps = [app for app in system.document["apps"] if "appPort" in app]
-    return all(_is_ready(system, app, broker) for app in apps)
+    return next(filter(None, (_missing(system, app, broker) for app in apps)), "")
 
 
-def _is_ready(system: System, app: dict[str, Any], broker: Broker) -> bool:
-    status, _ = _get(f"http://127.0.0.1:{app['appPort']}/readyz", {})
-    if status == 404:  # an app of another kind, which does not report it
-        return True
+def _missing(system: System, app: dict[str, Any], broker: Broker) -> str:
+    name, url = app["appID"], f"http://127.0.0.1:{app['appPort']}/readyz"
+    code, body = get(url, {})
+    if code == 404:  # an app of another kind, which does not report it
+        return ""
+    if code != 200:
+        lack = f"{url} answers {code}" if code else "it does not answer"
+        return f"{name}: {_detail(body) or lack}"
+    if not answers(f"{system.invoke_url(name)}/readyz"):
+        return f"{name} is not reached through the sidecar of order"
     topics = topics_of(app)
-    return (
-        status == 200
-        and answers(f"{system.invoke_url(app['appID'])}/readyz")
-        and topics is not None
-        and all(broker.keeps(topic, app["appID"]) for topic in topics)
-    )
+    if topics is None:
+        return f"{name} does not list its subscriptions"
+    lost = [topic for topic in topics if not broker.keeps(topic, name)]
+    return f"{broker.name} keeps no {lost[0]} for {name} yet" if lost else ""
+
+
+def _detail(body: bytes) -> str:
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(body)["detail"])
+    return ""
 
 
 def topics_of(
@@ -35,7 +50,7 @@ def topics_of(
 ) -> list[str] | None:
     """Return the topics that an app subscribes to, as its sidecar sees it; None where it does not answer."""
     url = f"http://127.0.0.1:{app['appPort']}/dapr/subscribe"
-    status, body = _get(url, token_of("APP", environment))
+    status, body = get(url, token_of("APP", environment))
     if status == 404:  # it subscribes to nothing, as daprd sees it too
         return []
     return [each["topic"] for each in json.loads(body)] if status == 200 else None
@@ -56,16 +71,4 @@ def answers(url: str) -> bool:
 
 def status(url: str) -> int:
     """Return the status with which a GET is answered through a sidecar, 0 for no answer."""
-    return _get(url, token_of("DAPR"))[0]
-
-
-def _get(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, headers=dict(headers))
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, b""
-    except OSError:
-        return 0, b""
+    return get(url, token_of("DAPR"))[0]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ import yaml
 from toolchain import runfile
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
-from toolchain.readiness import is_ready, token_of
+from toolchain.readiness import is_ready, missing, token_of
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
@@ -32,7 +32,7 @@ BROKERS: Mapping[str, Product] = {
     "redis": redis.PRODUCT,
     "kafka": kafka.PRODUCT,
 }
-"""The brokers that folders in components/ describe."""
+"""The brokers that can be started here; a folder in components/ of another name runs as it is."""
 LOOKS_EVERY = 0.5
 STOPS_WITHIN = 50.0
 """Seconds: a little more than a sidecar's time to finish (35 s, toolchain/.dapr/bin/daprd)."""
@@ -79,9 +79,9 @@ def chosen() -> System:
     """Return the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure if none is."""
     return runfile.load(
         _offset(os.environ.get("OFFSET") or "0"),
-        broker=_chosen("BROKER", runfile.BROKER, BROKERS),
-        database=_chosen("DATABASE", runfile.DATABASE, runfile.DATABASES),
-        mail=_chosen("MAIL", runfile.MAIL, runfile.MAILS),
+        broker=_chosen("BROKER", runfile.brokers()),
+        database=_chosen("DATABASE", runfile.DATABASES),
+        mail=_chosen("MAIL", runfile.MAILS),
     )
 
 
@@ -96,10 +96,12 @@ def _offset(text: str) -> int:
     )
 
 
-def _chosen(variable: str, usual: str, known: Iterable[str]) -> str:
-    chosen = os.environ.get(variable) or usual
-    if "/" in chosen:  # a login's own MAIL: the file that its mails come into
-        return usual
+def _chosen(variable: str, known: Iterable[str]) -> str | None:
+    chosen = os.environ.get(variable)
+    if (
+        not chosen or "/" in chosen
+    ):  # a login's own MAIL: the file that its mails come into
+        return None
     if chosen not in known:
         raise Failure(
             f"{variable}={chosen} cannot be used",
@@ -113,6 +115,7 @@ def _chosen(variable: str, usual: str, known: Iterable[str]) -> str:
 def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
     with suppress(Interrupted), provided(machine, system) as parts:
+        system.file.write_text(yaml.safe_dump(system.document))
         terminal.plainly(
             f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."
@@ -124,8 +127,11 @@ def run_broker(machine: Machine, system: System) -> None:
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
     with suppress(Interrupted), running(machine, system) as (cli, parts):
-        terminal.plainly(welcome(system))
+        is_welcome = False
         while cli.poll() is None:
+            if not is_welcome and is_ready(system, parts.broker):
+                terminal.plainly(welcome(system))
+                is_welcome = True
             parts.keep()
 
 
@@ -186,12 +192,18 @@ def _refuse_taken_ports(system: System) -> None:
 def provided(machine: Machine, system: System) -> Iterator[Provided]:
     """Provide the broker at this system's address, and the servers beside it."""
     machine = replace(machine, environment=_environment(machine, system))
-    product, folder = BROKERS[system.broker], system.state / system.broker
-    with product.provide(machine, folder) as broker:
+    with _broker(machine, system) as broker:
         terminal.done(broker.name, broker.how)
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             yield Provided(broker, [*ours, *others])
+
+
+def _broker(machine: Machine, system: System) -> AbstractContextManager[Broker]:
+    if product := BROKERS.get(system.broker):
+        return product.provide(machine, system.state / system.broker)
+    how = f"components/{system.broker} is a folder of your own: no server is started for it"
+    return nullcontext(Broker(system.broker, how))
 
 
 def _environment(machine: Machine, system: System) -> dict[str, str]:
@@ -222,7 +234,7 @@ def _wait_until_ready(
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
     supervisors = 0
-    while not is_ready(system, broker):
+    while lack := missing(system, broker):
         supervisors, before = len(descendants.children(cli.pid)), supervisors
         if cli.poll() is not None or supervisors < before:
             raise Failure(
@@ -233,7 +245,7 @@ def _wait_until_ready(
         if time.monotonic() > deadline:
             terminal.warning(
                 "services",
-                f"not ready after {READY_WITHIN:.0f} s; what is wrong stands above",
+                f"not ready after {READY_WITHIN:.0f} s: {lack}\nIt runs on, and that it works is said here.",
             )
             return
         time.sleep(0.2)

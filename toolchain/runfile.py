@@ -1,5 +1,6 @@
 """Read dapr.yaml, and move what it describes to other ports and another folder: a second system."""
 
+import os
 import random
 import socket
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ VARIABLES = {
 """The variable of the sidecars' environment that names each broker."""
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
 BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
-"""What dapr.yaml, as it is, runs on."""
+"""What the dapr.yaml of this project runs on."""
 DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
 """Where the services can keep their data, and how mails leave (the folders in components/mail)."""
 OFFSETS = range(1100, 15000, 100)
@@ -53,23 +54,24 @@ class System:
     @property
     def is_as_declared(self) -> bool:
         """Return whether dapr.yaml itself describes it."""
-        chosen = self.offset, self.broker, self.database, self.mail
-        return chosen == (0, BROKER, DATABASE, MAIL)
+        return bool(self.document == _declared())
+
+    @property
+    def file(self) -> Path:
+        """Where its run file is written for whoever runs it by hand."""
+        return self.state / "run.yaml"
 
     @property
     def by_hand(self) -> str:
         """What to type to run it on a broker that runs, without the toolchain."""
-        chosen = {"": (BROKER, self.broker), "mail/": (MAIL, self.mail)}
-        swaps = [
-            f"s#components/{folder}{old}#components/{folder}{new}#"
-            for folder, (old, new) in chosen.items()
-            if old != new
+        other = VARIABLES.get(self.broker) if self.broker != BROKER else None
+        variables = [
+            f"{name}={address} "
+            for name, address in self.addresses().items()
+            if self.offset or name == other
         ]
-        if not swaps:
-            return "dapr run -f dapr.yaml"
-        swap = f"sed '{';'.join(swaps)}' dapr.yaml"
-        variable = VARIABLES[self.broker]
-        return f"{swap} | {variable}={self.addresses()[variable]} dapr run -f -"
+        moved = f"- <{os.path.relpath(self.file, ROOT)}"
+        return f"{''.join(variables)}dapr run -f {'dapr.yaml' if self.is_as_declared else moved}"
 
     def app(self, app_id: str) -> dict[str, Any]:
         """Return the run file's entry of one app."""
@@ -99,21 +101,32 @@ def load(
     offset: int = 0,
     state: Path | None = None,
     *,
-    broker: str = BROKER,
-    database: str = DATABASE,
-    mail: str = MAIL,
+    broker: str | None = None,
+    database: str | None = None,
+    mail: str | None = None,
 ) -> System:
     """Read dapr.yaml, with another broker, database or mail component, or moved to other ports."""
-    document = yaml.safe_load((ROOT / "dapr.yaml").read_text())
+    document = _declared()
     state = state or (LOCAL / str(offset) if offset else LOCAL)
-    system = System(document, state, offset, broker, database, mail)
+    common = document["common"]
+    broker = _swap(common, "components", broker, BROKER)
+    mail = _swap(common, "components/mail", mail, MAIL)
+    system = System(document, state, offset, broker, database or DATABASE, mail)
     if offset:
         _move(document, offset, state)
-    _swap(document["common"], f"components/{BROKER}", f"components/{broker}")
-    _swap(document["common"], f"components/mail/{MAIL}", f"components/mail/{mail}")
     if database == "postgresql":
         _use_postgresql(system)
     return system
+
+
+def brokers() -> list[str]:
+    """Return the brokers that can be chosen: the folders in components/ with a YAML, ours or one's own."""
+    files = (ROOT / "components").glob("*/*.y*ml")
+    return sorted({path.parent.name for path in files})
+
+
+def _declared() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "dapr.yaml").read_text()))
 
 
 def _move(document: dict[str, Any], offset: int, state: Path) -> None:
@@ -133,14 +146,22 @@ def _set(app: dict[str, Any], variable: str, value: str) -> None:
     app["env"] = {**app.get("env", {}), variable: value}
 
 
-def _swap(common: dict[str, Any], old: str, new: str) -> None:
+def _swap(common: dict[str, Any], parent: str, new: str | None, usual: str) -> str:
+    """Put another folder of that parent in place of the declared one; return the folder that counts."""
+    folders = [Path(path) for path in common["resourcesPaths"]]
+    old = next((each.name for each in folders if str(each.parent) == parent), usual)
+    if new in (None, old):
+        return old
     # The lines that a person would change: a folder, and a broker's tuning of subscriptions that lies in it.
+    before, after = f"{parent}/{old}", f"{parent}/{new}"
     common["resourcesPaths"] = [
-        path.replace(old, new) for path in common["resourcesPaths"]
+        path.replace(before, after) for path in common["resourcesPaths"]
     ]
-    common["env"] = {
-        name: value.replace(old, new) for name, value in common["env"].items()
-    }
+    env = {name: value.replace(before, after) for name, value in common["env"].items()}
+    if "SUBSCRIPTION_FILE" in env and not (ROOT / env["SUBSCRIPTION_FILE"]).exists():
+        del env["SUBSCRIPTION_FILE"]  # a folder of one's own may do without
+    common["env"] = env
+    return str(new)
 
 
 def _use_postgresql(system: System) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from toolchain import runfile
+from toolchain import run, runfile
+from toolchain.machine import this_machine
 
 ROOT = Path(__file__).parents[2]
 RUN_FILE: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
@@ -83,24 +84,78 @@ def test_a_mail_component_is_chosen() -> None:
     ("broker", "mail"),
     [("redis", "smtp"), ("kafka", "smtp"), ("kafka", "api"), ("rabbitmq", "api")],
 )
-def test_what_a_person_types_for_other_components_is_what_make_run_does(
+def test_another_component_is_another_folder_that_is_there(
     broker: str, mail: str
 ) -> None:
-    system = runfile.load(broker=broker, mail=mail)
-    swap, _, run = system.by_hand.partition(" | ")
+    common = runfile.load(broker=broker, mail=mail).document["common"]
 
-    typed = subprocess.run(
-        ["sh", "-c", swap], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    paths = [*common["resourcesPaths"], common["env"]["SUBSCRIPTION_FILE"]]
+    assert {f"components/{broker}", f"components/mail/{mail}"} < set(paths)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
-    assert yaml.safe_load(typed.stdout) == system.document
-    assert run.endswith(" dapr run -f -")
-    assert set(run.split()) & {f"{k}={v}" for k, v in system.addresses().items()}
-    for path in [
-        *system.document["common"]["resourcesPaths"],
-        system.document["common"]["env"]["SUBSCRIPTION_FILE"],
-    ]:
-        assert (ROOT / path).exists()
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "kafka"])
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_what_a_person_types_names_what_the_sidecars_read(
+    broker: str, offset: int, tmp_path: Path
+) -> None:
+    system = runfile.load(offset, tmp_path, broker=broker, database="postgresql")
+
+    variables, _, run = system.by_hand.rpartition("dapr run -f ")
+
+    named = dict(each.split("=", 1) for each in variables.split())
+    needed = {"KAFKA_BROKERS"} if broker == "kafka" else set()
+    assert named.items() <= system.addresses().items()
+    assert named.keys() == (system.addresses().keys() if offset else needed)
+    assert (ROOT / run.removeprefix("- <")).resolve() == system.file
+
+
+def test_what_a_person_types_for_the_declared_system_is_its_file() -> None:
+    assert runfile.load().by_hand == "dapr run -f dapr.yaml"
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of dapr.yaml and of the components, to be edited."""
+    shutil.copy(ROOT / "dapr.yaml", tmp_path)
+    shutil.copytree(ROOT / "components", tmp_path / "components")
+    monkeypatch.setattr(runfile, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("chosen", "runs"), [(None, "redis"), ("kafka", "kafka")])
+def test_the_broker_that_dapr_yaml_was_edited_to_counts(
+    chosen: str | None, runs: str, clone: Path
+) -> None:
+    text = (clone / "dapr.yaml").read_text()
+    edited = text.replace("components/rabbitmq", "components/redis")
+    (clone / "dapr.yaml").write_text(edited.replace("mail/smtp", "mail/api"))
+
+    system = runfile.load(broker=chosen)
+
+    assert (system.broker, system.mail) == (runs, "api")
+    assert system.is_as_declared == (chosen is None)
+    assert f"components/{runs}" in system.document["common"]["resourcesPaths"]
+
+
+def test_a_folder_of_ones_own_runs_as_it_is(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = clone / "components" / "nats"
+    own.mkdir()
+    shutil.copy(clone / "components/redis/pubsub.yaml", own / "jetstream.yaml")
+    monkeypatch.setenv("BROKER", "nats")
+
+    system = run.chosen()
+
+    common = system.document["common"]
+    assert "components/nats" in common["resourcesPaths"]
+    assert "SUBSCRIPTION_FILE" not in common["env"]
+    monkeypatch.undo()  # the mail server is one of the real project
+    offset = runfile.free_offset()
+    elsewhere = replace(system, state=clone / "state", offset=offset)
+    with run.provided(this_machine(), elsewhere) as parts:
+        assert "a folder of your own" in parts.broker.how
 
 
 def test_nothing_replaces_the_common_resources() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from toolchain import readiness
-from toolchain.runfile import System
+from toolchain.runfile import System, free_port
 from toolchain.servers.broker import Broker
 
 MISSING = {"/readyz"}
@@ -89,3 +89,20 @@ def test_an_app_without_subscriptions_needs_none(
     monkeypatch.setattr("tests.toolchain.test_readiness.MISSING", {"/dapr/subscribe"})
 
     assert readiness.topics_of(app, {}) == []
+
+
+def test_no_proxy_of_the_environment_is_asked(
+    app: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    assert readiness.topics_of(app, {"APP_API_TOKEN": "secret"})
+
+
+def test_what_is_missing_is_named(app: dict[str, Any], tmp_path: Path) -> None:
+    none = Broker("none", "-")
+    gone = {"appID": "web", "appPort": free_port()}
+
+    lack = readiness.missing(System({"apps": [gone]}, tmp_path), none)
+
+    assert lack == "web: it does not answer"

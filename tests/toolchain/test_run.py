@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from tests.support.eventually import within
 from tests.support.terminal import CTRL_C, Terminal
@@ -238,14 +237,12 @@ def test_mails_by_an_api_are_one_word(system: System) -> None:
 
 @pytest.mark.alone  # `dapr invoke` takes any app on the machine that is called `order`
 def test_the_system_by_hand(system: System) -> None:
-    """`make broker`, then `dapr run -f` and `dapr invoke`, as the README says."""
-    run_file = system.state / "run.yaml"
-    run_file.write_text(yaml.safe_dump(system.document))
-    url = system.addresses()["RABBITMQ_URL"]
-    dapr = f"RABBITMQ_URL={url} exec {ROOT}/.venv/bin/dapr run -f - <{run_file}"
-    with Terminal(make("broker", system), ROOT) as broker:
+    """`make broker`, then what it says to type, and `dapr invoke` as the README says."""
+    with Terminal([*make("broker", system), "DATABASE=postgresql"], ROOT) as broker:
         shown = broker.shows("Ctrl-C ends the broker", deadline=60)
         page = re.findall(r"page (http://127\.0\.0\.1:\d+)", shown)[0]
+        (dapr,) = re.findall(r"In another terminal type: (.*?)\r?\n", shown)
+        assert f"SMTP_PORT={system.port('smtp')}" in dapr
         keeps = partial(rabbitmq_node.is_bound, page)
         broker_by_hand = Broker("RabbitMQ", "by hand", keeps=keeps)
         with Terminal(["sh", "-c", dapr], ROOT) as by_hand:
@@ -262,3 +259,12 @@ def test_the_system_by_hand(system: System) -> None:
         broker.ends(deadline=60)
     # `dapr run` does not wait for its parts: they are still stopping when it is gone.
     within(60, lambda: nothing_is_left(system), "every part has ended")
+
+
+def test_a_proxy_of_the_environment_is_not_in_the_way(system: System) -> None:
+    """A company's proxy is set on many machines; nothing of this system is behind it."""
+    proxied = ["env", "http_proxy=http://127.0.0.1:9", *make("run", system)]
+    with Terminal(proxied, ROOT) as terminal:
+        terminal.shows("Everything runs", deadline=60)
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)

@@ -3,13 +3,13 @@
 import base64
 import json
 import shutil
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from toolchain.machine import network
 from toolchain.machine.failure import Failure
+from toolchain.machine.http import get
 from toolchain.runfile import free_port, is_free
 from toolchain.supervise.server import Server, bare_environment
 
@@ -33,14 +33,10 @@ def is_bound(page: str, topic: str, app_id: str) -> bool:
     queue is there: before the very first subscription, only the broker knows whether an event would be kept.
     """
     exchange, queue = quote(topic, safe=""), quote(f"{app_id}-{topic}", safe="")
-    request = urllib.request.Request(f"{page}/api/bindings/%2F/e/{exchange}/q/{queue}")
     login = base64.b64encode(b"guest:guest").decode()
-    request.add_header("Authorization", f"Basic {login}")
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return bool(json.load(answer))
-    except (OSError, ValueError):
-        return False
+    url = f"{page}/api/bindings/%2F/e/{exchange}/q/{queue}"
+    status, body = get(url, {"Authorization": f"Basic {login}"})
+    return status == 200 and bool(json.loads(body))
 
 
 @dataclass(frozen=True)
