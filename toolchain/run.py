@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import yaml
 
@@ -23,6 +24,7 @@ from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
 from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
+from toolchain.supervise.supervisor import REPORTS
 
 READY_WITHIN = 120.0
 HIGHEST_OFFSET = 49000
@@ -48,12 +50,19 @@ class Provided:
 
     broker: Broker
     servers: Sequence[RunningServer]
+    reports: IO[str] | None = None
 
     def keep(self) -> None:
-        """Start again what has ended by itself; then wait a moment."""
+        """Start again what has ended by itself, and show what the supervisors report; then wait a moment."""
         for each in self.servers:
             server.keep(each)
+        self.show_reports()
         time.sleep(LOOKS_EVERY)
+
+    def show_reports(self) -> None:
+        """Show what the sidecars' supervisors have reported: their own output is a file."""
+        for line in self.reports or ():
+            terminal.plainly(line.rstrip())
 
     def pids(self) -> set[int]:
         """Return the ids of all their processes."""
@@ -165,7 +174,7 @@ def running(
         terminal.busy("services", "the sidecars and the services start: some seconds")
         cli = _start(machine, system, log)
         try:
-            _wait_until_ready(cli, system, parts.broker)
+            _wait_until_ready(cli, system, parts)
             yield cli, parts
         finally:
             _ignore_interrupts()
@@ -196,7 +205,10 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
         terminal.done(broker.name, broker.how)
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
-            yield Provided(broker, [*ours, *others])
+            system.state.mkdir(parents=True, exist_ok=True)
+            _reports(system).write_text("")
+            with _reports(system).open() as reports:
+                yield Provided(broker, [*ours, *others], reports)
 
 
 def _broker(machine: Machine, system: System) -> AbstractContextManager[Broker]:
@@ -204,6 +216,10 @@ def _broker(machine: Machine, system: System) -> AbstractContextManager[Broker]:
         return product.provide(machine, system.state / system.broker)
     how = f"components/{system.broker} is a folder of your own: no server is started for it"
     return nullcontext(Broker(system.broker, how))
+
+
+def _reports(system: System) -> Path:
+    return system.state / "reports"
 
 
 def _environment(machine: Machine, system: System) -> dict[str, str]:
@@ -218,7 +234,7 @@ def _start(
         cli = subprocess.Popen(
             [machine.programs / "dapr", "run", "-f", "-" if changed else "dapr.yaml"],
             cwd=machine.root,
-            env=_environment(machine, system),
+            env={**_environment(machine, system), REPORTS: str(_reports(system))},
             stdin=subprocess.PIPE if changed else None,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
@@ -230,11 +246,12 @@ def _start(
 
 
 def _wait_until_ready(
-    cli: subprocess.Popen[bytes], system: System, broker: Broker
+    cli: subprocess.Popen[bytes], system: System, parts: Provided
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
     supervisors = 0
-    while lack := missing(system, broker):
+    while lack := missing(system, parts.broker):
+        parts.show_reports()
         supervisors, before = len(descendants.children(cli.pid)), supervisors
         if cli.poll() is not None or supervisors < before:
             raise Failure(

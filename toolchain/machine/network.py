@@ -1,7 +1,6 @@
 """Whether somebody answers at an address: one question, and the first bytes of the answer."""
 
 import socket
-import ssl
 from contextlib import suppress
 
 
@@ -21,6 +20,8 @@ def ask(
     answer = b""
     with connection, suppress(OSError):  # hangs up, stays silent, speaks no TLS
         if encrypted:
+            import ssl  # noqa: PLC0415 - each supervisor would carry its 5 MB
+
             context = ssl.create_default_context()
             connection = context.wrap_socket(connection, server_hostname=address[0])
         connection.sendall(question)

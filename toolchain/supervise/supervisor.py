@@ -20,8 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from toolchain.machine import processes
+from toolchain.machine import network, processes
 from toolchain.machine.failure import EX_CONFIG
+
+REPORTS = "SUPERVISOR_REPORTS"
+"""The variable that names the file which `make run` shows."""
 
 FIRST_PAUSE, LONGEST_PAUSE, LASTING = 1.0, 10.0, 10.0
 """Seconds: the first pause before a new start, the longest one, and how long a part lasts that was up."""
@@ -32,6 +35,9 @@ FATAL = re.compile(
 )
 """In the last lines of a part that cannot go on."""
 
+STARTED = b"dapr initialized. Status: Running"
+"""In the line of a sidecar that has started: what it dies of afterwards came while it ran."""
+
 TRANSIENT = re.compile(rb"INIT_COMPONENT_FAILURE|address already in use")
 """Of that, what a new start may cure: the broker is not there yet, or the part before is still stopping."""
 
@@ -39,6 +45,11 @@ ERROR = re.compile(
     rb"level=(fatal|error)|^(panic|fatal error): |^\w+(\.\w+)*(Error|Exception)\b"
 )
 """A line that may be the reason why a part ended: of daprd, of Go, of Python."""
+
+ASKS_EVERY, SILENCES = 2.0, 3
+"""Seconds between two questions for a part's health, and how many in a row without answer are reported."""
+
+TO_STOP = "Ctrl-C in the terminal of `make run` or `dapr run` stops the system"
 
 ADDRESS_ATTEMPTS = 5
 """How often in a row an address may be in use before it belongs to something else."""
@@ -56,6 +67,7 @@ class Supervisor:
     error: bytes = b""
     reported: str = ""
     address_in_use: int = 0
+    has_worked: bool = False
     first_pause: float = FIRST_PAUSE
 
     def run(self) -> int:
@@ -65,15 +77,18 @@ class Supervisor:
         threading.Thread(
             target=self._watch_parent, args=(os.getppid(),), daemon=True
         ).start()
+        threading.Thread(target=self._watch_health, daemon=True).start()
         pause = self.first_pause / 2
         while True:
             started = time.monotonic()
             status = self._run_once()
             if self.stopping.is_set():
                 return 0
-            if self._is_hopeless(status):
-                return self._give_up()
             lasted = time.monotonic() - started > LASTING
+            # What has worked is tried again: a file that was saved half written is mended while it runs.
+            self.has_worked = self.has_worked or lasted
+            if self._is_hopeless(status) and not self.has_worked:
+                return self._give_up()
             pause = self.first_pause if lasted else min(pause * 2, LONGEST_PAUSE)
             self._report(status, lasted=lasted)
             if self.stopping.wait(pause):
@@ -106,6 +121,8 @@ class Supervisor:
         for line in output:
             if FATAL.search(line):
                 self.fatal = line
+            if STARTED in line:
+                self.has_worked = True
             if ERROR.search(line) and not self.error.startswith(b"panic"):
                 self.error = line
             with suppress(OSError):  # nobody reads any more: read it to its end
@@ -135,6 +152,8 @@ class Supervisor:
         )
         reason = f": {self._reason()}" if self._reason() else ""
         text = f"{self.name} died ({how}{reason}); it is started again until it runs"
+        if status in (0, -signal.SIGTERM):
+            text = f"{self.name} was stopped, as by `dapr stop`, and is started again; {TO_STOP}"
         if lasted or text != self.reported:  # an outage is one line, however long it is
             report(text)
         self.reported = text
@@ -143,6 +162,20 @@ class Supervisor:
         line = (self.fatal or self.error).decode(errors="replace").strip()
         message = re.search(r'level=(?:fatal|error) msg="(.*?)(?<!\\)"', line)
         return message[1].replace('\\"', '"') if message else line
+
+    def _watch_health(self) -> None:
+        question, silences = health_of(self.command), 0
+        while question and not self.stopping.wait(ASKS_EVERY):
+            if _answers(*question):
+                self.has_worked, silences = True, 0
+                if self.reported:
+                    report(f"{self.name} works again")
+                self.reported = ""
+            elif self.has_worked and self.child and self.child.poll() is None:
+                silences += 1
+                if silences == SILENCES:
+                    self.reported = f"{self.name} {_state(self.child.pid)}"
+                    report(self.reported)
 
     def _watch_parent(self, parent: int) -> None:
         # `dapr run` that was killed itself does not stop its parts. (Not by setpriv: the kernel would
@@ -157,13 +190,38 @@ class Supervisor:
             self.child.terminate()
 
 
+def health_of(command: Sequence[str]) -> tuple[int, str] | None:
+    """Return the port and the path where a part of this command line answers while it works."""
+    line = " ".join(command)
+    if found := re.search(r" --dapr-http-port[ =](\d+)", line):
+        return int(found[1]), "/v1.0/healthz/outbound"
+    found = re.search(r" --port[ =](\d+)", line)
+    return (int(found[1]), "/healthz") if found else None
+
+
+def _answers(port: int, path: str) -> bool:
+    question = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+    answer = network.ask(("127.0.0.1", port), question.encode(), size=12) or b""
+    return answer.startswith(b"HTTP/") and answer.split()[-1] < b"500"
+
+
+def _state(pid: int) -> str:
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+        if state.startswith("T"):
+            return f"is held still (SIGSTOP), and goes on after: kill -CONT {pid}"
+    return f"does not answer, though its process {pid} runs; its log may say why"
+
+
 def report(text: str) -> None:
     """Print a line of the supervisor's own; of a sidecar, whose output is a file, in the terminal too."""
     line = f"supervisor: {text}\n".encode()
     with suppress(OSError):
         os.write(1, line)
     if _output_is_dapr_runs_file():
-        with suppress(OSError), open("/dev/tty", "wb", buffering=0) as terminal:  # noqa: PTH123 - a device
+        # `make run` shows what is in its file; by hand, there may be a terminal.
+        shown = Path(os.environ.get(REPORTS) or "/dev/tty")
+        with suppress(OSError), shown.open("ab", buffering=0) as terminal:
             terminal.write(line)
 
 
