@@ -15,10 +15,11 @@ from typing import IO
 
 import yaml
 
-from toolchain import runfile
+from toolchain import resources, runfile
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import is_ready, missing, token_of
+from toolchain.resources import Watch
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
@@ -136,11 +137,12 @@ def run_broker(machine: Machine, system: System) -> None:
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
     with suppress(Interrupted), running(machine, system) as (cli, parts):
-        is_welcome = False
+        is_welcome, yaml_files = False, Watch(system, _environment(machine, system))
         while cli.poll() is None:
             if not is_welcome and is_ready(system, parts.broker):
                 terminal.plainly(welcome(system))
                 is_welcome = True
+            yaml_files.look()
             parts.keep()
 
 
@@ -168,6 +170,7 @@ def running(
 
     What they write goes to `log`, or else to the terminal.
     """
+    resources.check(system, _environment(machine, system))
     _refuse_taken_ports(system)
     descendants.adopt_orphans()
     with provided(machine, system) as parts:
