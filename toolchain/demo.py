@@ -12,7 +12,7 @@ import httpx
 
 from toolchain import readiness, run
 from toolchain.machine import ports, terminal, this_machine
-from toolchain.machine.failure import Failure, exit_status
+from toolchain.machine.failure import Failure
 from toolchain.runfile import System
 
 ORDERS = (
@@ -35,7 +35,7 @@ class Followed:
 
 def main() -> None:
     """Follow three orders through the system that runs, or through one for the demo's time."""
-    sys.exit(exit_status(demonstrate))
+    sys.exit(run.alone(demonstrate))
 
 
 def demonstrate() -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ BROKERS: Mapping[str, Product] = {
     "kafka": kafka.PRODUCT,
 }
 """The brokers that can be started here; a folder in components/ of another name runs as it is."""
+SIGNS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 LOOKS_EVERY = 0.5
 STOPS_WITHIN = 50.0
 """Seconds: a little more than a sidecar's time to finish (35 s, toolchain/.dapr/bin/daprd)."""
@@ -79,10 +80,24 @@ def main() -> None:
         help="start the broker, and what runs beside it, alone",
     )
     options = parser.parse_args()
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, _interrupt)
     work = run_broker if options.broker_only else run_all
-    sys.exit(exit_status(lambda: work(this_machine(), chosen())))
+    sys.exit(alone(lambda: work(this_machine(), chosen())))
+
+
+def alone(work: Callable[[], None]) -> int:
+    """Do a program's work and return its exit status; nothing that it started outlives it."""
+    for sign in SIGNS:
+        signal.signal(sign, _interrupt)
+    descendants.adopt_orphans()
+    try:
+        with suppress(Interrupted):
+            return exit_status(work)
+        return 130
+    finally:
+        _ignore_interrupts()
+        # What was being started just when the signal came is known to nobody else.
+        while left := descendants.children(os.getpid()):
+            descendants.end(left, STOPS_WITHIN)
 
 
 def chosen() -> System:
@@ -172,7 +187,6 @@ def running(
     """
     resources.check(system, _environment(machine, system))
     _refuse_taken_ports(system)
-    descendants.adopt_orphans()
     with provided(machine, system) as parts:
         terminal.busy("services", "the sidecars and the services start: some seconds")
         cli = _start(machine, system, log)
@@ -284,12 +298,14 @@ def _stop(cli: subprocess.Popen[bytes], servers: set[int]) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # `make` passes on what reached its whole group: a second one would end the stopping.
+    _ignore_interrupts()
     raise Interrupted
 
 
 def _ignore_interrupts() -> None:
     # A second Ctrl-C would leave behind what the first one is stopping.
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for sign in SIGNS:
         signal.signal(sign, signal.SIG_IGN)
 
 

@@ -236,3 +236,30 @@ def test_why_a_part_died_is_reported(output: str, reason: str) -> None:
 
     died = f"supervisor: part died (exit status 2: {reason}); it is started again"
     assert line.startswith(died)
+
+
+INTERRUPTED = """
+import os, signal, subprocess, sys
+from toolchain import run
+def work():
+    print(subprocess.Popen(["sleep", "600"]).pid)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("in good order")
+sys.exit(run.alone(work))
+"""
+
+
+def test_what_is_asked_to_end_twice_ends_in_good_order_and_leaves_nothing() -> None:
+    """`timeout` asks the group of `make`, and `make` asks its child again."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    ended = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+
+    pid, *words = ended.stdout.splitlines()
+    assert words == ["in good order"]
+    assert not Path(f"/proc/{pid}").exists()
+    assert ended.returncode == 130
