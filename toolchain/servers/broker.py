@@ -81,7 +81,7 @@ def refuse_to_replace(name: str, variable: str, address: Address) -> None:
         holder = f": {ports.holder(address.port)}" if address.host in HERE else ""
         raise Failure(
             f"{name} does not answer at {address.text}",
-            "Something else listens there, or one that is starting, or wants a password or encryption"
+            f"Something else listens there, or a {name} that is starting, or wants a password or encryption"
             f"{holder}.",
             f"Wait, end that program, set {variable} to another port, or use other ports: make run OFFSET=1000",
         )
