@@ -50,8 +50,8 @@ def where(order_id: UUID, system: System) -> int:
         terminal.failed("The order service does not answer", why, remedy)
     if found.get("done"):
         return 0
-    for part, url in _silent(system):
-        terminal.warning(part, f"does not answer at {url}")
+    for part, said in _unwell(system):
+        terminal.warning(part, said)
     return 1 if "stages" in found else os.EX_UNAVAILABLE
 
 
@@ -102,8 +102,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1000:+,.0f} ms" if abs(seconds) < 10 else f"{seconds:+,.1f} s"
 
 
-def _silent(system: System) -> Iterator[tuple[str, str]]:
-    """Yield each app and sidecar that does not answer, and where."""
+def _unwell(system: System) -> Iterator[tuple[str, str]]:
+    """Yield each app and sidecar that does not answer well, and what it says."""
     for app in (system.app("order"), system.app("notification")):
         for part, port, path in (
             ("app", app["appPort"], "/healthz"),
@@ -112,7 +112,8 @@ def _silent(system: System) -> Iterator[tuple[str, str]]:
             url = f"http://127.0.0.1:{port}{path}"
             answer = _get(url, 1.0)
             if answer is None or not answer.is_success:
-                yield f"{app['appID']} {part}", url
+                said = f"answers {answer.status_code}" if answer else "does not answer"
+                yield f"{app['appID']} {part}", f"{said} at {url}"
 
 
 if __name__ == "__main__":

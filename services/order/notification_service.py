@@ -35,7 +35,7 @@ class Silence:
     heard: str
 
 
-NO_ANSWER = f"nothing answers within {PATIENCE:g} s"
+NO_ANSWER = "nothing answers within two seconds"
 # What daprd says where it does not reach a service (tests/conformance/test_asking.py), and what that means.
 SAID = {
     "error invoking app channel": Silence(

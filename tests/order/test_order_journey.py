@@ -328,7 +328,7 @@ async def test_a_notification_app_that_hangs_is_named_within_three_seconds(
 
     assert time.monotonic() - started < 3
     assert found["blockedBy"] == "notification app or its sidecar"
-    assert "nothing answers within 2 s" in found["why"]
+    assert "nothing answers within two seconds" in found["why"]
 
 
 @pytest.fixture
