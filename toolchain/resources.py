@@ -54,11 +54,11 @@ class Watch:
                 seen.append((each, each.lstat().st_mtime_ns))
         if seen == self.seen:
             return
-        before, self.wrong = self.wrong, list(findings(self.system, self.environment))
-        self.seen = seen
-        for each_wrong in self.wrong:
-            if each_wrong not in before:
-                terminal.warning("YAML", f"{each_wrong}\n{EFFECT}")
+        self.seen, before = seen, self.wrong
+        self.wrong = list(findings(self.system, self.environment))
+        for sentence in self.wrong:
+            if sentence not in before:
+                terminal.warning("YAML", f"{sentence}\n{EFFECT}")
         if before and not self.wrong:
             terminal.done("YAML", "all of it is right again")
 
@@ -77,8 +77,8 @@ def findings(system: System, environment: Mapping[str, str]) -> Iterator[str]:
     for name, component in components:
         for wrong in _of_references(component, components, environment):
             yield f"{name}: {wrong}"
-    tuning = system.document["common"].get("env", {}).get("SUBSCRIPTION_FILE")
-    yield from (f"{tuning}: {wrong}" for wrong in _of_tuning(tuning))
+    if tuning := system.document["common"].get("env", {}).get("SUBSCRIPTION_FILE"):
+        yield from (f"{tuning}: {wrong}" for wrong in _of_tuning(runfile.ROOT / tuning))
 
 
 def files(system: System) -> list[Path]:
@@ -86,52 +86,60 @@ def files(system: System) -> list[Path]:
     common = system.document["common"]
     found = [runfile.ROOT / common["configFilePath"]]
     for folder in (runfile.ROOT / path for path in common["resourcesPaths"]):
-        inside = sorted(folder.iterdir()) if folder.is_dir() else [folder / "*.yaml"]
+        inside = [folder / "*.yaml"]
+        with suppress(OSError):
+            inside = sorted(folder.iterdir())
         found += [each for each in inside if each.suffix.lower() in (".yaml", ".yml")]
     return found
 
 
 def _documents(file: Path) -> list[Any]:
     """Return what daprd reads of a file; raises ValueError with what is wrong, and the remedy."""
-    if file.is_symlink() and not file.exists():
-        raise ValueError(
-            "a link to nothing, as editors lock a file; save and close it there, or remove this"
-        )
     try:
-        text = file.read_text()
-        if any(len(each) >= TOO_LONG for each in text.encode().split(b"\n---")):
+        content = file.read_bytes()
+        if any(len(each) >= TOO_LONG for each in content.split(b"\n---")):
             raise ValueError(
-                "64 KiB or more in one document, for which daprd takes all memory; split it"
+                "64 KiB or more in one document takes all memory; split it"
             )
-        found = [each for each in yaml.safe_load_all(text) if each is not None]
+        # Every value stays the text that it is: nothing but the form is judged here.
+        found = [*yaml.load_all(content.decode(), yaml.BaseLoader)]
     except OSError as error:
+        lock = (
+            "as editors lock a file; close it there"
+            if file.is_symlink()
+            else "correct that"
+        )
         raise ValueError(
-            f"cannot be read ({error.strerror}); correct that, or remove it"
+            f"cannot be read ({error.strerror}); {lock}, or remove it"
         ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = (
-            f"line {mark.line + 1}: {getattr(error, 'problem', '')}"
-            if mark
-            else str(error)
+            f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else error
         )
         raise ValueError(f"no YAML ({where}); is it written to its end?") from error
-    if not found:
+    if not any(found):
         raise ValueError("is empty; write it, or remove it")
-    return found
+    return [each for each in found if each]
 
 
 def _is_component(document: Any) -> bool:  # noqa: ANN401 - whatever a YAML may hold
     """Return whether a document is a component; raises ValueError where daprd would pass it over."""
     is_component = bool(_at(document, "kind") == "Component")
     for each in ("apiVersion", "kind", *["metadata.name", "spec.type"] * is_component):
-        if not _at(document, each):
+        value = _at(document, each)
+        if not (value and isinstance(value, str)):
             raise ValueError(
-                f"has no `{each}`, and so daprd passes it over; write it to its end, or remove it"
+                f"has no `{each}`, and so is passed over; write it to its end, or remove it"
             )
     if document["kind"] not in KINDS.split():
         raise ValueError(
             f"has a `kind` that is none of {KINDS}; correct it, or remove the file"
+        )
+    items = _at(document, "spec.metadata") or []
+    if is_component and not all(_at(each, "name") for each in items):
+        raise ValueError(
+            "has a `spec.metadata` that is no list of names with values; correct it"
         )
     return is_component
 
@@ -159,41 +167,38 @@ def _of_references(
     named = _at(component, "auth.secretStore")
     stores = [each for _, each in components if each["metadata"]["name"] == named]
     for item in _at(component, "spec.metadata") or ():
-        variable, secret = item.get("envRef"), _at(item, "secretKeyRef.name")
+        variable, secret = _at(item, "envRef"), _at(item, "secretKeyRef.name")
         if variable and variable not in (*OPTIONAL, *environment):
-            yield f"`{item['name']}` refers to the variable {variable}, which is not set; set it"
+            yield f"`{item['name']}` refers to the variable {variable}; set it, to nothing if need be"
         if secret and not stores:
             yield f"`auth.secretStore: {named}` is no component here, and `{item['name']}` needs it; add it"
-        elif secret and _lacks(stores[0], secret, environment):
+        elif secret and _lacks(stores[0], str(secret), environment):
             yield f"`{item['name']}` refers to the secret {secret}, which {named} has not; add it there"
 
 
 def _lacks(store: Any, secret: str, environment: Mapping[str, str]) -> bool:  # noqa: ANN401 - as above
     """Return whether a store on this machine lacks a secret; of another nobody knows it here."""
-    settings = {
-        each["name"]: each.get("value") for each in _at(store, "spec.metadata") or ()
-    }
+    items = _at(store, "spec.metadata") or ()
+    settings = {str(each["name"]): each.get("value") for each in items}
     if store["spec"]["type"] == "secretstores.local.env":
         return secret not in environment
     if store["spec"]["type"] != "secretstores.local.file":
         return False
     with suppress(OSError, ValueError):
-        secrets = json.loads(
-            (runfile.ROOT / str(settings.get("secretsFile"))).read_text()
-        )
-        return _at(secrets, secret.replace(":", ".")) is None
+        file = runfile.ROOT / str(settings.get("secretsFile"))
+        return _at(json.loads(file.read_text()), secret.replace(":", ".")) is None
     return True
 
 
-def _of_tuning(path: str | None) -> Iterator[str]:
+def _of_tuning(file: Path) -> Iterator[str]:
     content = None
     with suppress(ValueError):
-        content = _documents(runfile.ROOT / path)[0] if path else None
-    if path and _at(content, "kind") != "SubscriptionTuning":
+        content = _documents(file)[0]
+    if _at(content, "kind") != "SubscriptionTuning":
         yield "is no `kind: SubscriptionTuning`, and so no service can use it; components/redis has a pattern"
         return
-    for each in ("maxMessagesCount", "maxAwaitDurationMs"):
-        if path and not str(_at(content, f"bulkSubscribe.{each}")).isdecimal():
-            yield f"has no whole number in `bulkSubscribe.{each}`; write one"
+    for each in ("bulkSubscribe.maxMessagesCount", "bulkSubscribe.maxAwaitDurationMs"):
+        if not str(_at(content, each)).isdecimal():
+            yield f"has no whole number in `{each}`; write one"
     if not isinstance(_at(content, "metadata") or {}, dict):
         yield "has a `metadata` that is no mapping; write `name: value` in it, or {}"

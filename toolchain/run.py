@@ -123,9 +123,8 @@ def _offset(text: str) -> int:
 
 def _chosen(variable: str, known: Iterable[str]) -> str | None:
     chosen = os.environ.get(variable)
-    if (
-        not chosen or "/" in chosen
-    ):  # a login's own MAIL: the file that its mails come into
+    # A login's own MAIL has a slash: it is the file that its mails come into.
+    if not chosen or "/" in chosen:
         return None
     if chosen not in known:
         raise Failure(
@@ -159,6 +158,8 @@ def run_all(machine: Machine, system: System) -> None:
                 is_welcome = True
             yaml_files.look()
             parts.keep()
+        why = f"`dapr run` has ended ({cli.returncode}), as by `dapr stop`"
+        terminal.warning("services", f"{why}; all of it is stopped")
 
 
 def welcome(system: System) -> str:

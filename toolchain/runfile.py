@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from toolchain.machine.failure import EX_CONFIG, Failure
+
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / ".local"
 PORTS = {
@@ -126,7 +128,21 @@ def brokers() -> list[str]:
 
 
 def _declared() -> dict[str, Any]:
-    return dict(yaml.safe_load((ROOT / "dapr.yaml").read_text()))
+    return _read("dapr.yaml", "common", "apps")
+
+
+def _read(path: str, *fields: str) -> dict[str, Any]:
+    """Return what a YAML holds; raises Failure where it is none, or lacks one of these fields."""
+    content = None
+    try:
+        content = yaml.safe_load((ROOT / path).read_text())
+        why = f"Needed are {', '.join(fields)}, and a value for each."
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+    if isinstance(content, dict) and all(content.get(each) for each in fields):
+        return content
+    remedy = "Write it to its end, then run it again."
+    raise Failure(f"{path} cannot be used", why, remedy, EX_CONFIG)
 
 
 def _move(document: dict[str, Any], offset: int, state: Path) -> None:
@@ -177,7 +193,7 @@ def _ports(app: dict[str, Any], offset: int) -> dict[str, int]:
 
 
 def _configuration(path: str, state: Path) -> Path:
-    configuration = yaml.safe_load((ROOT / path).read_text())
+    configuration = _read(path, "spec")
     configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(
         state / "names.db"
     )

@@ -117,7 +117,7 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
         ),
         pytest.param(
             lambda folder: (folder / ".#pubsub.yaml").symlink_to("jane@host.4711"),
-            r"\.#pubsub.yaml: a link to nothing, as editors lock a file",
+            r"\.#pubsub.yaml: cannot be read .*as editors lock a file",
             id="an editor's lock",
         ),
         pytest.param(
@@ -127,9 +127,18 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
         ),
         pytest.param(
             written(COMPONENT + "  metadata: [{name: host, envRef: NATS_URL}]\n"),
-            "more.yaml: `host` refers to the variable NATS_URL, which is not set",
+            "more.yaml: `host` refers to the variable NATS_URL; set it",
             id="a variable",
         ),
+        *[
+            pytest.param(
+                written(f"{COMPONENT}  metadata: {shape}\n"),
+                "more.yaml: has a `spec.metadata` that is no list",
+                id=f"a metadata of {shape}",
+            )
+            for shape in ("{host: here}", "[host]", "here", "[{value: here}]")
+        ],
+        pytest.param(written("[" * 60_000), "no YAML .*recursion", id="deep"),
         pytest.param(
             written(COMPONENT + SECRET),
             "more.yaml: `auth.secretStore: vault` is no component here, and `password` needs it",
@@ -222,3 +231,28 @@ def test_what_is_saved_while_the_system_runs_is_said_once_and_that_it_is_mended(
     (runfile.ROOT / FOLDER / "copy.yaml").unlink()
     watch.look()
     assert "all of it is right again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("dapr.yaml", "", "dapr.yaml cannot be used"),
+        ("dapr.yaml", "- apps", "dapr.yaml cannot be used: Needed are common, apps"),
+        ("dapr.yaml", "common: [", "dapr.yaml cannot be used: .*line 1"),
+        (
+            "configuration/dapr.yaml",
+            "kind: Configuration",
+            "configuration/dapr.yaml cannot be used: Needed are spec",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("system")
+def test_a_run_file_that_is_wrong_is_a_sentence(
+    file: str, text: str, sentence: str, tmp_path: Path
+) -> None:
+    (runfile.ROOT / file).write_text(text)
+
+    with pytest.raises(Failure, match=sentence) as failure:
+        runfile.load(1000, tmp_path / "moved")
+
+    assert failure.value.status == EX_CONFIG

@@ -1,5 +1,6 @@
 """The supervisor: a part that dies is started again, one that cannot run is not, and all end together."""
 
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,8 @@ import pytest
 from tests.support.eventually import within
 from toolchain.machine.failure import EX_CONFIG
 from toolchain.runfile import ROOT
+from toolchain.supervise import server
+from toolchain.supervise.server import Server
 
 SUPERVISE = """
 import sys
@@ -263,3 +266,23 @@ def test_what_is_asked_to_end_twice_ends_in_good_order_and_leaves_nothing() -> N
     assert words == ["in good order"]
     assert not Path(f"/proc/{pid}").exists()
     assert ended.returncode == 130
+
+
+def test_a_server_that_hangs_is_named_once_and_that_it_serves_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ASKS_EVERY", 0.0)
+    serves = [True, False, False, True]
+    small = Server(
+        "small", tmp_path, (("sleep", "600"),), {}, lambda: serves.pop(0), lambda: None
+    )
+    with server.running(small) as started:
+        os.kill(started.itself.pid, signal.SIGSTOP)
+        for _ in range(3):
+            server.keep(started)
+        os.kill(started.itself.pid, signal.SIGCONT)
+
+    held = f"it is held still (SIGSTOP), and goes on after: kill -CONT {started.itself.pid}"
+    said = capsys.readouterr().out
+    assert said.count(held) == 1
+    assert said.endswith("it serves again\n")

@@ -108,6 +108,15 @@ def _ended(child: subprocess.Popen[bytes], within: float) -> bool:
     return True
 
 
+def why_silent(pid: int) -> str:
+    """Return in words why a process that runs does not answer, as far as can be seen."""
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+        if state.startswith("T"):
+            return f"is held still (SIGSTOP), and goes on after: kill -CONT {pid}"
+    return f"does not answer, though its process {pid} runs; its log may say why"
+
+
 def tied(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return what a command is started with to be asked to end when its parent dies; nothing without Linux."""
     # Linux ties to the thread, not to the process: start from one that lives as long as the child.

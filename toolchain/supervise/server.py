@@ -15,6 +15,8 @@ from toolchain.supervise.locks import try_lock
 
 STARTS_WITHIN = 60.0
 STOPS_WITHIN = 30.0
+ASKS_EVERY = 20.0
+"""Seconds between two questions whether a server still serves: some write each into their log."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class RunningServer:
 
     server: Server
     children: list[subprocess.Popen[bytes]]
+    asked: float = 0.0
+    is_silent: bool = False
 
     @property
     def itself(self) -> subprocess.Popen[bytes]:
@@ -110,13 +114,27 @@ def kill(started: RunningServer) -> None:
 
 
 def keep(started: RunningServer) -> None:
-    """Start the server again, with its data, if it has ended by itself."""
+    """Start the server again, with its data, if it has ended by itself; report one that hangs."""
     if started.itself.poll() is None:
+        _watch(started)
         return
     terminal.warning(started.server.name, "it ended; it is started again with its data")
     kill(started)
     started.children = start(started.server).children
     terminal.done(started.server.name, "it serves again")
+
+
+def _watch(started: RunningServer) -> None:
+    """Report, asking now and then, a server that runs and does not serve, and that it serves again."""
+    if time.monotonic() < started.asked + ASKS_EVERY:
+        return
+    started.asked, was_silent = time.monotonic(), started.is_silent
+    started.is_silent = not started.server.serves()
+    if started.is_silent > was_silent:
+        why = processes.why_silent(started.itself.pid)
+        terminal.warning(started.server.name, f"it {why}")
+    elif was_silent > started.is_silent:
+        terminal.done(started.server.name, "it serves again")
 
 
 def _wait_for_predecessor(server: Server, lock: int, patience: float) -> None:

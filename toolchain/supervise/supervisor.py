@@ -174,7 +174,9 @@ class Supervisor:
             elif self.has_worked and self.child and self.child.poll() is None:
                 silences += 1
                 if silences == SILENCES:
-                    self.reported = f"{self.name} {_state(self.child.pid)}"
+                    self.reported = (
+                        f"{self.name} {processes.why_silent(self.child.pid)}"
+                    )
                     report(self.reported)
 
     def _watch_parent(self, parent: int) -> None:
@@ -203,14 +205,6 @@ def _answers(port: int, path: str) -> bool:
     question = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
     answer = network.ask(("127.0.0.1", port), question.encode(), size=12) or b""
     return answer.startswith(b"HTTP/") and answer.split()[-1] < b"500"
-
-
-def _state(pid: int) -> str:
-    with suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
-        if state.startswith("T"):
-            return f"is held still (SIGSTOP), and goes on after: kill -CONT {pid}"
-    return f"does not answer, though its process {pid} runs; its log may say why"
 
 
 def report(text: str) -> None:
