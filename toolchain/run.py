@@ -158,8 +158,11 @@ def run_all(machine: Machine, system: System) -> None:
                 is_welcome = True
             yaml_files.look()
             parts.keep()
-        why = f"`dapr run` has ended ({cli.returncode}), as by `dapr stop`"
-        terminal.warning("services", f"{why}; all of it is stopped")
+        raise Failure(
+            "`dapr run` has ended by itself, and so all of it is stopped",
+            f"Its exit status is {cli.returncode}; its last words stand above. (`dapr stop` ends it too.)",
+            "Run it again.",
+        )
 
 
 def welcome(system: System) -> str:

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from toolchain import demo, run, runfile
 from toolchain.machine import this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure
 from toolchain.runfile import System
+from toolchain.servers.broker import Broker
 
 ANSWER = b"HTTP/1.1 %d Something\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -65,3 +68,19 @@ def test_the_demo_takes_what_does_not_serve_for_no_free_place(
         )
         with pytest.raises(Failure, match=f"answers {status}.*{os.getpid()}"):
             demo.is_up(system, patience=0.3)
+
+
+def test_a_run_whose_dapr_ends_by_itself_does_not_say_that_everything_runs(
+    system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of a second one, which sees the services of the first."""
+    cli = subprocess.Popen(["false"])
+    cli.wait()
+    parts = run.Provided(Broker("none", "-"), [])
+    monkeypatch.setattr(run, "running", lambda *_: nullcontext((cli, parts)))
+    monkeypatch.setattr(run, "is_ready", lambda *_: True)
+
+    with pytest.raises(Failure, match=r"(?s)has ended by itself.*exit status is 1"):
+        run.run_all(this_machine(), system)
+
+    assert "Everything runs" not in capsys.readouterr().out
