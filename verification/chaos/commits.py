@@ -6,7 +6,7 @@ What is between COMMIT and the answers of a group cannot be hit from outside: it
 import os
 import random
 import signal
-import time
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def _endanger(file: Path) -> None:
     def dangerous(session: Session, group: Sequence[QueuedUnit]) -> None:
         kind = _read(file)
         if kind:
-            time.sleep(SLOW)
+            # Where libfaketime shows another time, time.sleep raises OSError.
+            threading.Event().wait(SLOW)
         if kind and random.random() < SHARE:
             with hits_of(file).open("a") as hits:
                 hits.write(f"{len(group)}\n")
