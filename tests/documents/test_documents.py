@@ -1,5 +1,6 @@
-"""The documents name only what is there; tests/toolchain/test_run.py types their commands."""
+"""The documents name and show only what is there; tests/toolchain/test_run.py types their commands."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -65,3 +66,26 @@ def test_help_lists_every_verb_with_what_it_does() -> None:
     assert [{line.split()[1] for line in each} for each in groups] == [work, proof]
     assert len(work - {"help"}) <= 11
     assert proof <= {"simulate", "chaos", "bench", "mutants", "mutation"}
+
+
+def test_the_code_that_the_readme_shows_is_the_code() -> None:
+    shown = re.findall(
+        r"^```python\n(.+?)^```", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+
+    statements = {each for block in shown for each in _statements(block)}
+
+    services = (ROOT / "services").glob("**/*.py")
+    written = {each for file in services for each in _statements(file.read_text())}
+    assert statements
+    assert statements <= written
+
+
+def _statements(code: str) -> list[str]:
+    """Return a module's statements without their docstrings, comments and layout."""
+    body = ast.parse(code).body
+    for each in body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            is_documented = ast.get_docstring(each) is not None
+            each.body = each.body[is_documented:]
+    return [ast.unparse(each) for each in body]
