@@ -40,7 +40,7 @@ _A_LINE = re.compile(r"([0-9a-z]{1,16}):([!-~]{16,})")
 
 
 class UnsignableData(Rejected):
-    """An event's data has a value that does not survive its way, as a float or a very large integer."""
+    """An event's data has a value that does not survive the way, such as a float or a very large integer."""
 
     status = 500
 
@@ -79,7 +79,7 @@ class SigningKeys:
             expected = self._signature(key_id, envelope)
             return hmac.compare_digest(signature.encode(), expected.encode())
         except (ValueError, KeyError, RecursionError, UnsignableData):
-            # Malformed, by an unknown key, or of nonsense: nobody signs that.
+            # Malformed, by an unknown key, or over data that cannot be signed.
             return False
 
     def _signature(self, key_id: str, envelope: Mapping[str, Any]) -> str:

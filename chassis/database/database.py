@@ -1,7 +1,7 @@
 """A service's database: every access is a plain synchronous function of a session, run on a thread.
 
 The event loop never waits for the database, and a function that touches it reads like one: no `await`, no driver
-of its own. On SQLite one thread writes, as SQLite has one writer; on PostgreSQL a few do (docs/decisions/0012).
+of its own. On SQLite one thread writes, as SQLite has one writer; on PostgreSQL two do (docs/decisions/0012).
 """
 
 import asyncio
@@ -64,6 +64,7 @@ class Database:
         self.is_shared = not is_sqlite(url)
         # What every session's `info` begins with; whoever serves all units (the relay) may add to it.
         self.info: dict[str, Any] = {"service": service, "keys": keys}
+        # The connections that writers use again, and when each was last used.
         self._kept: list[tuple[Connection, float]] = []
         self._signals: dict[str, asyncio.Event] = {}
         writers = WRITERS if self.is_shared else 1

@@ -3,7 +3,7 @@
 While one group commits, the next one gathers; a unit that finds the writer free does not wait for company. Every
 answer is made from the run that committed, and none leaves before. Where a unit raises before COMMIT, everything
 is rolled back, the others run again in their order, and it runs once more, alone: its error is its own then. A
-COMMIT that fails has an unknown outcome: every unit of the group hears so, and none is run again.
+COMMIT that fails has an unknown outcome: every unit of the group raises it, and none is run again.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ LONGEST = 0.02
 
 @dataclass(eq=False)
 class QueuedUnit:
-    """One unit of work that waits for its commit; what hangs on its session hangs on it."""
+    """One unit of work that waits for its commit, with what its session's hooks leave to do after it."""
 
     work: Callable[[Session], Any]
     lane: str
@@ -51,7 +51,7 @@ class QueuedUnit:
 
 
 def without_stop_iteration(work: Callable[[Session], T], session: Session) -> T:
-    """Run a unit of work; no future takes a StopIteration, so that a bare `next()` becomes a RuntimeError."""
+    """Run a unit of work; no future takes a StopIteration, so one becomes a RuntimeError."""
     try:
         return work(session)
     except StopIteration as error:
@@ -69,7 +69,7 @@ class GroupCommit:
     """Runs units on `threads`, at most `writers` transactions at a time.
 
     Units of one lane share transactions, those of the lane "" do not; lanes take turns, and are never mixed in
-    one. `committed` is called on the event loop with each unit that was.
+    one. `committed` is called on the event loop with each unit that is committed.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class GroupCommit:
         context = group[0].context.copy()
         try:
             await loop.run_in_executor(self._threads, context.run, self._run, group)
-        except Exception as error:  # noqa: BLE001 - the threads have ended: whoever waits must hear so
+        except Exception as error:  # noqa: BLE001 - the threads have ended: whoever waits must not wait for ever
             _fail(group, error)
 
     def _take(self) -> list[QueuedUnit]:
@@ -198,7 +198,7 @@ class GroupCommit:
 
 
 def _is_outage(error: Exception) -> bool:
-    # It is nobody's in particular: each unit run again would wait for the database again, one after the other.
+    # It is no unit's own error: each one run again would wait for the database again, one after the other.
     return is_unavailable(error) and not is_conflict(error)
 
 

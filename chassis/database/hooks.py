@@ -23,7 +23,7 @@ def batch(session: Session, act: Callable[[Session, list[T]], None], item: T) ->
 def add(session: Session, table: FromClause, row: dict[str, Any]) -> None:
     """Insert a row, together with the others of its table, before the commit; all name the same columns.
 
-    A mapped object takes three times as long (`session.add`), and does as well where that does not matter.
+    `session.add` of a mapped object takes three times as long; it serves as well where that does not matter.
     """
     batch(session, _inserter(table), row)
 

@@ -1,4 +1,4 @@
-"""The consumers of a service's feed and their acknowledged offsets: retention keeps what lies behind them."""
+"""The consumers of a service's feed and their acknowledged offsets: retention keeps what comes after them."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ class JsonRequest(Request):
     """A request whose body is checked before FastAPI asks for it, and then has been read."""
 
     async def json(self) -> Any:  # noqa: ANN401 - as Starlette has it
-        """Return the document, None without a body; raises what a body is refused with."""
+        """Return the document, None without a body; raises BodyTooLarge, MalformedJson, UnsupportedMediaType."""
         if not hasattr(self, "_json"):
             self._body = await _read(self)
             self._json = _parse(self.headers, self._body) if self._body else None
@@ -42,7 +42,7 @@ def _check_type(headers: Headers) -> None:
             f"The body is compressed ({coding}); send it without Content-Encoding."
         )
     if headers.get("content-type") == "application/json":
-        return  # as nearly all send it; to parse it takes longer than the JSON
+        return  # as nearly all send it: to parse the header takes longer than the JSON
     sent = Message()
     sent["content-type"] = headers.get("content-type", "")
     media_type, charset = sent.get_content_type(), sent.get_content_charset("utf-8")

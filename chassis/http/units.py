@@ -82,6 +82,7 @@ class Read(JsonRequest):
 class Unit(Read):
     """The request of a route that changes something: one transaction, answered after it is committed."""
 
+    # Read by openapi.py: every route that takes a Unit documents it.
     header: ClassVar = PARAMETER
 
     @cached_property
@@ -94,7 +95,7 @@ class Unit(Read):
 
         The command is a plain function of the session: it may be run again before COMMIT. Commands that wait at
         the same time share a transaction; `alone` is for those that lock rows. The others are refused where too
-        many wait, or too many events do. Raises what the class declares.
+        many of them, or too many events, wait. Raises what the class declares.
         """
         parts, lane = self.parts, "" if alone else "commands"
         if not alone:

@@ -1,8 +1,8 @@
 """The inbox (idempotent consumer): each reaction handles an event once, in the reaction's own transaction.
 
 An event arrives through the broker (subscriptions.py) or is pulled from its sender's feed (chassis/reconciler).
-What can never be handled becomes a dead letter, and Dapr hears SUCCESS: it would drop an event that is answered
-404, and deliver one that is refused otherwise for ever.
+What can never be handled becomes a dead letter and is answered SUCCESS: Dapr would drop an event that is answered
+404, and would deliver one that is refused otherwise for ever.
 """
 
 import asyncio

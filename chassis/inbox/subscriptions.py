@@ -1,7 +1,7 @@
 """Which reactions subscribe to which topic: dapr-ext-fastapi's DaprApp, with what it lacks around it.
 
 Events arrive in bulk (docs/decisions/0015): daprd collects what comes within some milliseconds, posts it at
-once, and asks for a status for each entry. One without a status it posts again, and nothing before that.
+once, and asks for a status for each entry. It posts again what has none, before anything else.
 """
 
 import base64

@@ -34,12 +34,12 @@ from chassis.runtime import clock
 SIGNAL = "outbox"
 
 MAX_EVENT_BYTES = 64 * 1024
-"""The largest CloudEvent, in bytes at its largest on the way: consumers accept no more."""
+"""The largest CloudEvent, in the bytes that it may grow to on the way (`row`): consumers accept no more."""
 
 LEASE = timedelta(seconds=30)
 """How long a lease holds: well above the deadline of a call to the sidecar."""
 MOST_QUEUED = 200
-"""Leased events that wait in memory; those that come meanwhile wait in the table."""
+"""Leased events that wait in memory; past so many, further ones wait in the table."""
 
 
 class EventTooLarge(Rejected):
@@ -79,7 +79,7 @@ metadata = MetaData()
 outbox = Table(
     "outbox",
     metadata,
-    # AUTOINCREMENT: a position is never given twice, even where the newest rows were deleted.
+    # AUTOINCREMENT: no position is used twice, even where the newest rows were deleted.
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     # A position is taken before the commit, so that a later one may be visible first: ordered by the
     # transaction's number before it, nothing becomes visible behind a consumer's cursor (chassis/feed).
@@ -125,7 +125,7 @@ feed = Table(
     # Created with the database: a consumer that read another one before notices.
     Column("id", Uuid, primary_key=True),
     Column("service", String(200), nullable=False),
-    # Retention removed events up to this place: a query from an older one would have gaps.
+    # Retention removed events up to this offset: a page after an older one would have gaps.
     Column("removed_transaction", BigInteger, nullable=False, server_default="-1"),
     Column("removed_position", BigInteger, nullable=False, server_default="-1"),
 )
@@ -154,7 +154,7 @@ class RelayQueue:
 
     owner: str
     is_open: bool = False
-    # By event id: leased again, an event replaces itself, whose lease nobody could mark any more.
+    # By event id: an event that is leased again replaces its entry, under whose old lease nobody could mark it.
     events: dict[str, Leased] = field(default_factory=dict)
 
     def lease(self, session: Session, row: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ ASKED_EVERY = 60.0
 LOOK_EVERY = 1.0
 """Seconds after which the relay looks into the table, however much comes to it from memory."""
 LEAST_SHARE = 10
-"""Events that are not divided among components."""
+"""A batch of so many events, or fewer, is not divided among components."""
 BATCH_BYTES = 2 * 1024 * 1024
 """Bytes in one call to the sidecar, far below the 4 MiB that daprd accepts."""
 
@@ -39,7 +39,7 @@ class Relay:
     """Publishes one service's outbox through its sidecar.
 
     `pubsub` names the pub/sub component. Where the sidecar has more of that name, `pubsub-2` and so on, the relay
-    publishes through all of them side by side: a component may have one unconfirmed event on its way at a time.
+    publishes through all of them side by side: a component may allow only one unconfirmed event at a time.
     """
 
     database: Database
@@ -82,12 +82,15 @@ class Relay:
         # The leases of other replicas expire by themselves.
         owner = self.owner if self.database.is_shared else None
         await self.database.write(lambda session: release(session, owner))
-        # What was being stored meanwhile has come, and is released as well.
+        # What came meanwhile is released too; what another writer stores just then is found as LOST (leases.py).
         self.queue.events.clear()
         self._is_unsure = False
 
     async def step(self) -> bool:
-        """Publish a batch; return whether there may be more; raises SidecarUnavailable, even if some was taken."""
+        """Publish a batch; return whether there may be more.
+
+        Raises SidecarUnavailable, also where a part of the batch was accepted.
+        """
         if self._is_unsure:
             await self.release_own()
         try:

@@ -24,7 +24,7 @@ class CursorMoved(Exception):
 
 
 def find(session: Session, reaction: str) -> str | None:
-    """Return up to where a reaction has handled every event; None where it has never pulled."""
+    """Return the cursor up to which a reaction has handled every event; None where it has never pulled."""
     mine = feed_cursor.c.reaction == reaction
     return session.scalar(select(feed_cursor.c.cursor).where(mine))
 

@@ -64,7 +64,7 @@ class Reconciler:
     _goes_back: bool = False
 
     def __post_init__(self) -> None:
-        """Make what it works with."""
+        """Make its client, its grace period and its names."""
         event, parts = self.reaction.event, self.parts
         self._name = f"reconciler {self.reaction.name}"
         self._consumer = f"{parts.name}/{self.reaction.name}"
@@ -87,7 +87,7 @@ class Reconciler:
     async def step(self) -> bool:
         """Handle one page; return whether there is more.
 
-        Raises SidecarUnavailable, RebuildNeeded, CursorHeld, NotAuthentic; a rebuild, FeedChanged.
+        Raises SidecarUnavailable, RebuildNeeded, CursorHeld, NotAuthentic; in a rebuild FeedChanged too.
         """
         known = await self._find()
         query = self._query(known)

@@ -47,7 +47,7 @@ class ChannelUnavailable(Exception):
 
 @dataclass
 class Dispatcher:
-    """Takes mails from READY over SENDING to SENT."""
+    """Takes mails from READY through SENDING to SENT."""
 
     database: Database
     mail: Mail

@@ -101,7 +101,7 @@ def show_notification(
 ) -> None:
     """Store what an event says of an order's notification, unless a newer one came first.
 
-    With those of others, before the commit; raises OrderUnknown then.
+    It is sent with those of the whole group, just before the commit: OrderUnknown is raised there, not here.
     """
     batch(session, _show, {"order": order_id, "version": version, **vars(notification)})
 

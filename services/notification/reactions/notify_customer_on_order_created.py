@@ -1,4 +1,4 @@
-"""On OrderCreated, notify its customer: on the console at once, by a mail that the dispatcher sends."""
+"""On OrderCreated, notify its customer: on the console at once, or by a mail that the dispatcher sends."""
 
 from typing import Any
 
