@@ -11,7 +11,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
 from time import monotonic
@@ -99,7 +99,8 @@ class Database:
     def _begin(self) -> Iterator[Session]:
         connection, is_sound = self._connect(), False
         try:
-            with connection.begin(), self._session(connection) as session:
+            # Closed, and not left as a context, which would commit once more where the unit's COMMIT has failed.
+            with closing(connection.begin()), self._session(connection) as session:
                 yield session
             is_sound = not connection.invalidated
         finally:

@@ -176,6 +176,26 @@ async def test_a_commit_that_fails_is_every_units_and_none_is_run_again(
     assert await rows(database) == 0
 
 
+async def test_a_commit_that_never_left_is_of_unknown_outcome_too(
+    database: Database,
+) -> None:
+    runs: list[int] = []
+
+    def cut_off() -> None:
+        raise OperationalError("COMMIT", None, psycopg.OperationalError("cut off"))
+
+    def unlucky(session: Session) -> None:
+        runs.append(1)
+        session.execute(text("SELECT 1"))
+        session.connection().commit = cut_off  # type: ignore[method-assign]
+
+    results = await together(database, unlucky, unlucky)
+
+    assert [type(each) for each in results] == [CommitFailed, CommitFailed]
+    assert len(runs) == 2
+    assert await database.write(insert_row(1)) == 1
+
+
 async def test_hooks_hang_on_the_unit_and_on_the_run_that_committed(
     database: Database,
 ) -> None:
