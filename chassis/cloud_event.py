@@ -12,8 +12,9 @@ from chassis.runtime import clock
 from chassis.runtime.ids import uuid7
 
 # As long, and as large, as the columns that store them.
-Word = Annotated[StrictStr, Field(max_length=200)]
-Count = Annotated[StrictInt, Field(ge=0, lt=2**31)]
+LONGEST, MOST = 200, 2**31
+Word = Annotated[StrictStr, Field(max_length=LONGEST)]
+Count = Annotated[StrictInt, Field(ge=0, lt=MOST)]
 # PostgreSQL stores NUL in no text. What is signed contains none (chassis/signature.py), and a trace is not signed.
 Trace = Annotated[Word, Field(pattern=r"^[^\x00]*$")]
 
@@ -50,6 +51,11 @@ class Cause:
     trace: str
     message: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no consumer accepts: its event would hold up their cursors."""
+        if len(self.trace) > LONGEST or "\0" in self.trace:
+            raise ValueError(f"{self.trace[:LONGEST]!r} is no trace context")
+
 
 class Signer(Protocol):
     """Signs envelopes: chassis.signature.SigningKeys."""
@@ -70,8 +76,11 @@ def create_cloud_event(  # noqa: PLR0913 - what an envelope is made of
     """Return the complete, final envelope of an event about `subject`, signed: a CloudEvent as JSON values.
 
     Dapr reads the trace as `traceparent`; it is also the causation id of an event without a message before
-    it. Events about one subject share its id as their correlation id, and `version` counts them.
+    it. Events about one subject share its id as their correlation id, and `version` counts them. Raises
+    ValueError for a version that no consumer accepts.
     """
+    if not 0 <= version < MOST:
+        raise ValueError(f"{version} is no version of an aggregate")
     about = str(subject)
     envelope: dict[str, Any] = {
         "specversion": "1.0",

@@ -151,18 +151,28 @@ def run_broker(machine: Machine, system: System) -> None:
 def run_all(machine: Machine, system: System) -> None:
     """Run the system until Ctrl-C, or until `dapr run` ends."""
     with suppress(Interrupted), running(machine, system) as (cli, parts):
-        is_welcome, yaml_files = False, Watch(system, _environment(machine, system))
-        while cli.poll() is None:
-            if not is_welcome and is_ready(system, parts.broker):
-                terminal.plainly(welcome(system))
-                is_welcome = True
-            yaml_files.look()
-            parts.keep()
-        raise Failure(
-            "`dapr run` has ended by itself, and so all of it is stopped",
-            f"Its exit status is {cli.returncode}; its last words stand above. (`dapr stop` ends it too.)",
-            "Run it again.",
-        )
+        keep(cli, system, parts, _environment(machine, system))
+
+
+def keep(
+    cli: subprocess.Popen[bytes],
+    system: System,
+    parts: Provided,
+    environment: Mapping[str, str],
+) -> None:
+    """Keep a system running, and say when it is ready; raises Failure where `dapr run` has ended by itself."""
+    is_welcome, yaml_files = False, Watch(system, environment)
+    while cli.poll() is None:
+        if not is_welcome and is_ready(system, parts.broker):
+            terminal.plainly(welcome(system))
+            is_welcome = True
+        yaml_files.look()
+        parts.keep()
+    raise Failure(
+        "`dapr run` has ended by itself, and so all of it is stopped",
+        f"Its exit status is {cli.returncode}; its last words stand above. (`dapr stop` ends it too.)",
+        "Run it again.",
+    )
 
 
 def welcome(system: System) -> str:

@@ -40,7 +40,8 @@ _POSTGRESQL: dict[str, Any] = {
     "pool_size": READERS + WRITERS,
     "max_overflow": 0,
     "pool_timeout": 5,
-    # A connection that a restarted server has closed is found before a request meets it.
+    # A connection that a restarted server has closed is found before a request meets it; not one that a writer has
+    # used within the second before (KEPT in database.py): its unit fails, and is tried again by whoever asked.
     "pool_pre_ping": True,
     "connect_args": {"connect_timeout": 5, "options": _SETTINGS},
 }

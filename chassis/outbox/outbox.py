@@ -193,10 +193,11 @@ def append(
     )
     stored = row(event, envelope)
     if event.delivery is Delivery.PUSH_AND_PULL:
-        wake(session, SIGNAL)
         queue: RelayQueue | None = session.info.get("relay")
         if queue and queue.is_open:
             queue.lease(session, stored)
+        else:
+            wake(session, SIGNAL)
     add(session, outbox, stored)
 
 

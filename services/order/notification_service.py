@@ -92,10 +92,10 @@ async def _within(asking: Awaitable[T]) -> T | str:
 
 
 def _parse(answer: Answer) -> Reply:
-    try:
-        if answer.status == 200:
-            return Reply.model_validate(answer.json())
-    except ValueError:  # another version's
-        pass
     heard = f"it answers {answer.status} {answer.text[:200]}"
-    return Reply(silence=Silence("notification app", heard))
+    not_understood = Reply(silence=Silence("notification app", heard))
+    try:
+        reply = Reply.model_validate(answer.json())
+    except ValueError:  # another version's
+        return not_understood
+    return reply if answer.status == 200 else not_understood

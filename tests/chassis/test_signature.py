@@ -271,3 +271,26 @@ def test_a_new_key_is_verified_before_anybody_signs_with_it() -> None:
         assert all(keys.verify(each) for each in (*of_the_old, of_the_new))
     assert not KEYS.verify(of_the_new)
     assert not SigningKeys.parse(NEW).verify(of_the_old[0])
+
+
+@pytest.mark.parametrize("version", [-1, 2**31])
+def test_a_version_that_no_consumer_accepts_is_refused_where_it_is_written(
+    version: int,
+) -> None:
+    with pytest.raises(ValueError, match="no version"):
+        create_cloud_event(
+            Happened(),
+            service="test",
+            subject=SUBJECT,
+            cause=Cause(TRACE),
+            version=version,
+            keys=KEYS,
+        )
+
+
+@pytest.mark.parametrize("trace", ["x" * 201, "\0"])
+def test_a_trace_that_no_consumer_accepts_is_refused_where_it_is_written(
+    trace: str,
+) -> None:
+    with pytest.raises(ValueError, match="no trace context"):
+        Cause(trace)

@@ -2,12 +2,11 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from tests.support.brokers import own_broker
 from tests.support.eventually import within
 from tests.support.part import Part
+from tests.support.serving import serving
 from tests.support.system import sidecar_command
 from toolchain import runfile
 from toolchain.runfile import ROOT, System
@@ -70,14 +70,8 @@ class Refusing:
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
 
-        with ThreadingHTTPServer(("127.0.0.1", self.port), Handler) as serving:
-            thread = threading.Thread(target=serving.serve_forever)
-            thread.start()
-            try:
-                yield
-            finally:
-                serving.shutdown()
-                thread.join()
+        with serving(Handler, self.port):
+            yield
 
 
 def renamed(folder: Path) -> System:

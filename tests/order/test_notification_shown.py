@@ -78,9 +78,11 @@ def signed(event: Event, version: int, keys: SigningKeys) -> Received:
         service="notification",
         subject=UUID(event.data()["orderId"]),
         cause=Cause(TRACE),
-        version=version,
         keys=keys,
     )
+    # Of our own services, none writes a version that no consumer accepts.
+    envelope["aggregateversion"] = version
+    envelope["signature"] = keys.sign(envelope)
     return received(envelope)
 
 

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -71,16 +70,14 @@ def test_the_demo_takes_what_does_not_serve_for_no_free_place(
 
 
 def test_a_run_whose_dapr_ends_by_itself_does_not_say_that_everything_runs(
-    system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As that of a second one, which sees the services of the first."""
     cli = subprocess.Popen(["false"])
     cli.wait()
     parts = run.Provided(Broker("none", "-"), [])
-    monkeypatch.setattr(run, "running", lambda *_: nullcontext((cli, parts)))
-    monkeypatch.setattr(run, "is_ready", lambda *_: True)
 
     with pytest.raises(Failure, match=r"(?s)has ended by itself.*exit status is 1"):
-        run.run_all(this_machine(), system)
+        run.keep(cli, system, parts, {})
 
     assert "Everything runs" not in capsys.readouterr().out

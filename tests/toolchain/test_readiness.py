@@ -1,15 +1,14 @@
 """Whether a system is ready: the tokens are sent, and every app's subscriptions are asked for."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.serving import serving
 from toolchain import readiness
 from toolchain.runfile import System, free_port
 from toolchain.servers.broker import Broker
@@ -36,21 +35,8 @@ class Guarded(BaseHTTPRequestHandler):
 @pytest.fixture
 def app() -> Iterator[dict[str, Any]]:
     """Serve what wants a token."""
-    with serving() as port:
+    with serving(Guarded) as port:
         yield {"appPort": port}
-
-
-@contextmanager
-def serving() -> Iterator[int]:
-    """Serve from a thread; yield the port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_sidecar_is_asked_with_its_token(

@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager, ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from tests.support import serving as server
 from toolchain.runfile import ROOT, System, free_port
 from toolchain.where import where
 
@@ -32,8 +31,7 @@ def journey(*times: str | None, done: bool = False) -> Json:
     return {"stages": stages, "done": done, "why": why, "next": "nothing"}
 
 
-@contextmanager
-def serving(answer: object, status: int = 200) -> Iterator[int]:
+def serving(answer: object, status: int = 200) -> AbstractContextManager[int]:
     """Serve this journey, and healthily; yield the port."""
 
     class Served(BaseHTTPRequestHandler):
@@ -46,14 +44,7 @@ def serving(answer: object, status: int = 200) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    return server.serving(Served)
 
 
 def system(folder: Path, **ports: int) -> System:

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
+import httpx
 import pytest
 
-from chassis.dapr import Entry, SidecarUnavailable
+from chassis.dapr import Sidecar, SidecarUnavailable
 from chassis.outbox.leases import MAX_REFUSALS
 from chassis.outbox.outbox import MAX_EVENT_BYTES, State
 from chassis.outbox.relay import BATCH_BYTES
 from tests.chassis.outbox.outboxes import Box, Happened
+from tests.support.carried import Carried
 from tests.support.eventually import eventually
 from tests.support.services import Service, order_service
-from tests.support.simulated_dapr import SimulatedDapr
+from tests.support.simulated_dapr import SimulatedDapr, Wire
 
 LARGE = Happened(content="x" * 60_000)
 
@@ -32,22 +34,15 @@ async def test_events_are_published_in_batches_of_a_hundred_and_once_each(
 
 
 async def test_a_batch_is_bounded_by_its_bytes_too(
-    box: Box, dapr: SimulatedDapr, monkeypatch: pytest.MonkeyPatch
+    box: Box, dapr: SimulatedDapr
 ) -> None:
     """daprd reads 4 MiB of a request; what is longer it can never read, and the relay would stand still."""
     ids = await box.append(*[LARGE] * 100)
-    sizes: list[int] = []
-    publish = box.relay.sidecar.publish
 
-    async def measured(
-        pubsub: str, topic: str, entries: Sequence[Entry]
-    ) -> dict[str, str]:
-        sizes.append(sum(len(each.event.encode()) for each in entries))
-        return await publish(pubsub, topic, entries)
-
-    monkeypatch.setattr(box.relay.sidecar, "publish", measured)
     await box.relay.step()
 
+    rows = iter(await box.rows())
+    sizes = [sum(row.size for row in islice(rows, each)) for each in dapr.batches]
     assert [event["id"] for event in dapr.published] == ids
     assert set(await box.states()) == {State.PUBLISHED}
     assert sum(dapr.batches) == 100
@@ -55,18 +50,26 @@ async def test_a_batch_is_bounded_by_its_bytes_too(
     assert min(sizes[:-1]) > BATCH_BYTES - MAX_EVENT_BYTES
 
 
+class DiesAfterOneBatch(Wire):
+    """The connection to a sidecar that publishes once, and is gone then."""
+
+    def __init__(self, dapr: SimulatedDapr) -> None:
+        super().__init__(dapr)
+        self._is_gone = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry the first call to publish, and refuse every later one."""
+        if self._is_gone:
+            raise httpx.ConnectError("connection refused", request=request)
+        self._is_gone = "/publish/" in request.url.path
+        return await super().handle_async_request(request)
+
+
 async def test_what_was_not_published_of_several_batches_is_released(
-    box: Box, dapr: SimulatedDapr, monkeypatch: pytest.MonkeyPatch
+    box: Box, dapr: SimulatedDapr
 ) -> None:
     await box.append(*[LARGE] * 100)
-    publish = box.relay.sidecar.publish
-
-    async def once(pubsub: str, topic: str, entries: Sequence[Entry]) -> dict[str, str]:
-        if dapr.batches:
-            raise SidecarUnavailable("it has died")
-        return await publish(pubsub, topic, entries)
-
-    monkeypatch.setattr(box.relay.sidecar, "publish", once)
+    box.relay.sidecar = Sidecar("", wire=Carried(DiesAfterOneBatch(dapr)))
     with pytest.raises(SidecarUnavailable):
         await box.relay.step()
 
@@ -76,7 +79,7 @@ async def test_what_was_not_published_of_several_batches_is_released(
         *[State.PENDING] * (100 - published),
     ]
     assert {row.owner for row in await box.rows()} == {None}
-    monkeypatch.undo()
+    box.relay.sidecar = dapr.sidecar()
     await box.publish_all()
     assert len(dapr.published) == 100
 

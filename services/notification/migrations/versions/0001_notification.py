@@ -38,21 +38,20 @@ def upgrade() -> None:
         sa.Column("trace", sa.String(200), server_default="", nullable=False),
         sa.Column("caused_by", sa.String(200), server_default="", nullable=False),
     )
-    is_open = sa.text("state IN ('READY', 'SENDING', 'UNKNOWN')")
+    open_states = "'READY', 'SENDING', 'UNKNOWN'"
+    _index("notification_open", ["due_at", "id"], open_states)
+    in_trouble = "'FAILED', 'UNKNOWN', 'HELD'"
+    _index("notification_in_trouble", ["state", "id"], in_trouble)
+
+
+def _index(name: str, columns: list[str], states: str) -> None:
+    of_states = sa.text(f"state IN ({states})")
     op.create_index(
-        "notification_open",
+        name,
         "notification",
-        ["due_at", "id"],
-        sqlite_where=is_open,
-        postgresql_where=is_open,
-    )
-    is_in_trouble = sa.text("state IN ('FAILED', 'UNKNOWN', 'HELD')")
-    op.create_index(
-        "notification_in_trouble",
-        "notification",
-        ["state", "id"],
-        sqlite_where=is_in_trouble,
-        postgresql_where=is_in_trouble,
+        columns,
+        sqlite_where=of_states,
+        postgresql_where=of_states,
     )
 
 
