@@ -118,7 +118,13 @@ async def test_an_entry_comes_again_alone_until_its_status_is_success(
     bulks = await posted(dapr, events)
 
     assert counted(bulks) == {**dict.fromkeys(events, 1), last: 3}
-    assert [len(each.entries) for each in bulks[-2:]] == [1, 1]
+    # A busy machine takes the ten for two bulks, and the other one may come between.
+    _, *again = (
+        len(bulk.entries)
+        for bulk in bulks
+        if last in (each["id"] for each in bulk.entries.values())
+    )
+    assert again == [1, 1]
 
 
 @pytest.mark.parametrize("answer", ALL_AGAIN)
