@@ -22,7 +22,8 @@ def pytest_configure() -> None:
     """Assign each process that runs tests ports of its own."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    setattr(runfile, "OFFSETS", runfile.OFFSETS[worker::workers])  # noqa: B010 - a constant for all others
+    for name in ("OFFSETS", "SINGLE"):
+        setattr(runfile, name, getattr(runfile, name)[worker::workers])
 
 
 class InOneProcess(LoadScopeScheduling):  # type: ignore[misc]

@@ -37,6 +37,8 @@ DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
 """Where the services can keep their data, and how mails leave (the folders in components/mail)."""
 OFFSETS = range(1100, 15000, 100)
 """How much higher the ports of another system may be."""
+SINGLE = range(30700, 32700)
+"""Ports that a single server of a test may take: above every system's, below the kernel's own for connections."""
 
 
 @dataclass(frozen=True)
@@ -234,10 +236,8 @@ def ports_of(system: System) -> list[int]:
 
 
 def free_port() -> int:
-    """Find a port where nothing listens, below those that the kernel takes for outgoing connections."""
-    return next(
-        port for port in random.sample(range(16000, 32000), 100) if is_free(port)
-    )
+    """Find a port for a single server, where nothing listens."""
+    return next(port for port in random.sample(SINGLE, 100) if is_free(port))
 
 
 def is_free(port: int) -> bool:
