@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.flaws import TESTED, Version, known_flaws, numbers
 from toolchain.machine import Machine, terminal
 from toolchain.machine.failure import Failure
-
-Version = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -65,44 +64,7 @@ SIDECAR = Program(
 )
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """A flaw of some versions of daprd, and its effect here."""
-
-    effect: str
-    since: Version = (0, 0, 0)
-    fixed: Version = (9, 0, 0)
-
-    def is_in(self, version: Version) -> bool:
-        """Return whether a version has it."""
-        return self.since <= version < self.fixed
-
-
 TOO_NEW = (2, 0, 0)
-TESTED = "1.18.2"
-"""The daprd that all tests run on; what a newer one changes is known from its release notes alone."""
-FLAWS = (
-    Flaw(
-        "crashes on an event whose `traceid` or `traceparent` is not a string (fixed in 1.18.3).\n"
-        "These services publish no such event; one from elsewhere stops its sidecar again and again.",
-        fixed=(1, 18, 3),
-    ),
-    Flaw(
-        "stops updating its metrics after a hot reload of its configuration, until it is restarted\n"
-        "(fixed in 1.18.5).",
-        fixed=(1, 18, 5),
-    ),
-    Flaw(
-        "ends the retry of a Redis delivery after `processingTimeout` (15 s): the event then goes to the\n"
-        "dead-letter topic. Nothing is lost: what the inbox lacks, the pull brings.",
-        since=(1, 18, 5),
-    ),
-    Flaw(
-        "can be got round access control with `%2F` in a path, and passes a caller's own\n"
-        "`dapr-caller-app-id` on (both fixed in 1.19).",
-        fixed=(1, 19, 0),
-    ),
-)
 
 
 def choose(machine: Machine, program: Program) -> Path | None:
@@ -154,24 +116,14 @@ def suits(program: Program, version: str | None) -> bool:
     return version is not None and program.at_least <= numbers(version) < TOO_NEW
 
 
-def numbers(version: str) -> Version:
-    """Return the three numbers of a version; what follows them (`-rc.1`) does not matter here."""
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if not found:
-        raise ValueError(version)
-    return int(found[1]), int(found[2]), int(found[3])
-
-
 def warn_of_known_flaws(program: Program, version: str) -> None:
     """Print the known flaws of a version, and whether it is the one that was tested."""
     if program != SIDECAR:
         return
-    found = numbers(version)
-    if found > numbers(TESTED):
+    if numbers(version) > numbers(TESTED):
         terminal.warning(program.name, f"{version} is newer than the tested {TESTED}")
-    for flaw in FLAWS:
-        if flaw.is_in(found):
-            terminal.warning(program.name, f"{version} {flaw.effect}")
+    for effect in known_flaws(version):
+        terminal.warning(program.name, f"{version} {effect}")
 
 
 def _insisted_on(program: Program, path: Path) -> Path:
