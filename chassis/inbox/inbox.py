@@ -66,7 +66,7 @@ class Inbox:
         """Return the envelope and the event of a delivery; raises NotAuthentic, Unprocessable."""
         return parse(reaction.event, received, self.keys)
 
-    async def handle_at_once(
+    async def handle_together(
         self,
         reaction: AnyReaction,
         events: Sequence[Received],
@@ -82,22 +82,22 @@ class Inbox:
             for envelope, _ in parsed:
                 check_age(envelope)
 
-        def handle(session: Session) -> list[str]:
+        def work(session: Session) -> list[str]:
             if first:
                 first(session)
-            return handle_all(session, reaction, parsed, arrival)
+            return act_on_new(session, reaction, parsed, arrival)
 
         # Pushed events share their transaction with others that wait, what is pulled has the cursor's.
         lane = f"deliveries to {reaction.name}" if arrival is Arrival.PUSHED else ""
-        return await self.database.write(handle, lane)
+        return await self.database.write(work, lane)
 
-    async def handle_pushed(
+    async def deliver(
         self, reaction: AnyReaction, events: Sequence[Received]
     ) -> list[Status]:
         """Handle pushed events in one transaction, and where that fails each by itself; return their statuses."""
         if len(events) > 1:
             try:
-                await self.handle_at_once(reaction, events, Arrival.PUSHED)
+                await self.handle_together(reaction, events, Arrival.PUSHED)
             except Exception as error:  # noqa: BLE001 - each event says by itself what it means
                 if is_unavailable(error):
                     _log_retry(reaction, error)
@@ -119,7 +119,7 @@ class Inbox:
         Where it was pulled, the feed itself is wrong: raises NotAuthentic.
         """
         try:
-            await self.handle_at_once(reaction, [received], arrival)
+            await self.handle_together(reaction, [received], arrival)
         except NotAuthentic as error:
             if arrival is not Arrival.PUSHED:
                 raise
@@ -159,7 +159,7 @@ def _log_retry(reaction: AnyReaction, error: Exception) -> None:
     _log.error(text, reaction.name, one_line(describe(error)), exc_info=trace)
 
 
-def handle_all(
+def act_on_new(
     session: Session,
     reaction: AnyReaction,
     parsed: Sequence[tuple[CloudEvent, Any]],

@@ -125,7 +125,7 @@ class Subscriptions:
     def _handling(self, topic: str, reactions: Reactions) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
             entries = _entries(*await _read(request, MAX_BULK))
-            statuses = await self._handle(reactions, [*entries.values()])
+            statuses = await self._deliver_to_each(reactions, [*entries.values()])
             answers = zip(entries, statuses, strict=True)
             return JSONResponse(
                 {"statuses": [{"entryId": e, "status": s} for e, s in answers]}
@@ -134,11 +134,11 @@ class Subscriptions:
         deliver.__name__ = f"handle_{topic}"
         return deliver
 
-    async def _handle(
+    async def _deliver_to_each(
         self, reactions: Reactions, events: Sequence[Received]
     ) -> list[Status]:
         # Each in a transaction of its own: a reaction that has handled an event does not handle it again.
-        answers = [await self.inbox.handle_pushed(each, events) for each in reactions]
+        answers = [await self.inbox.deliver(each, events) for each in reactions]
         return [
             Status.RETRY if Status.RETRY in statuses else Status.SUCCESS
             for statuses in zip(*answers, strict=True)
@@ -154,7 +154,7 @@ class Subscriptions:
             received = Received.of_bytes(_unwrapped(wrapped))
             # First tried like any delivery: daprd also moves here what it was told to retry.
             if reactions := topics.get(received.type):
-                (status,) = await self._handle(reactions, [received])
+                (status,) = await self._deliver_to_each(reactions, [received])
                 return JSONResponse({"status": status})
             return await self._refuse(topic, received, "no reaction subscribes to it")
 

@@ -47,7 +47,7 @@ class Repair:
         """
         received = {each: Received(event) for each, event in events.items()}
         try:
-            return await self.inbox.handle_at_once(
+            return await self.inbox.handle_together(
                 self.reaction, [*received.values()], Arrival.PULLED, self._move
             )
         except CursorMoved:

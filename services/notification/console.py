@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from chassis.database import after_commit, batch
 
 
-def show(session: Session, line: str) -> None:
+def print_after_commit(session: Session, line: str) -> None:
     """Print a line after this session's commit, together with the others of its group.
 
     Nothing waits for it, a full pipe included. A crash before it is printed loses it.

@@ -154,7 +154,7 @@ def mark_sent(
     """Mark as SENT, append the event of it, and print what its customer reads once that is committed."""
     values |= {"sent_at": sent_at}
     for each in mark_and_append(session, which, State.SENT, **values):
-        console.show(session, each.text)
+        console.print_after_commit(session, each.text)
 
 
 def mark_unknown(

@@ -96,7 +96,7 @@ _SHOW = (
 )
 
 
-def show_notification(
+def record_notification(
     session: Session, order_id: UUID, version: int, notification: Notification
 ) -> None:
     """Store what an event says of an order's notification, unless a newer one came first.

@@ -48,7 +48,7 @@ async def shows(order: Service, order_id: UUID, version: int, state: str) -> Non
     """Make the order service show this state of a notification, from an event of this version."""
     notification = order_model.Notification(order_model.NotificationState(state))
     await order.database.write(
-        lambda session: order_model.show_notification(
+        lambda session: order_model.record_notification(
             session, order_id, version, notification
         )
     )

@@ -177,9 +177,9 @@ async def test_of_many_that_are_shown_at_once_each_order_shows_its_own_newest(
     )
 
     with pytest.raises(OrderUnknown):
-        await arrived.handle_at_once(reaction, [*events, unknown], Arrival.PULLED)
+        await arrived.handle_together(reaction, [*events, unknown], Arrival.PULLED)
     assert await shown(order, others[0]) == WAITING
-    await arrived.handle_at_once(reaction, events, Arrival.PULLED)
+    await arrived.handle_together(reaction, events, Arrival.PULLED)
 
     assert [await shown(order, each) for each in others] == [SENT] * 4
     assert await shown(order, late) == FAILED

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.order.commands.create_order import CreateOrder, create_order
-from services.order.model import Notification, NotificationState, show_notification
+from services.order.model import Notification, NotificationState, record_notification
 from services.order.views.order_overview import (
     OrderNotFound,
     OrderQuery,
@@ -32,7 +32,7 @@ async def _place(order: Service, command: CreateOrder) -> UUID:
 async def show(order: Service, order_id: UUID, state: NotificationState) -> None:
     """Store that an order's notification is in this state."""
     await order.database.write(
-        lambda session: show_notification(session, order_id, 1, Notification(state))
+        lambda session: record_notification(session, order_id, 1, Notification(state))
     )
 
 

@@ -39,7 +39,9 @@ def _send(session: Session, row: dict[str, Any]) -> None:
     event = NotificationSent(order_id=order_id, channel=Channel.CONSOLE, sent_at=now)
     cause = Cause(row["trace"], row["caused_by"])
     append(session, event, subject=order_id, cause=cause, version=1)
-    console.show(session, text_of(order_id, row["customer_name"], row["created_at"]))
+    console.print_after_commit(
+        session, text_of(order_id, row["customer_name"], row["created_at"])
+    )
 
 
 def row_of(event: OrderCreated, envelope: CloudEvent | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from chassis.inbox import Reaction
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
-from services.order.model import Notification, NotificationState, show_notification
+from services.order.model import Notification, NotificationState, record_notification
 
 
 def show_notification_on_notification_sent(
@@ -15,7 +15,7 @@ def show_notification_on_notification_sent(
 ) -> None:
     """Show when the customer was notified, and how."""
     sent = Notification(NotificationState.SENT, event.channel, event.sent_at)
-    show_notification(session, event.order_id, envelope.aggregateversion, sent)
+    record_notification(session, event.order_id, envelope.aggregateversion, sent)
 
 
 def show_notification_on_notification_failed(
@@ -24,7 +24,7 @@ def show_notification_on_notification_failed(
     """Show why the customer was not notified, or that nobody knows whether."""
     state = NotificationState(event.outcome)
     failed = Notification(state, event.channel, event.failed_at, event.reason)
-    show_notification(session, event.order_id, envelope.aggregateversion, failed)
+    record_notification(session, event.order_id, envelope.aggregateversion, failed)
 
 
 def show_notification_on_notification_released(
@@ -33,7 +33,7 @@ def show_notification_on_notification_released(
     """Show that an operator released the notification, and that it waits to be sent."""
     state = NotificationState.WAITING
     waiting = Notification(state, event.channel, event.released_at)
-    show_notification(session, event.order_id, envelope.aggregateversion, waiting)
+    record_notification(session, event.order_id, envelope.aggregateversion, waiting)
 
 
 # Each event carries a version, so that to apply it again changes nothing: the reactions are repeatable.

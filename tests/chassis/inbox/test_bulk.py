@@ -138,7 +138,7 @@ async def test_while_the_database_is_away_all_come_again_and_none_is_tried_alone
     await notification.database.close()
     acting = Acting()
 
-    statuses = await handler.handle_pushed(acting.reaction(), [*map(received, events)])
+    statuses = await handler.deliver(acting.reaction(), [*map(received, events)])
 
     assert statuses == [RETRY] * 10
     assert acting.acted == []
@@ -150,7 +150,7 @@ async def test_those_that_were_pulled_before_are_late(notification: Service) -> 
     await handler.handle(acting.reaction(), received(events[1]), Arrival.PULLED)
     await handler.handle(acting.reaction(), received(events[2]))
 
-    statuses = await handler.handle_pushed(acting.reaction(), [*map(received, events)])
+    statuses = await handler.deliver(acting.reaction(), [*map(received, events)])
 
     assert statuses == [SUCCESS] * 3
     arrivals = dict(await rows(notification, inbox.c.event_id, inbox.c.arrival))

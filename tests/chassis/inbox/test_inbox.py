@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from chassis.errors import Rejected
 from chassis.inbox import Arrival
 from chassis.inbox.dead_letter import dead_letter
-from chassis.inbox.inbox import Failed, handle_all, record_failure
+from chassis.inbox.inbox import Failed, act_on_new, record_failure
 from chassis.inbox.parse import REMEMBERED, NotAuthentic, Unprocessable
 from chassis.inbox.reaction import inbox
 from chassis.runtime import clock
@@ -236,7 +236,7 @@ async def test_many_events_are_handled_in_their_order_and_each_once(
     order = [4, 2, 0, 4, 3, 1, 0]
 
     new = await notification.database.write(
-        lambda session: handle_all(
+        lambda session: act_on_new(
             session, acting.reaction(), [parsed[n] for n in order], Arrival.PULLED
         )
     )
@@ -250,7 +250,7 @@ async def test_no_events_are_handled_without_a_statement(
     notification: Service,
 ) -> None:
     new = await notification.database.write(
-        lambda session: handle_all(session, reaction, [], Arrival.PULLED)
+        lambda session: act_on_new(session, reaction, [], Arrival.PULLED)
     )
 
     assert new == []
@@ -266,7 +266,7 @@ async def test_units_with_the_same_events_in_another_order_do_not_deadlock(
 
     units = [
         partial(
-            handle_all,
+            act_on_new,
             reaction=acting.reaction(),
             parsed=order,
             arrival=Arrival.PULLED,
