@@ -78,7 +78,7 @@ check: ready ## Check format, lint, types and architecture (under 30 s)
 format: ready ## Format the code, and apply the fixes of the linter
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 
-docs: ready ## Generate the event schemas and the API documents from the code
+docs: ready ## Generate the event schemas, the API documents and the reference from the code
 	@.venv/bin/python -m toolchain.documents
 
 chaos: FOR = --for-tests

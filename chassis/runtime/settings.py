@@ -19,7 +19,14 @@ def _is_supported(url: str) -> str:
     return url
 
 
-DatabaseUrl = Annotated[str, AfterValidator(_is_supported)]
+DatabaseUrl = Annotated[
+    str,
+    AfterValidator(_is_supported),
+    Field(
+        description="`sqlite:///path/to/file.db` or `postgresql://user:password@host/name`, with libpq's options "
+        "(`?sslmode=require`); one database for each service"
+    ),
+]
 """Where a service's database is; a service that gives it a default repeats this type."""
 
 
@@ -28,9 +35,13 @@ class SidecarSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    # Dapr sets this one for the apps that it runs.
-    dapr_http_port: int = Field(3500, ge=1, le=65535)
-    dapr_api_token: SecretStr | None = None
+    dapr_http_port: int = Field(
+        3500, ge=1, le=65535, description="the sidecar's HTTP port; Dapr sets it"
+    )
+    dapr_api_token: SecretStr | None = Field(
+        None,
+        description="token that the sidecar asks for, sent with each call to it",
+    )
 
     @property
     def sidecar_url(self) -> str:
@@ -42,18 +53,37 @@ class ServiceSettings(SidecarSettings):
     """The settings of every service; each environment variable is a field's name in capitals."""
 
     database_url: DatabaseUrl
-    # The sidecar sends it with what only it calls.
-    app_api_token: SecretStr | None = None
-    pubsub_name: str = Field("pubsub", min_length=1)
-    # What the broker's folder says of its subscriptions: chassis/inbox/subscriptions.py.
-    subscription_file: FilePath | None = None
-    # `feed.secret` and `signing.keys`, which all services share; created by the first that needs them.
-    secrets_folder: Path = Path(".local")
-    # How long an event is kept; longer where a consumer has not acknowledged it.
-    retention_days: float = Field(7, gt=0, le=36500)
-    # How many events may wait for the broker before commands are refused: chassis/outbox/backlog.py.
-    backlog_limit: int = Field(100_000, ge=1)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    app_api_token: SecretStr | None = Field(
+        None,
+        description="token that the sidecar sends to the routes that only it calls; where it is set, they "
+        "answer 401 without it",
+    )
+    pubsub_name: str = Field(
+        "pubsub", min_length=1, description="the pub/sub component"
+    )
+    subscription_file: FilePath | None = Field(
+        None, description="the broker's `subscription.yaml`; dapr.yaml sets it"
+    )
+    # Created by the first service that needs them.
+    secrets_folder: Path = Field(
+        Path(".local"),
+        description="folder of `feed.secret` and `signing.keys`, shared by all services",
+    )
+    retention_days: float = Field(
+        7,
+        gt=0,
+        le=36500,
+        description="how long an event is kept; longer where a consumer has not acknowledged it, for ever where "
+        "its topic has none",
+    )
+    backlog_limit: int = Field(
+        100_000,
+        ge=1,
+        description="how many events may wait for the broker before orders are answered 503",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="the lowest level that is logged"
+    )
 
 
 def reveal(secret: SecretStr | None) -> str | None:

@@ -22,10 +22,15 @@ class Settings(ServiceSettings):
     """The settings of the notification service."""
 
     database_url: DatabaseUrl = "sqlite:///.local/notification.db"
-    # The sender for a binding that has none itself: components/mail.
-    email_from: str = Field("Orders <orders@localhost>", min_length=1)
-    # Whether a mail whose outcome is unknown is sent once more or held, where the server knows no key.
-    unknown_mail: Policy = "resend"
+    email_from: str = Field(
+        "Orders <orders@localhost>",
+        min_length=1,
+        description="the sender that a mail API is given; over SMTP, the component in `components/mail` names it",
+    )
+    unknown_mail: Policy = Field(
+        "resend",
+        description="a mail over SMTP whose outcome is unknown: `resend` it once, or `hold` it",
+    )
 
 
 def make_parts(settings: Settings, sidecar: Sidecar | None = None) -> Parts:

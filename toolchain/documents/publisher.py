@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from chassis.event import Event
-from toolchain.documents import asyncapi, schemas, services
+from toolchain.documents import asyncapi, reference, schemas, services
 from toolchain.documents.compatibility import incompatibilities
 from toolchain.machine.failure import Failure
 
@@ -29,7 +29,8 @@ def generated() -> dict[str, str]:
         width=110,
     )
     head = "# Made by `make docs` from the code; a change here would be lost.\n"
-    return {**found, f"{API}/asyncapi.yaml": head + text}
+    found[f"{API}/asyncapi.yaml"] = head + text
+    return {**found, "docs/reference.md": reference.document()}
 
 
 class Plain(yaml.SafeDumper):
