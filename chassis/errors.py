@@ -107,22 +107,35 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_internal)
 
 
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to any error that is no failure of the service itself; raises the others."""
+    if isinstance(error, Rejected):
+        return await _rejected(request, error)
+    if isinstance(error, RequestValidationError):
+        return await _invalid(request, error)
+    if isinstance(error, HTTPException):
+        return await _by_status(request, error)
+    return await _database_error(request, error)
+
+
 async def _rejected(_request: Request, error: Rejected) -> JSONResponse:
     wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return problem(error, wait)
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-    # Pydantic begins the messages of our own validators with "Value error, ".
     fields = [
-        {
-            "field": _field(fault["loc"]),
-            "detail": fault["msg"].removeprefix("Value error, "),
-        }
+        {"field": _field(fault["loc"]), "detail": message(fault)}
         for fault in error.errors()
     ]
     detail = "; ".join(f"{each['field']}: {each['detail']}" for each in fields)
     return problem(InvalidRequest(detail, errors=fields))
+
+
+def message(fault: Mapping[str, Any]) -> str:
+    """Return what pydantic says is wrong with a field."""
+    # It begins the messages of our own validators so.
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -70,10 +70,17 @@ class ApiRoute(APIRoute):
 class Router(APIRouter):
     """The routes of a service; each takes its request as `unit: Unit` or `read: Read`, or none."""
 
-    def __init__(self, tags: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tags: Sequence[str],
+        route: type[ApiRoute] = ApiRoute,
+        *,
+        in_schema: bool = True,
+    ) -> None:
         super().__init__(
             tags=[*tags],
-            route_class=ApiRoute,
+            route_class=route,
+            include_in_schema=in_schema,
             generate_unique_id_function=attrgetter("name"),
         )
 

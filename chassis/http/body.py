@@ -18,12 +18,13 @@ class JsonRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401 - as Starlette has it
         """Return the document, None without a body; raises BodyTooLarge, MalformedJson, UnsupportedMediaType."""
         if not hasattr(self, "_json"):
-            self._body = await _read(self)
+            self._body = await read_limited(self)
             self._json = _parse(self.headers, self._body) if self._body else None
         return self._json
 
 
-async def _read(request: Request) -> bytes:
+async def read_limited(request: Request) -> bytes:
+    """Return the body; raises BodyTooLarge."""
     # Counted while it arrives: a Content-Length may be missing or wrong.
     body = bytearray()
     async for chunk in request.stream():

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -123,9 +123,11 @@ class KeyedRequest:
         return int.from_bytes(named[:8], signed=True)
 
 
-async def identify(request: Request) -> KeyedRequest | None:
-    """Return the identity of a request that carries a key; raises MalformedIdempotencyKey, MalformedJson."""
-    sent = request.headers.getlist(HEADER)
+async def identify(request: Request, sent: Sequence[str]) -> KeyedRequest | None:
+    """Return the identity of a request sent with this key, if any.
+
+    Raises MalformedIdempotencyKey, MalformedJson.
+    """
     if not sent:
         return None
     key = _KEY.fullmatch(sent[0])

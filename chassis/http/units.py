@@ -17,6 +17,7 @@ from chassis.errors import (
 )
 from chassis.http.body import JsonRequest
 from chassis.http.idempotency import (
+    HEADER,
     PARAMETER,
     IdempotencyKeyReused,
     MalformedIdempotencyKey,
@@ -85,6 +86,11 @@ class Unit(Read):
     # Read by openapi.py: every route that takes a Unit documents it.
     header: ClassVar = PARAMETER
 
+    @property
+    def sent_keys(self) -> list[str]:
+        """The Idempotency-Key that it was sent with, or nothing."""
+        return self.headers.getlist(HEADER)
+
     @cached_property
     def trace(self) -> str:
         """Return the request's W3C trace context."""
@@ -106,7 +112,7 @@ class Unit(Read):
         def work(session: Session) -> Response:
             return self._answer(command(session))
 
-        keyed = await identify(self)
+        keyed = await identify(self, self.sent_keys)
         if keyed is None:
             return await parts.database.write(work, lane)
         return await carry_out_once(parts, keyed, work, lane)

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import dead_letters, feed, http
+from chassis import dead_letters, feed, http, pages
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database, is_unavailable
@@ -26,6 +26,7 @@ from chassis.http.app import ApiRoute
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, Tuning
 from chassis.outbox import Backlog, Relay
+from chassis.pages import static
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings
@@ -75,7 +76,7 @@ def create(
 ) -> FastAPI:
     """Return a service's app: it migrates its database, then serves, with its loops beside it.
 
-    `routers` are its commands and queries. Each reaction's event arrives both ways: pushed by the broker,
+    `routers` are its commands, queries and pages. Each reaction's event arrives both ways: pushed by the broker,
     where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
     pub/sub, without which the service is not ready.
     """
@@ -96,7 +97,9 @@ def create(
         dead_letters.router(parts, reactions, inbox),
         feed.router(parts),
         health.router(parts, needed, tasks),
+        static.router,
     )
+    pages.install(app, routers)
     # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
     app.router.routes[:0] = [route for router in every for route in router.routes]
     return app
@@ -140,7 +143,7 @@ def _app(
     tasks: list[asyncio.Task[None]],
 ) -> FastAPI:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await migrate(parts)
         except SystemExit as ended:
@@ -148,8 +151,13 @@ def _app(
             os._exit(int(ended.code or 0))
         await feed.open_feed(parts.database)
         try:
-            async with in_use(parts.database), parts.sidecar, _running(loops, tasks):
-                yield
+            with pages.ending_streams(app):
+                async with (
+                    in_use(parts.database),
+                    parts.sidecar,
+                    _running(loops, tasks),
+                ):
+                    yield
         finally:
             await parts.database.close()
 

@@ -1,0 +1,152 @@
+"""The live parts of pages, by server-sent events: one poll of the database feeds all streams that show the same.
+
+A stream sends a part of its page as HTML whenever it has changed; without script, a reload shows as much.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+from fastapi.sse import ServerSentEvent
+
+from chassis.http.units import Read
+
+_log = logging.getLogger(__name__)
+
+MOST = 100
+"""Streams of one process; a page beyond them says that it is not live."""
+INTERVAL = 1.0
+"""Seconds between two polls."""
+LATER = 30_000
+"""Milliseconds after which a page that got no stream asks again."""
+NOT_LIVE = "not-live"
+"""The event that tells a page why it is not live just now (chassis/pages/static/pages.js)."""
+
+K = TypeVar("K", bound=Hashable)
+Look = Callable[[Read, K], Awaitable[str]]
+"""Returns a part of a page as HTML; the key says which: an order's id, a search."""
+
+
+@dataclass
+class Hub:
+    """What the streams of the same part share: the newest event, and the task that polls for it."""
+
+    task: asyncio.Task[None]
+    streams: int = 0
+    newest: ServerSentEvent | None = None
+
+
+@dataclass
+class Live:
+    """The streams of one process."""
+
+    is_stopping: bool = False
+    hubs: dict[Hashable, Hub] = field(default_factory=dict)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return sum(each.streams for each in self.hubs.values())
+
+    async def stop(self) -> None:
+        """End every stream."""
+        self.is_stopping = True
+        await self.wake()
+
+    async def wake(self) -> None:
+        """Make all streams look whether there is something for them."""
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def poll(self, read: Read, look: Look[Any], key: Hashable) -> None:
+        """Look again and again, for all streams of a part, until the last one has ended."""
+        while True:
+            try:
+                newest = ServerSentEvent(raw_data=await look(read, key))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the page says that it is not live
+                _log.warning("a live page cannot be refreshed: %r", error)
+                why = "the service cannot read its database; trying again."
+                newest = ServerSentEvent(event=NOT_LIVE, raw_data=why)
+            self.hubs[look, key].newest = newest
+            await self.wake()
+            await asyncio.sleep(INTERVAL)
+
+    @contextmanager
+    def joined(self, read: Read, look: Look[K], key: K) -> Iterator[Hub]:
+        """Join the streams of a part, and leave them in the end."""
+        hub = self.hubs.get((look, key))
+        if hub is None:
+            task = asyncio.create_task(self.poll(read, look, key))
+            hub = self.hubs[look, key] = Hub(task)
+        hub.streams += 1
+        try:
+            yield hub
+        finally:
+            hub.streams -= 1
+            if not hub.streams:
+                del self.hubs[look, key]
+                hub.task.cancel()
+
+
+async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEvent]:
+    """Yield a part of a page whenever it has changed, the first time at once, until the service ends."""
+    live: Live = read.app.state.live
+    if live.streams >= MOST:
+        why = f"{MOST} pages are live already. Reload this one to see what is new."
+        yield ServerSentEvent(event=NOT_LIVE, raw_data=why, retry=LATER)
+        return
+    with live.joined(read, look, key) as hub:
+        sent: ServerSentEvent | None = None
+        while not live.is_stopping:
+            if hub.newest is None or hub.newest == sent:
+                async with live.changed:
+                    await live.changed.wait()
+                continue
+            sent = hub.newest
+            yield sent
+
+
+@contextmanager
+def ending_streams(app: FastAPI) -> Iterator[None]:
+    """End all streams when the process is asked to end: the server waits for them before it tells the app."""
+    live = app.state.live = Live()
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def stop() -> None:
+        tasks.add(loop.create_task(live.stop()))
+
+    restore = [_chain(each, loop, stop) for each in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        yield
+    finally:
+        for each in restore:
+            each()
+
+
+def _chain(
+    number: signal.Signals, loop: asyncio.AbstractEventLoop, act: Callable[[], None]
+) -> Callable[[], None]:
+    before = signal.getsignal(number)
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(act)
+        if callable(before):
+            before(received, frame)
+
+    def restore() -> None:
+        if signal.getsignal(number) is handle:
+            signal.signal(number, before)
+
+    # Only beside the server's own: a process without one is to end by the signal.
+    with suppress(ValueError):  # not in the main thread, where a server in a test runs
+        if callable(before):
+            signal.signal(number, handle)
+    return restore

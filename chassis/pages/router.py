@@ -1,0 +1,148 @@
+"""The routes of pages: a form is carried out as a command of the API is; what is refused is shown on a page."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from chassis import errors
+from chassis.database.transient import CommitFailed
+from chassis.errors import Rejected, UnsupportedMediaType
+from chassis.http.app import ApiRoute, Handler, Router
+from chassis.http.body import read_limited
+from chassis.http.units import Unit
+from chassis.pages.page import page
+
+M = TypeVar("M", bound=BaseModel)
+KEY = "idempotencyKey"
+"""The hidden field of a form that is carried out once, however often it is sent."""
+FORM = "application/x-www-form-urlencoded"
+ANSWERED = (
+    Rejected,
+    RequestValidationError,
+    HTTPException,
+    SQLAlchemyError,
+    CommitFailed,
+)
+
+
+class MalformedForm(Rejected):
+    """The form cannot be read."""
+
+
+class CrossSiteForm(Rejected):
+    """This form was sent by a page of another site; nothing was changed. Send it from the service's own page."""
+
+    status = 403
+
+
+class Form(Unit):
+    """The request of a page's form: it changes something, as a Unit, with fields for a body."""
+
+    async def json(self) -> dict[str, str]:
+        """Return the fields; raises BodyTooLarge, CrossSiteForm, MalformedForm, UnsupportedMediaType."""
+        if not hasattr(self, "_json"):
+            _check_site(self)
+            self._body = await read_limited(self)
+            self._json = _parse(self)
+        fields: dict[str, str] = self._json
+        return fields
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The fields that were filled in, without the hidden key."""
+        return {name: value for name, value in self._json.items() if name != KEY}
+
+    @property
+    def sent_keys(self) -> list[str]:
+        """The Idempotency-Key, which a form sends as a hidden field."""
+        return [self._json[KEY]] if KEY in self._json else []
+
+    def parse(self, model: type[M]) -> tuple[M | None, dict[str, str]]:
+        """Return the command that the fields make, or what is wrong, by field; as the API would say it."""
+        try:
+            return model.model_validate_strings(dict(self.fields)), {}
+        except ValidationError as error:
+            return None, {
+                ".".join(map(str, fault["loc"])): errors.message(fault)
+                for fault in error.errors()
+            }
+
+
+def filled(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields with text in them: a browser sends the others too, as empty ones."""
+    return {name: value for name, value in fields.items() if value.strip()}
+
+
+def _check_site(request: Request) -> None:
+    # The browser itself says where a form comes from; a program says nothing, and may.
+    site, origin = (request.headers.get(each) for each in ("sec-fetch-site", "origin"))
+    if site is None and origin is not None:
+        # Older, or neither TLS nor loopback: the address that the browser sees is compared.
+        own = request.headers.get("host", "")
+        site = "same-origin" if urlsplit(origin).netloc == own else "cross-site"
+    if site not in {None, "same-origin", "none"}:
+        raise CrossSiteForm
+
+
+def _parse(request: Form) -> dict[str, str]:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != FORM:
+        raise UnsupportedMediaType(f"The form came as {sent}; send it as {FORM}.")
+    body: bytes = request._body
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=100,
+        )
+    except ValueError as error:
+        raise MalformedForm(f"The form cannot be read: {error}.") from error
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise MalformedForm("The form has a field twice.")
+    return filled(fields)
+
+
+class PageRoute(ApiRoute):
+    """A route of a page: it takes `read: Read` or `form: Form`."""
+
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler, with our request; what it refuses is shown on a page."""
+        answer = super(ApiRoute, self).get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            form = Form(request.scope, request.receive)
+            try:
+                if form.method != "GET":
+                    await form.json()
+                return await answer(form)
+            except ANSWERED as error:
+                return _refusal(form, await errors.answer(form, error))
+
+        return handle
+
+
+def _refusal(request: Request, answer: Response) -> Response:
+    problem = json.loads(bytes(answer.body))
+    shown = page(request, "refused.html", answer.status_code, problem=problem)
+    if wait := answer.headers.get("retry-after"):
+        shown.headers["Retry-After"] = wait
+    return shown
+
+
+class PageRouter(Router):
+    """The pages of a service, with the folder of their templates; the API's description does not show them."""
+
+    def __init__(self, templates: Path | None = None) -> None:
+        super().__init__(["Pages"], PageRoute, in_schema=False)
+        self.templates = templates

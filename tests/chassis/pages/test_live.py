@@ -1,0 +1,142 @@
+"""The live parts of pages: one poll for all that show the same, a bound, and an end with the service."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, create_subprocess_exec
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.sse import ServerSentEvent
+
+from chassis.http import Read
+from chassis.pages import live, watch
+from tests.chassis.pages.things import list_of_things
+from tests.support.database import execute
+from tests.support.eventually import answers, eventually
+from tests.support.services import Service
+from toolchain.runfile import free_port
+
+ROOT = Path(__file__).parents[3]
+SERVER = "tests.chassis.pages.things:create_app"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "INTERVAL", 0.02)
+
+
+def stream(service: Service, word: str = "a") -> AsyncIterator[ServerSentEvent]:
+    """Open the stream of a page."""
+    scope = {
+        "type": "http",
+        "app": service.app,
+        "path": f"/live/{word}",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+        "server": ("app", 80),
+    }
+    return watch(Read(scope), list_of_things, word)
+
+
+async def newest(stream: AsyncIterator[ServerSentEvent]) -> ServerSentEvent:
+    """Return what a stream sends next."""
+    return await asyncio.wait_for(anext(stream), 10)
+
+
+async def test_a_stream_sends_what_is_there_and_then_what_changes(
+    service: Service,
+) -> None:
+    opened = stream(service)
+    first = await newest(opened)
+    await execute(service.database, "INSERT INTO thing VALUES ('new <b>')")
+    second = await newest(opened)
+
+    assert first.raw_data == "<ul><li>a</li></ul>"
+    assert second.raw_data == "<ul><li>a</li><li>new &lt;b&gt;</li></ul>"
+
+
+async def test_streams_of_the_same_part_share_one_poll(service: Service) -> None:
+    opened = [stream(service, word) for word in "aaab"]
+    for each in opened:
+        await newest(each)
+
+    state: live.Live = service.app.state.live
+    assert state.streams == 4
+    assert len(state.hubs) == 2
+
+
+async def test_nothing_is_polled_for_when_the_last_stream_has_ended(
+    service: Service,
+) -> None:
+    opened = stream(service)
+    await newest(opened)
+    state: live.Live = service.app.state.live
+    (hub,) = state.hubs.values()
+
+    await opened.aclose()  # type: ignore[attr-defined]
+
+    assert not state.hubs
+    await asyncio.wait([hub.task], timeout=10)
+    assert hub.task.cancelled()
+
+
+async def test_a_page_beyond_the_bound_is_told_that_it_is_not_live(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST", 1)
+    first = stream(service)
+    await newest(first)
+
+    refused = [each async for each in stream(service)]
+
+    assert [each.event for each in refused] == ["not-live"]
+    assert refused[0].retry == live.LATER
+
+
+async def test_a_stream_says_when_the_database_does_not_answer_and_goes_on_after_it(
+    service: Service,
+) -> None:
+    opened = stream(service)
+    await newest(opened)
+    await execute(service.database, "ALTER TABLE thing RENAME TO gone")
+
+    lost = await newest(opened)
+    await execute(service.database, "ALTER TABLE gone RENAME TO thing")
+    found = await newest(opened)
+
+    assert lost.event == "not-live"
+    assert found.raw_data == "<ul><li>a</li></ul>"
+
+
+async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    server = await create_subprocess_exec(
+        *(sys.executable, "-m", "uvicorn", "--factory", SERVER, f"--port={port}"),
+        *("--log-level=warning", "--timeout-graceful-shutdown=60"),
+        cwd=ROOT,
+        env={
+            "DATABASE_URL": f"sqlite:///{tmp_path}/things.db",
+            "SECRETS_FOLDER": str(tmp_path),
+        },
+        stderr=PIPE,
+    )
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(timeout=30) as client:
+        await eventually(lambda: answers(client, f"{url}/healthz"), "the server runs")
+        async with client.stream("GET", f"{url}/live/a") as opened:
+            lines = opened.aiter_lines()
+            # Without its table: the stream is open, and says that it cannot look.
+            assert await anext(lines) == "event: not-live"
+            server.send_signal(signal.SIGTERM)
+            async for _ in lines:
+                pass
+
+    _, errors = await asyncio.wait_for(server.communicate(), 20)
+    assert server.returncode in {0, -signal.SIGTERM}
+    assert b"Traceback" not in errors
