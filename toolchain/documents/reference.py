@@ -1,14 +1,16 @@
 """docs/reference.md: every setting, event, problem and command line, as the code has them."""
 
 import importlib
+import io
 import os
 import pkgutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Literal, get_args, get_origin
+from unittest.mock import patch
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -22,7 +24,7 @@ from chassis.runtime import ServiceSettings
 from toolchain.documents import schemas, services
 
 COMMANDS = {
-    "chassis.dead_letters": [
+    "chassis.dead_letters.__main__": [
         ["SERVICE", verb] for verb in ("list", "show", "replay", "discard")
     ],
     "services.notification.release": [],
@@ -36,6 +38,7 @@ Made by `make docs` from the code; a change here would be lost. The API is in [a
 """
 
 
+@cache
 def document() -> str:
     """Return the whole page."""
     parts = (_settings(), _events(), _problems(), _commands())
@@ -180,15 +183,17 @@ def _commands() -> Iterator[str]:
     yield from ("## Command lines", "")
     yield "Exit status 0 is success, 2 a wrong command line, 75 what another try may cure, 78 a wrong setting."
     for module, verbs in COMMANDS.items():
-        yield from ("", f"### `python -m {module}`", "", "```")
+        name = module.removesuffix(".__main__")
+        yield from ("", f"### `python -m {name}`", "", "```")
         yield "\n\n".join(_help(module, words) for words in ([], *verbs))
         yield "```"
 
 
 def _help(module: str, words: Sequence[str]) -> str:
-    environment = {**os.environ, "COLUMNS": "110", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", module, *words, "--help"]
-    shown = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True
-    )
-    return shown.stdout.rstrip()
+    parse = importlib.import_module(module).parse
+    # As wide wherever it is made; argparse asks the environment.
+    wide = patch.dict(os.environ, COLUMNS="110", NO_COLOR="1")
+    shown = io.StringIO()
+    with wide, redirect_stdout(shown), suppress(SystemExit):
+        parse([*words, "--help"])
+    return shown.getvalue().rstrip()
