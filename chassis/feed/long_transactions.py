@@ -51,7 +51,7 @@ class LongTransactions:
 
     async def step(self) -> bool:
         """Look once."""
-        hidden, holders = await self.database.read(_look)
+        hidden, holders = await self.database.read(find_hidden)
         if hidden:
             _log.error(
                 "%d committed events cannot be pulled: a transaction has been open for more than %d s (%s); "
@@ -63,7 +63,8 @@ class LongTransactions:
         return False
 
 
-def _look(session: Session) -> tuple[int, str]:
+def find_hidden(session: Session) -> tuple[int, str]:
+    """Return how many events are hidden for too long, and which transactions hide them."""
     old = clock.now() - ALERT_AFTER
     xmin, hidden = session.execute(_HIDDEN, {"old": old}).one()
     return hidden, "; ".join(session.scalars(_HOLDERS, {"xid": xmin % _WRAPS}))

@@ -1,17 +1,19 @@
 """Liveness and readiness: /healthz is the event loop alone, /readyz is everything that the service needs."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from chassis.dapr import Sidecar, SidecarUnavailable
+from chassis.dapr import SidecarUnavailable
 from chassis.errors import NotReady
 from chassis.http.app import Router
 from chassis.http.openapi import HEALTH, refuses
 from chassis.parts import Parts
 
+T = TypeVar("T")
 PATIENCE = 0.8
 """Seconds that /readyz waits for the database and the sidecar: probes wait for one."""
 
@@ -38,11 +40,10 @@ def router(
         It needs its database, its sidecar and the sidecar's components; 503 names what is missing. The answer
         comes within a second.
         """
-        database, sidecar = await asyncio.gather(
-            _within("the database", parts.database.read(_ask)),
-            _within("the sidecar", _lacks(parts.sidecar, needs)),
+        (_, database), (loaded, sidecar) = await asyncio.gather(
+            within(parts.database.read(_ask)), within(parts.sidecar.metadata())
         )
-        missing = [*database, *sidecar, *_ended(tasks)]
+        missing = [*absent(database, sidecar, loaded, needs), *ended(tasks)]
         if missing:
             raise NotReady("; ".join(missing), missing=missing)
         return {"status": "ready"}
@@ -50,26 +51,37 @@ def router(
     return made
 
 
-async def _within(what: str, asking: Awaitable[list[str]]) -> list[str]:
+async def within(asking: Awaitable[T]) -> tuple[T | None, str | None]:
+    """Return an answer that comes in time, or None and why there is none."""
     try:
         async with asyncio.timeout(PATIENCE):
-            return await asking
+            return await asking, None
     except TimeoutError:
-        return [f"{what}: no answer within {PATIENCE} s"]
+        return None, f"no answer within {PATIENCE} s"
     except SidecarUnavailable as error:
-        return [f"{what}: {error}"]
+        return None, str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        return [f"{what}: {type(error).__name__}"]
+        return None, type(error).__name__
 
 
-def _ask(session: Session) -> list[str]:
+def _ask(session: Session) -> None:
     session.execute(text("SELECT 1"))
-    return []
 
 
-async def _lacks(sidecar: Sidecar, needs: Collection[str]) -> list[str]:
+def absent(
+    database: str | None,
+    sidecar: str | None,
+    loaded: Mapping[str, Any] | None,
+    needs: Collection[str],
+) -> list[str]:
+    """Return what is missing, by the silences of the database and of the sidecar, or by what that has loaded."""
+    silent = (("the database", database), ("the sidecar", sidecar))
+    lacking = _lacks(loaded, needs) if loaded is not None else ()
+    return [*(f"{what}: {why}" for what, why in silent if why), *lacking]
+
+
+def _lacks(loaded: Mapping[str, Any], needs: Collection[str]) -> list[str]:
     # The sidecar's own health says 204 without its components, so its list of them is read instead.
-    loaded = await sidecar.metadata()
     there = {each["name"] for each in loaded.get("components") or []}
     there |= {
         f"subscription to {each['topic']}" for each in loaded.get("subscriptions") or []
@@ -77,5 +89,6 @@ async def _lacks(sidecar: Sidecar, needs: Collection[str]) -> list[str]:
     return [f"the sidecar has no {need}" for need in sorted(set(needs) - there)]
 
 
-def _ended(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
+def ended(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
+    """Return the loops that have ended."""
     return [f"the {each.get_name()}: it has ended" for each in tasks if each.done()]

@@ -8,7 +8,7 @@ What can never be handled becomes a dead letter and is answered SUCCESS: Dapr wo
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from chassis.database import Database, insert, is_data_error, is_unavailable
 from chassis.errors import Rejected
 from chassis.event import Event
 from chassis.inbox import attempts
+from chassis.inbox.arrivals import Arrivals
 from chassis.inbox.dead_letter import DeadLetter, one_line, store
 from chassis.inbox.parse import (
     NotAuthentic,
@@ -61,6 +62,7 @@ class Inbox:
 
     database: Database
     keys: SigningKeys
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def parse(self, reaction: Reaction[E], received: Received) -> tuple[CloudEvent, E]:
         """Return the envelope and the event of a delivery; raises NotAuthentic, Unprocessable."""

@@ -125,6 +125,7 @@ class Subscriptions:
     def _handling(self, topic: str, reactions: Reactions) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
             entries = _entries(*await _read(request, MAX_BULK))
+            self.inbox.arrivals.note_pushed(topic, len(entries))
             statuses = await self._deliver_to_each(reactions, [*entries.values()])
             answers = zip(entries, statuses, strict=True)
             return JSONResponse(
@@ -148,6 +149,7 @@ class Subscriptions:
     def _burying(self, topic: str, topics: dict[str, Reactions]) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
             wrapped, size = await _read(request, MAX_WRAPPED)
+            self.inbox.arrivals.note_pushed(topic, 1)
             if size > MAX_WRAPPED:
                 cut_off = Received(raw=_beginning(wrapped))
                 return await self._refuse(topic, cut_off, too_large(size), size)

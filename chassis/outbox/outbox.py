@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    literal,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -115,6 +116,14 @@ _indexed = outbox.c.state.in_([State.PENDING, State.LEASED])
 # Only what is still to be published: the index stays small however long the table grows.
 Index(
     "outbox_open", outbox.c.position, sqlite_where=_indexed, postgresql_where=_indexed
+)
+# Few are, and each waits for somebody.
+IS_PARKED = outbox.c.state == literal(State.PARKED, literal_execute=True)
+Index(
+    "outbox_parked",
+    outbox.c.position,
+    sqlite_where=IS_PARKED,
+    postgresql_where=IS_PARKED,
 )
 Index("outbox_feed", outbox.c.transaction, outbox.c.position)
 Index("outbox_created_at", outbox.c.created_at)

@@ -26,6 +26,7 @@ from chassis.reconciler import cursor as feed_cursor
 from chassis.reconciler.client import FeedClient, Json, Page
 from chassis.reconciler.cursor import BEGINNING, RESET, CursorMoved
 from chassis.reconciler.grace_period import GracePeriod
+from chassis.reconciler.progress import Progress
 from chassis.reconciler.repair import CursorHeld, Repair, count_late, handled
 from chassis.runtime import Loop, clock
 from chassis.runtime.loop import nothing
@@ -71,7 +72,13 @@ class Reconciler:
         self._is_pushed = event.delivery is Delivery.PUSH_AND_PULL
         self._client = FeedClient(parts.sidecar, event, parts.secret)
         self._grace = GracePeriod(self.clock)
+        self.progress = Progress(self.clock)
         self._catch_up = _CatchUp(self._name, self.clock)
+
+    @property
+    def grace_period(self) -> float:
+        """The seconds that an event has to arrive before it is pulled; none for what is only pulled."""
+        return self._grace.seconds if self._is_pushed else 0.0
 
     def loop(self) -> Loop:
         """Return the loop that asks once a second."""
@@ -102,6 +109,7 @@ class Reconciler:
             await self._check_regressed(known, error)
             return True
         self._goes_back = False
+        self.progress.note(page.high_water_mark)
         if self._is_pushed and page.high_water_mark:
             self._grace.note_mark(page.high_water_mark)
         if self._starts_now(known):
@@ -187,6 +195,7 @@ class Reconciler:
         if not self._is_pushed or not pulled:
             return
         self._grace.note_pulled(len(pulled))
+        self.inbox.arrivals.note_missed(self.reaction.event.topic(), len(pulled))
         if not self._catch_up.is_far_behind:
             missed = f"{len(pulled)} {self.reaction.event.topic()} events missed by the broker"
             since = f"{self._grace.pulled} pulled, {self._grace.late} late"

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,20 @@ _T = TypeVar("_T")
 
 async def nothing() -> None:
     """Start with nothing: the `start` of a loop whose whole state is in the database."""
+
+
+@dataclass(frozen=True)
+class LoopStatus:
+    """What a loop is doing, and its newest error, which may be over; times are in seconds."""
+
+    name: str
+    # Whether it has its lock; until then it waits for another process to end.
+    has_lock: bool
+    failures: int
+    failing_for: float
+    in_step_for: float
+    error: str | None
+    error_at: datetime | None
 
 
 @dataclass
@@ -51,6 +66,22 @@ class Loop:
     _failing_since: float = 0.0
     _logged: set[tuple[type[Exception], str]] = field(default_factory=set)
     _working: bool = False
+    _step_began: float | None = None
+    _error: str | None = None
+    _error_at: datetime | None = None
+
+    def status(self) -> LoopStatus:
+        """Return what it is doing."""
+        now = clock.monotonic()
+        return LoopStatus(
+            name=self.name,
+            has_lock=self._working,
+            failures=self._failures,
+            failing_for=now - self._failing_since if self._failures else 0.0,
+            in_step_for=now - (self._step_began or now) if self._working else 0.0,
+            error=self._error,
+            error_at=self._error_at,
+        )
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -62,9 +93,16 @@ class Loop:
             await self._until_it_succeeds(self.start)
             while not self._stopping.is_set():
                 self.signal.clear()
-                if not await self._until_it_succeeds(self.step):
+                if not await self._until_it_succeeds(self._one_step):
                     await _expires(self.signal, self.interval)
             await self.finish()
+
+    async def _one_step(self) -> bool:
+        self._step_began = clock.monotonic()
+        try:
+            return await self.step()
+        finally:
+            self._step_began = None
 
     async def stop(self, task: asyncio.Task[None]) -> None:
         """Finish the step in flight, start no other, and cut it off where it takes too long."""
@@ -95,6 +133,7 @@ class Loop:
         if self._failures == 1:
             self._failing_since = now
         kind = (type(error), _first_line(error))
+        self._error, self._error_at = f"{kind[0].__name__}: {kind[1]}", clock.now()
         is_due = now - self._failing_since >= self.log_after
         if is_due and kind not in self._logged and len(self._logged) < _MOST_KINDS:
             self._logged.add(kind)

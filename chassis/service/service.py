@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import dead_letters, feed, http, pages
+from chassis import dead_letters, feed, http, operations, pages
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database, is_unavailable
@@ -25,6 +25,7 @@ from chassis.http import health
 from chassis.http.app import ApiRoute
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, Tuning
+from chassis.operations import Tallies, Watched, no_tallies
 from chassis.outbox import Backlog, Relay
 from chassis.pages import static
 from chassis.parts import Parts
@@ -66,19 +67,20 @@ def make_parts(
     )
 
 
-def create(
+def create(  # noqa: PLR0913 - a service, put together in one call
     parts: Parts,
     *,
     routers: Sequence[http.Router],
     reactions: Sequence[AnyReaction] = (),
     loops: Sequence[Loop] = (),
     needs: frozenset[str] = frozenset(),
+    tallies: Tallies = no_tallies,
 ) -> FastAPI:
     """Return a service's app: it migrates its database, then serves, with its loops beside it.
 
     `routers` are its commands, queries and pages. Each reaction's event arrives both ways: pushed by the broker,
     where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
-    pub/sub, without which the service is not ready.
+    pub/sub, without which the service is not ready; `tallies` counts its own records for Operations.
     """
     _check_names(reactions)
     _check_routes(routers)
@@ -86,18 +88,22 @@ def create(
     settings = parts.settings
     inbox = Inbox(parts.database, parts.keys)
     tuning = Tuning.read(settings.subscription_file)
-    own = [*_own_loops(parts, inbox, reactions), *loops]
+    reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
+    own = [*_own_loops(parts, reconcilers), *loops]
     tasks: list[asyncio.Task[None]] = []
     app = _app(parts, own, tasks)
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
     needed = needs | {settings.pubsub_name} | subscribed
+    topics = [each.removeprefix("subscription to ") for each in subscribed]
+    watched = Watched(parts, inbox, reconcilers, own, tasks, needed, topics, tallies)
     every = (
         *routers,
         dead_letters.router(parts, reactions, inbox),
         feed.router(parts),
         health.router(parts, needed, tasks),
         static.router,
+        operations.router(operations.observer(watched)),
     )
     pages.install(app, routers)
     # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
@@ -123,14 +129,12 @@ def _check_routes(routers: Sequence[http.Router]) -> None:
             )
 
 
-def _own_loops(
-    parts: Parts, inbox: Inbox, reactions: Sequence[AnyReaction]
-) -> list[Loop]:
+def _own_loops(parts: Parts, reconcilers: Sequence[Reconciler]) -> list[Loop]:
     database, settings = parts.database, parts.settings
     loops = [
         Relay(database, parts.sidecar, settings.pubsub_name).loop(),
         Retention(database, settings.retention_days).loop(),
-        *(Reconciler(parts, inbox, each).loop() for each in reactions),
+        *(each.loop() for each in reconcilers),
     ]
     if database.is_shared:
         loops.append(LongTransactions(database).loop())

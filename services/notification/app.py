@@ -15,7 +15,11 @@ from services.notification.commands import release_notification
 from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
 from services.notification.reactions import notify_customer_on_order_created
-from services.notification.views import notification_journey, notification_overview
+from services.notification.views import (
+    notification_journey,
+    notification_overview,
+    notification_tallies,
+)
 
 
 class Settings(ServiceSettings):
@@ -62,4 +66,5 @@ def create_app(
         reactions=[notify_customer_on_order_created.reaction],
         loops=[dispatcher.loop()],
         needs=frozenset({BINDING}),
+        tallies=notification_tallies.find_notification_tallies,
     )

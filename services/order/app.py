@@ -10,7 +10,7 @@ from chassis.runtime.settings import DatabaseUrl
 from chassis.service import create, make_parts
 from services.order.commands import create_order
 from services.order.reactions import show_notification
-from services.order.views import order_journey, order_overview
+from services.order.views import order_journey, order_overview, order_tallies
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -39,4 +39,5 @@ def create_app(
             show_notification.on_notification_failed,
             show_notification.on_notification_released,
         ],
+        tallies=order_tallies.find_order_tallies,
     )

@@ -163,6 +163,8 @@ async def _is_listed(course: Course) -> None:
         for query in [*asked, *(f"?state={each}" for each in states)]:
             assert (await http.get(f"{path}{query}")).status_code == 200
         assert (await http.get("/readyz")).status_code in {200, 503}
+        seen = (await http.get("/api/operations")).json()
+        assert seen["stored"], seen["databaseSilence"]
 
 
 async def _record(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.dapr.sidecar import Sidecar
+from chassis.flaws import TESTED
 from tests.support import (
     simulated_bindings,
     simulated_delivery,
@@ -161,7 +162,8 @@ class SimulatedDapr:
         listed = [_listed(each) for each in self.subscriptions.values()]
         # What is empty, daprd leaves out.
         subscriptions = {"subscriptions": listed} if listed else {}
-        return JSONResponse({"components": loaded, **subscriptions})
+        own = {"runtimeVersion": TESTED, "components": loaded}
+        return JSONResponse({**own, **subscriptions})
 
     async def _send(self, request: Request) -> Response:
         name = request.path_params["name"]

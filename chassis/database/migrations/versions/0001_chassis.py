@@ -40,6 +40,7 @@ sa.Table(
     sa.Column("published_at", _UTC),
     sa.Column("created_at", _UTC, nullable=False),
     _index_where("outbox_open", "state IN ('PENDING', 'LEASED')", "position"),
+    _index_where("outbox_parked", "state = 'PARKED'", "position"),
     sa.Index("outbox_feed", "transaction", "position"),
     sa.Index("outbox_created_at", "created_at"),
     sqlite_autoincrement=True,
