@@ -35,7 +35,7 @@ _PACKAGES = ("dapr", "fastapi", "sqlalchemy", "psycopg")
 class Watched:
     """The parts of a running service that Operations looks at.
 
-    `needs` are the components and subscriptions without which it is not ready, `topics` what it subscribes to.
+    `needs` are the components and subscriptions without which it is not ready, as /readyz names them.
     """
 
     parts: Parts
@@ -44,8 +44,14 @@ class Watched:
     loops: Sequence[Loop]
     tasks: Sequence[asyncio.Task[None]]
     needs: Collection[str]
-    topics: Collection[str]
     tallies: Tallies = no_tallies
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that it subscribes to."""
+        begins = "subscription to "
+        found = (each for each in self.needs if each.startswith(begins))
+        return sorted(each.removeprefix(begins) for each in found)
 
 
 def show_loops(watched: Watched) -> Iterator[LoopView]:
@@ -117,7 +123,7 @@ def show_subscriptions(
 ) -> Iterator[Subscription]:
     """Yield whether each subscription is alive, by what it has delivered."""
     arrivals = watched.inbox.arrivals
-    for topic in sorted(watched.topics):
+    for topic in watched.topics:
         seen = arrivals.of(topic)
         state = _evidence(watched, sidecar, topic)
         last = (

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -95,8 +95,7 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
     subscribed = subscriptions.subscribe(parts.name, reactions)
     needed = needs | {settings.pubsub_name} | subscribed
-    topics = [each.removeprefix("subscription to ") for each in subscribed]
-    watched = Watched(parts, inbox, reconcilers, own, tasks, needed, topics, tallies)
+    watched = Watched(parts, inbox, reconcilers, own, tasks, needed, tallies)
     every = (
         *routers,
         dead_letters.router(parts, reactions, inbox),
@@ -106,9 +105,13 @@ def create(  # noqa: PLR0913 - a service, put together in one call
         operations.router(operations.observer(watched)),
     )
     pages.install(app, routers)
-    # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
-    app.router.routes[:0] = [route for router in every for route in router.routes]
+    _route(app, every)
     return app
+
+
+def _route(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
+    app.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
 def _check_names(reactions: Sequence[AnyReaction]) -> None:

@@ -198,7 +198,7 @@ async def test_a_database_that_hangs_is_named_and_the_rest_is_shown(
     with silent_server() as port:
         database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", "order")
         parts = parts_of("order", database, dapr.sidecar())
-        watched = Watched(parts, Inbox(database, KEYS), [], [], [], {"pubsub"}, [])
+        watched = Watched(parts, Inbox(database, KEYS), [], [], [], {"pubsub"})
         observe = observer(watched)
 
         seen = await asyncio.wait_for(observe(), 1.5)

@@ -49,7 +49,12 @@ def watched(tmp_path: Path, hands: Hands) -> Watched:
     database = Database(f"sqlite:///{tmp_path}/x.db", "notification")
     inbox = Inbox(database, KEYS)
     return Watched(
-        parts_of("notification", database), inbox, [], [], [], set(), [TOPIC]
+        parts_of("notification", database),
+        inbox,
+        [],
+        [],
+        [],
+        {f"subscription to {TOPIC}"},
     )
 
 
