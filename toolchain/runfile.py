@@ -30,7 +30,7 @@ VARIABLES = {
     "kafka": "KAFKA_BROKERS",
 }
 """The variable of the sidecars' environment that names each broker."""
-APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort")
+APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort", "metricsPort")
 BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What the dapr.yaml of this project runs on."""
 DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
@@ -156,6 +156,8 @@ def _move(document: dict[str, Any], offset: int, state: Path) -> None:
             old, new = f"--port={app['appPort']}", f"--port={moved['appPort']}"
             app["command"] = [part.replace(old, new) for part in app["command"]]
         app.update(moved)
+        for port in metrics_ports(app):
+            _set(app, "METRICS_PORT", str(port + offset))
         _set(app, "DATABASE_URL", f"sqlite:///{state / app['appID']}.db")
         _set(app, "SECRETS_FOLDER", str(state))
 
@@ -224,15 +226,22 @@ def ports_are_free(offset: int) -> bool:
     ports = [port + offset for port in PORTS.values()]
     for app in load().document["apps"]:
         ports += _ports(app, offset).values()
+        ports += [port + offset for port in metrics_ports(app)]
     return all(is_free(port) for port in ports)
 
 
 def ports_of(system: System) -> list[int]:
     """Return where the sidecars and the apps of a system listen."""
     names = (*APP_PORTS, "daprGRPCPort")
-    return [
-        app[name] for app in system.document["apps"] for name in names if name in app
-    ]
+    apps = system.document["apps"]
+    declared = [app[name] for app in apps for name in names if name in app]
+    return declared + [port for app in apps for port in metrics_ports(app)]
+
+
+def metrics_ports(app: dict[str, Any]) -> list[int]:
+    """Return where an app shows what it measures; an app of one's own need not."""
+    port = app.get("env", {}).get("METRICS_PORT")
+    return [int(port)] if port else []
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database.database import Database
 from chassis.database.engine import Utc
-from chassis.database.hooks import add, after_commit, batch, wake
+from chassis.database.hooks import add, after_commit, batch, once_committed, wake
 from chassis.database.transient import is_data_error, is_unavailable
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "insert",
     "is_data_error",
     "is_unavailable",
+    "once_committed",
     "wake",
 ]

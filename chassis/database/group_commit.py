@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from chassis.database.hooks import Act, run_batches
 from chassis.database.transient import CommitFailed, is_conflict, is_unavailable
+from chassis.runtime import metrics
 
 T = TypeVar("T")
 
@@ -184,6 +185,8 @@ class GroupCommit:
                     break
             run_batches(session)
             self._commit(session, group[:done])
+        metrics.GROUPS.labels(group[0].lane).observe(done)
+        metrics.COMMITS.labels(group[0].lane).observe(perf_counter() - began)
         return done
 
     @staticmethod

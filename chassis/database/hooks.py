@@ -58,6 +58,11 @@ def after_commit(session: Session, act: Act) -> None:
     session.info["after_commit"].append(act)
 
 
+def once_committed(session: Session, act: Act) -> None:
+    """Run `act` on the event loop once this session's transaction is committed; it neither blocks nor fails."""
+    session.info["woken"].setdefault("", []).append(act)
+
+
 def wake(session: Session, name: str, *acts: Act) -> None:
     """Wake the loop that waits for `name` (Database.signal) once this session's transaction is committed.
 

@@ -6,16 +6,18 @@ A body that is not JSON is refused before its route sees it, and HEAD is answere
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
+from time import perf_counter
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import errors
 from chassis.http import openapi
 from chassis.http.units import Unit
+from chassis.runtime import metrics
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -42,6 +44,7 @@ def create_api(name: str, lifespan: Lifespan | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = ApiRoute
+    app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)
     errors.install(app)
     openapi.install(app)
@@ -96,3 +99,33 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self.app(scope, receive, send)
+
+
+class Measured:
+    """ASGI middleware that observes how long each request takes."""
+
+    METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and observe it under its route once it is answered."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "")
+            method = scope["method"] if scope["method"] in self.METHODS else "_OTHER"
+            requests = metrics.REQUESTS.labels(method, route, status)
+            requests.observe(perf_counter() - began)

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from chassis.database import Utc, after_commit
-from chassis.runtime import clock
+from chassis.database import Utc, after_commit, once_committed
+from chassis.runtime import clock, metrics
 
 _log = logging.getLogger(__name__)
 
@@ -98,10 +98,14 @@ class DeadLetter:
     # Bytes, where `body` is not all of it.
     size: int | None = None
     authentic: bool = True
+    # The class of the error.
+    kind: str = "NotAuthentic"
 
 
 def store(session: Session, letter: DeadLetter) -> None:
     """Store a dead letter, and log it once it is committed; of what is not authentic, a sample."""
+    counted = metrics.DEAD_LETTERS.labels(letter.reaction, letter.kind)
+    once_committed(session, counted.inc)
     if not letter.authentic and _is_sampled(session, letter.reaction):
         text = "%s: one more delivery that is not authentic, not stored: %s"
         after_commit(

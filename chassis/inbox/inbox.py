@@ -32,7 +32,7 @@ from chassis.inbox.parse import (
     parse,
 )
 from chassis.inbox.reaction import IDS, AnyReaction, Arrival, Reaction, inbox
-from chassis.runtime import clock
+from chassis.runtime import clock, metrics
 from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,12 @@ class Inbox:
 
         # Pushed events share their transaction with others that wait, what is pulled has the cursor's.
         lane = f"deliveries to {reaction.name}" if arrival is Arrival.PUSHED else ""
-        return await self.database.write(work, lane)
+        names = reaction.event.topic(), reaction.name
+        with metrics.timed(metrics.HANDLING, *names):
+            new = await self.database.write(work, lane)
+        metrics.HANDLED.labels(*names, arrival).inc(len(new))
+        metrics.DUPLICATES.labels(reaction.name).inc(len(parsed) - len(new))
+        return new
 
     async def deliver(
         self, reaction: AnyReaction, events: Sequence[Received]
@@ -220,7 +225,12 @@ def record_failure(session: Session, failed: Failed, arrival: Arrival) -> bool:
     if claim(session, failed.reaction, [failed.event_id], arrival):
         reason = describe(failed.error)
         letter = DeadLetter(
-            failed.reaction, failed.body, reason, failed.event_id, attempts=tries
+            failed.reaction,
+            failed.body,
+            reason,
+            failed.event_id,
+            attempts=tries,
+            kind=type(failed.error).__name__,
         )
         store(session, letter)
     return True

@@ -6,6 +6,7 @@ A lease is fenced by its owner and its attempt. It ends by itself, so that what 
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -21,9 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from chassis.database import Utc
+from chassis.database import Utc, once_committed
 from chassis.outbox.outbox import LEASE, Leased, State, is_open, outbox
-from chassis.runtime import clock
+from chassis.runtime import clock, metrics
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,10 @@ def mark(
 ) -> None:
     """Mark events as published, or as refused, each with its reason."""
     marks = [_mark(each, refused.get(each.event_id)) for each in events]
-    session.execute(_MARK, marks)
+    lost = len(marks) - session.connection().execute(_MARK, marks).rowcount
+    if lost:
+        losses = metrics.LEASE_LOSSES.labels("relay")
+        once_committed(session, partial(losses.inc, lost))
 
 
 def _mark(event: Leased, refusal: str | None) -> dict[str, Any]:

@@ -27,10 +27,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause, create_cloud_event
-from chassis.database import Utc, add, wake
+from chassis.database import Utc, add, once_committed, wake
 from chassis.errors import Rejected
 from chassis.event import Delivery, Event, to_json
-from chassis.runtime import clock
+from chassis.runtime import clock, metrics
 
 SIGNAL = "outbox"
 
@@ -207,6 +207,7 @@ def append(
             queue.lease(session, stored)
         else:
             wake(session, SIGNAL)
+    once_committed(session, metrics.APPENDED.labels(stored["topic"]).inc)
     add(session, outbox, stored)
 
 

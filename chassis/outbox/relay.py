@@ -20,7 +20,7 @@ from chassis.dapr import Entry, PublishRejected, Sidecar, SidecarUnavailable
 from chassis.database import Database
 from chassis.outbox.leases import BATCH, is_any_free, lease, mark, release
 from chassis.outbox.outbox import SIGNAL, Leased, RelayQueue
-from chassis.runtime import Loop, clock
+from chassis.runtime import Loop, clock, metrics
 
 ASKED_EVERY = 60.0
 """Seconds between two looks for the broker's components: one may be loaded late, or again."""
@@ -150,6 +150,9 @@ class Relay:
             self._broken.update(pubsubs[: len(shares)])
         self.probing = error is not None
         if published:
+            topic, refusals = events[0].topic, len(refused)
+            metrics.PUBLISHED.labels(topic, "").inc(len(published) - refusals)
+            metrics.PUBLISHED.labels(topic, "refused").inc(refusals)
             marks = partial(mark, events=published, refused=refused)
             await self.database.write(marks)
         if error:
@@ -176,7 +179,8 @@ class Relay:
         entries = [Entry(each.event_id, each.event) for each in events]
         publish = partial(self.sidecar.publish, pubsub, events[0].topic)
         try:
-            refused = await publish(entries)
+            with metrics.timed(metrics.CALLS, "send", events[0].topic):
+                refused = await publish(entries)
         except PublishRejected:
             # One malformed event makes the sidecar refuse its whole batch: find out which.
             return await _offer_each(publish, events, entries)

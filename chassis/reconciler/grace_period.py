@@ -14,14 +14,11 @@ CALM = 60.0
 class GracePeriod:
     """It doubles while pushes of already pulled events still arrive; seconds are of `clock`.
 
-    What is only pulled has none. `pulled` counts what the broker missed since the start, `late` what it
-    delivered after all; the rest of them is lost.
+    What is only pulled has none.
     """
 
     clock: Callable[[], float]
     shortest: float = SHORTEST
-    pulled: int = 0
-    late: int = 0
     _marks: deque[tuple[float, str]] = field(default_factory=deque)
     _due: str | None = None
     _late_rows: int | None = None
@@ -50,19 +47,20 @@ class GracePeriod:
         self._marks.clear()
         self._due = None
 
-    def note_pulled(self, number: int) -> None:
-        """Count events that were pulled and should have been pushed."""
-        self.pulled, self._pulled_at = self.pulled + number, self.clock()
+    def note_pulled(self) -> None:
+        """Note that events were pulled that should have been pushed."""
+        self._pulled_at = self.clock()
 
     def watches(self) -> bool:
         """Return whether late pushes may arrive, and are to be counted."""
         since = self.clock() - max(self._pulled_at, self._late_at)
         return self._late_rows is None or since < CALM
 
-    def note_late(self, rows: int) -> None:
-        """Adapt to the number of events in the inbox that were pushed after they were pulled."""
+    def note_late(self, rows: int) -> int:
+        """Adapt to the number of events that were pushed after they were pulled; return how many are new."""
         new = rows - (rows if self._late_rows is None else self._late_rows)
         self._late_rows = rows
         if new > 0:
             self._doubled = min(self.seconds * 2, LONGEST)
-            self.late, self._late_at = self.late + new, self.clock()
+            self._late_at = self.clock()
+        return max(new, 0)

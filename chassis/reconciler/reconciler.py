@@ -28,7 +28,7 @@ from chassis.reconciler.cursor import BEGINNING, RESET, CursorMoved
 from chassis.reconciler.grace_period import GracePeriod
 from chassis.reconciler.progress import Progress
 from chassis.reconciler.repair import CursorHeld, Repair, count_late, handled
-from chassis.runtime import Loop, clock
+from chassis.runtime import Loop, clock, metrics
 from chassis.runtime.loop import nothing
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ class Reconciler:
 
         known, late = await self.parts.database.read(find)
         if late is not None:
-            self._grace.note_late(late)
+            new = self._grace.note_late(late)
+            metrics.LATE.labels(name).inc(new)
         return known
 
     def _starts_now(self, known: str | None) -> bool:
@@ -194,13 +195,13 @@ class Reconciler:
         self._catch_up.note(len(pulled), more=more)
         if not self._is_pushed or not pulled:
             return
-        self._grace.note_pulled(len(pulled))
+        self._grace.note_pulled()
+        metrics.REPAIRS.labels(self.reaction.name).inc(len(pulled))
         self.inbox.arrivals.note_missed(self.reaction.event.topic(), len(pulled))
         if not self._catch_up.is_far_behind:
             missed = f"{len(pulled)} {self.reaction.event.topic()} events missed by the broker"
-            since = f"{self._grace.pulled} pulled, {self._grace.late} late"
-            text = "%s: %s, pulled from the feed (%s); since start: %s"
-            _log.warning(text, self._name, missed, _named(pulled), since)
+            text = "%s: %s, pulled from the feed (%s)"
+            _log.warning(text, self._name, missed, _named(pulled))
 
     async def _check_regressed(self, known: str | None, error: CursorRegressed) -> None:
         if await self._find() != known:

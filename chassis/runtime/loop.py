@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from chassis.runtime import clock
+from chassis.runtime import clock, metrics
 from chassis.runtime.lock import exclusive
 
 _log = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ class Loop:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
+        metrics.LOOP_FAILURES.labels(self.name).inc()
         now = clock.monotonic()
         if self._failures == 1:
             self._failing_since = now
@@ -142,6 +143,7 @@ class Loop:
             _log.warning(text, self.name, kind[0].__name__, kind[1], exc_info=trace)
 
     def _succeeded(self) -> None:
+        metrics.LOOP_SUCCESS.labels(self.name).set(clock.now().timestamp())
         if self._logged:
             _log.info("%s recovered after %d failures", self.name, self._failures)
         self._failures = 0

@@ -49,7 +49,24 @@ class SidecarSettings(BaseSettings):
         return f"http://127.0.0.1:{self.dapr_http_port}"
 
 
-class ServiceSettings(SidecarSettings):
+class TelemetrySettings(BaseSettings):
+    """Where a service shows what it measures."""
+
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="where Prometheus reads the [metrics](#metrics), at `/metrics`; dapr.yaml sets it",
+    )
+    metrics_host: str | None = Field(
+        None,
+        min_length=1,
+        description="the address of this machine at which it does, for whoever reaches it; without, only "
+        "programs on this machine can",
+    )
+
+
+class ServiceSettings(SidecarSettings, TelemetrySettings):
     """The settings of every service; each environment variable is a field's name in capitals."""
 
     database_url: DatabaseUrl

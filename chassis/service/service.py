@@ -32,6 +32,7 @@ from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings
 from chassis.runtime.settings import EX_CONFIG, reveal
+from chassis.service.exporter import Exporter
 from chassis.service.retention import Retention
 from chassis.signature import load_signing_keys
 
@@ -84,25 +85,24 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     """
     _check_names(reactions)
     _check_routes(routers)
-    gc.set_threshold(NEW_OBJECTS)
-    settings = parts.settings
+    pubsub, file = parts.settings.pubsub_name, parts.settings.subscription_file
     inbox = Inbox(parts.database, parts.keys)
-    tuning = Tuning.read(settings.subscription_file)
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
     own = [*_own_loops(parts, reconcilers), *loops]
     tasks: list[asyncio.Task[None]] = []
-    app = _app(parts, own, tasks)
-    subscriptions = Subscriptions(app, inbox, settings.pubsub_name, tuning)
-    subscribed = subscriptions.subscribe(parts.name, reactions)
-    needed = needs | {settings.pubsub_name} | subscribed
+    exporter = Exporter(parts, reactions)
+    app = _app(parts, exporter, own, tasks)
+    subscriptions = Subscriptions(app, inbox, pubsub, Tuning.read(file))
+    needed = needs | {pubsub} | subscriptions.subscribe(parts.name, reactions)
     watched = Watched(parts, inbox, reconcilers, own, tasks, needed, tallies)
+    exporter.observe = observe = operations.observer(watched)
     every = (
         *routers,
         dead_letters.router(parts, reactions, inbox),
         feed.router(parts),
         health.router(parts, needed, tasks),
         static.router,
-        operations.router(operations.observer(watched)),
+        operations.router(observe),
     )
     pages.install(app, routers)
     _route(app, every)
@@ -146,12 +146,14 @@ def _own_loops(parts: Parts, reconcilers: Sequence[Reconciler]) -> list[Loop]:
 
 def _app(
     parts: Parts,
+    exporter: Exporter,
     loops: Sequence[Loop],
     tasks: list[asyncio.Task[None]],
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
+            exporter.listen()
             await migrate(parts)
         except SystemExit as ended:
             # Starlette and uvicorn would make a traceback of it, and exit status 3.
@@ -162,12 +164,14 @@ def _app(
                 async with (
                     in_use(parts.database),
                     parts.sidecar,
+                    exporter.serving(),
                     _running(loops, tasks),
                 ):
                     yield
         finally:
             await parts.database.close()
 
+    gc.set_threshold(NEW_OBJECTS)
     app = http.create_api(parts.name, lifespan)
     app.state.parts = parts
     app.add_middleware(SidecarGuard, token=reveal(parts.settings.app_api_token))

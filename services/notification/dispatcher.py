@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
-from chassis.runtime import Loop, clock
-from services.notification import outcomes
+from chassis.runtime import Loop, clock, metrics
+from services.notification import measures, outcomes
 from services.notification.channels import Mail
 from services.notification.model import SIGNAL, Notification, State
 from services.notification.outcomes import LONGEST_WAIT, Policy, mark_and_append
@@ -113,7 +113,8 @@ class Dispatcher:
             await self._store()
             return
         try:
-            await self.mail.deliver(mail)
+            with metrics.timed(measures.MAILS):
+                await self.mail.deliver(mail)
             now = clock.now()
             self._outcome = partial(outcomes.mark_sent, which=mine, sent_at=now)
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:

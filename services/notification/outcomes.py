@@ -17,6 +17,7 @@ from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
 from services.notification import console
+from services.notification.measures import measure_notified
 from services.notification.model import IS_OPEN, SIGNAL, Channel, Notification, State
 
 Policy = Literal["resend", "hold"]
@@ -154,6 +155,7 @@ def mark_sent(
     """Mark as SENT, append the event of it, and print what its customer reads once that is committed."""
     values |= {"sent_at": sent_at}
     for each in mark_and_append(session, which, State.SENT, **values):
+        measure_notified(session, each.channel, sent_at, each.created_at)
         console.print_after_commit(session, each.text)
 
 

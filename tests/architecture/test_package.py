@@ -277,7 +277,7 @@ async def beside(system: RealSystem, python: Path) -> AsyncIterator[httpx.AsyncC
         await asyncio.to_thread(sidecar.stop)
 
 
-PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
+PORTS = (*runfile.APP_PORTS, "daprGRPCPort")
 
 
 def with_components(real: RealSystem, folder: Path) -> runfile.System:

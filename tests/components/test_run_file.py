@@ -242,9 +242,7 @@ def test_a_probe_ends_before_the_next_one() -> None:
 
 
 def test_all_ports_are_distinct() -> None:
-    names = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
-    ports = [app[name] for app in APPS for name in names if name in app]
-    ports += runfile.PORTS.values()
+    ports = [*runfile.ports_of(runfile.load()), *runfile.PORTS.values()]
 
     assert len(set(ports)) == len(ports)
 

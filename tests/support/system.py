@@ -188,16 +188,20 @@ def _add(real: RealSystem, name: str, app: dict[str, Any], secrets: Path) -> Non
     real.apps[name] = Part(list(app["command"]), {**environment, **settings}, log)
 
 
-REPLICA_PORTS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort")
+REPLICA_PORTS = (*runfile.APP_PORTS, "daprGRPCPort")
 
 
 def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
     """Return the run file's entry for another process of this service: its ports are a little higher."""
     ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
     old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
+    env = dict(app["env"])
+    for port in runfile.metrics_ports(app):
+        env["METRICS_PORT"] = str(port + 2 * (number - 1))
     return {
         **app,
         **ports,
+        "env": env,
         "command": [part.replace(old, new) for part in app["command"]],
     }
 
@@ -213,7 +217,7 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
         "--dapr-http-port": app["daprHTTPPort"],
         "--dapr-grpc-port": app["daprGRPCPort"],
         "--dapr-internal-grpc-port": app["daprInternalGRPCPort"],
-        "--metrics-port": app["daprGRPCPort"] + 10,
+        "--metrics-port": app["metricsPort"],
     }
     pairs = [str(each) for pair in own.items() for each in pair]
     return [str(ROOT / common["runtimePath"] / ".dapr/bin/daprd"), *pairs, *flags]

@@ -1,4 +1,4 @@
-"""docs/reference.md: every setting, event, problem and command line, as the code has them."""
+"""docs/reference.md: every setting, event, problem, metric and command line, as the code has them."""
 
 import importlib
 import io
@@ -22,6 +22,7 @@ from chassis.errors import Rejected
 from chassis.event import Event
 from chassis.runtime import ServiceSettings
 from toolchain.documents import schemas, services
+from toolchain.documents.metrics import measured
 
 COMMANDS = {
     "chassis.dead_letters.__main__": [
@@ -41,7 +42,7 @@ Made by `make docs` from the code; a change here would be lost. The API is in [a
 @cache
 def document() -> str:
     """Return the whole page."""
-    parts = (_settings(), _events(), _problems(), _commands())
+    parts = (_settings(), _events(), _problems(), _metrics(), _commands())
     return HEAD + "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -177,6 +178,24 @@ def _modules() -> Iterator[ModuleType]:
             # Migrations run only within Alembic.
             if ".migrations" not in each.name and not each.name.endswith("__main__"):
                 yield importlib.import_module(each.name)
+
+
+def _metrics() -> Iterator[str]:
+    yield from ("## Metrics", "")
+    yield "What Prometheus reads at `/metrics`, besides `process_…` and `python_…`; no label holds an id,"
+    yield "or what a customer wrote. Their alerts, and what to do: [runbooks.md](runbooks.md)."
+    yield ""
+    found = {each.name: each for module in _modules() for each in measured(module)}
+    rows = (
+        (
+            f"`{each.name}`",
+            each.kind,
+            ", ".join(f"`{label}`" for label in each.labels),
+            each.documentation,
+        )
+        for _, each in sorted(found.items())
+    )
+    yield from _table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def _commands() -> Iterator[str]:

@@ -13,6 +13,7 @@ from chassis.runtime import clock, telemetry, uuid7
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification import console
+from services.notification.measures import measure_notified
 from services.notification.model import SIGNAL, Channel, Notification, State, text_of
 
 _STORED = frozenset(inspect(Notification).column_attrs.keys())
@@ -39,6 +40,7 @@ def _send(session: Session, row: dict[str, Any]) -> None:
     event = NotificationSent(order_id=order_id, channel=Channel.CONSOLE, sent_at=now)
     cause = Cause(row["trace"], row["caused_by"])
     append(session, event, subject=order_id, cause=cause, version=1)
+    measure_notified(session, Channel.CONSOLE, now, row["created_at"])
     console.print_after_commit(
         session, text_of(order_id, row["customer_name"], row["created_at"])
     )
