@@ -14,7 +14,9 @@ MAIL ?=
 ifneq ($(findstring /,$(MAIL)),)
 MAIL :=
 endif
-export OFFSET BROKER DATABASE MAIL
+# What of the sidecars' logs is shown: warning, or info: make run LOG=info
+LOG ?=
+export OFFSET BROKER DATABASE MAIL LOG
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 import yaml
 
 from toolchain import resources, runfile
+from toolchain.log import stream
+from toolchain.log.stream import Stream
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import is_ready, missing, token_of
@@ -24,8 +25,8 @@ from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
 from toolchain.supervise import descendants, server
+from toolchain.supervise.record import PIPE
 from toolchain.supervise.server import RunningServer
-from toolchain.supervise.supervisor import REPORTS
 
 READY_WITHIN = 120.0
 HIGHEST_OFFSET = 49000
@@ -38,6 +39,9 @@ BROKERS: Mapping[str, Product] = {
 """The brokers that can be started here; a folder in components/ of another name runs as it is."""
 SIGNS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 LOOKS_EVERY = 0.5
+ALONE = (
+    "its supervisor has ended, and so nobody starts it again; Ctrl-C, then run it again"
+)
 STOPS_WITHIN = 50.0
 """Seconds: a little more than a sidecar's time to finish (35 s, toolchain/.dapr/bin/daprd)."""
 
@@ -52,19 +56,12 @@ class Provided:
 
     broker: Broker
     servers: Sequence[RunningServer]
-    reports: IO[str] | None = None
 
     def keep(self) -> None:
-        """Start again what has ended by itself, and show what the supervisors report; then wait a moment."""
+        """Start again what has ended by itself; then wait a moment."""
         for each in self.servers:
             server.keep(each)
-        self.show_reports()
         time.sleep(LOOKS_EVERY)
-
-    def show_reports(self) -> None:
-        """Show what the sidecars' supervisors have reported: their own output is a file."""
-        for line in self.reports or ():
-            terminal.plainly(line.rstrip())
 
     def pids(self) -> set[int]:
         """Return the ids of all their processes."""
@@ -162,17 +159,26 @@ def keep(
 ) -> None:
     """Keep a system running, and say when it is ready; raises Failure where `dapr run` has ended by itself."""
     is_welcome, yaml_files = False, Watch(system, environment)
+    supervisors = _supervisors(cli.pid)
     while cli.poll() is None:
         if not is_welcome and is_ready(system, parts.broker):
             terminal.plainly(welcome(system))
             is_welcome = True
         yaml_files.look()
+        supervisors, before = _supervisors(cli.pid), supervisors
+        for part in before.keys() - supervisors.keys():
+            terminal.failed_part(before[part], ALONE)
         parts.keep()
     raise Failure(
         "`dapr run` has ended by itself, and so all of it is stopped",
         f"Its exit status is {cli.returncode}; its last words stand above. (`dapr stop` ends it too.)",
         "Run it again.",
     )
+
+
+def _supervisors(cli: int) -> dict[int, str]:
+    """Return the supervisors that `dapr run` has started: the part of each, by process id."""
+    return {pid: descendants.part_of(pid) for pid in descendants.children(cli)}
 
 
 def welcome(system: System) -> str:
@@ -203,17 +209,24 @@ def running(
     _refuse_taken_ports(system)
     with provided(machine, system) as parts:
         terminal.busy("services", "the sidecars and the services start: some seconds")
-        cli = _start(machine, system, log)
-        try:
-            _wait_until_ready(cli, system, parts)
-            yield cli, parts
-        finally:
-            _ignore_interrupts()
-            terminal.busy(
-                "stop",
-                "the services, the sidecars, then the broker finish what they are at",
-            )
-            _stop(cli, parts.pids())
+        with _shown(system, log) as lines:
+            cli = _start(machine, system, lines)
+            try:
+                _wait_until_ready(cli, system, parts)
+                yield cli, parts
+            finally:
+                _ignore_interrupts()
+                terminal.busy(
+                    "stop",
+                    "the services, the sidecars, then the broker finish what they are at",
+                )
+                _stop(cli, parts.pids())
+
+
+def _shown(system: System, log: Path | None) -> AbstractContextManager[Stream]:
+    apps = tuple(app["appID"] for app in system.document["apps"])
+    info = _chosen("LOG", ("warning", "info")) == "info"
+    return stream.shown(_pipe(system), apps, log, info=info)
 
 
 def _refuse_taken_ports(system: System) -> None:
@@ -237,9 +250,7 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             system.state.mkdir(parents=True, exist_ok=True)
-            _reports(system).write_text("")
-            with _reports(system).open() as reports:
-                yield Provided(broker, [*ours, *others], reports)
+            yield Provided(broker, [*ours, *others])
 
 
 def _broker(machine: Machine, system: System) -> AbstractContextManager[Broker]:
@@ -249,27 +260,27 @@ def _broker(machine: Machine, system: System) -> AbstractContextManager[Broker]:
     return nullcontext(Broker(system.broker, how))
 
 
-def _reports(system: System) -> Path:
-    return system.state / "reports"
+def _pipe(system: System) -> Path:
+    return (system.state / "log").absolute()
 
 
 def _environment(machine: Machine, system: System) -> dict[str, str]:
     return {**system.addresses(), **machine.environment}
 
 
-def _start(
-    machine: Machine, system: System, log: Path | None
-) -> subprocess.Popen[bytes]:
+def _start(machine: Machine, system: System, lines: Stream) -> subprocess.Popen[bytes]:
     changed = not system.is_as_declared
-    with log.open("wb") if log else nullcontext() as output:
-        cli = subprocess.Popen(
-            [machine.programs / "dapr", "run", "-f", "-" if changed else "dapr.yaml"],
-            cwd=machine.root,
-            env={**_environment(machine, system), REPORTS: str(_reports(system))},
-            stdin=subprocess.PIPE if changed else None,
-            stdout=output,
-            stderr=subprocess.STDOUT if output else None,
-        )
+    cli = subprocess.Popen(
+        [machine.programs / "dapr", "run", "-f", "-" if changed else "dapr.yaml"],
+        cwd=machine.root,
+        env={**_environment(machine, system), PIPE: str(_pipe(system))},
+        stdin=subprocess.PIPE if changed else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if cli.stdout:
+        with cli.stdout as output:
+            lines.read_cli(output.fileno())
     if cli.stdin:
         with cli.stdin as pipe:
             pipe.write(yaml.safe_dump(system.document).encode())
@@ -282,7 +293,6 @@ def _wait_until_ready(
     deadline = time.monotonic() + READY_WITHIN
     supervisors = 0
     while lack := missing(system, parts.broker):
-        parts.show_reports()
         supervisors, before = len(descendants.children(cli.pid)), supervisors
         if cli.poll() is not None or supervisors < before:
             raise Failure(

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-CTRL_C = b"\x03"
+CTRL_C, CTRL_S, CTRL_Q = b"\x03", b"\x13", b"\x11"
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Terminal:
@@ -18,7 +19,7 @@ class Terminal:
 
     def __init__(self, command: list[str], folder: Path) -> None:
         """Start the command in this folder."""
-        self.shown = ""
+        self._raw = ""
         self._has_ended = False
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
@@ -44,6 +45,11 @@ class Terminal:
                     f"the terminal does not show {pattern!r} but:\n{self.shown}"
                 )
         return self.shown
+
+    @property
+    def shown(self) -> str:
+        """All that is shown, without its colours."""
+        return COLOUR.sub("", self._raw)
 
     def types(self, keys: bytes) -> None:
         """Press keys."""
@@ -77,6 +83,6 @@ class Terminal:
             OSError
         ):  # Linux says so when the last program has closed the terminal
             if ready and (data := os.read(self._terminal, 65536)):
-                self.shown += data.decode(errors="replace")
+                self._raw += data.decode(errors="replace")
                 return True
         return False

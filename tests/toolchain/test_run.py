@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.eventually import within
-from tests.support.terminal import CTRL_C, Terminal
+from tests.support.terminal import CTRL_C, CTRL_Q, CTRL_S, Terminal
 from toolchain import readiness, runfile
 from toolchain.mail import catcher
 from toolchain.runfile import ROOT, System
@@ -23,6 +23,8 @@ from toolchain.servers.broker import Broker
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
+SHOWN = r"\d\d:\d\d:\d\d\.\d{3}  notification +"
+"""How a line of the notification service begins in the log."""
 LINE = r"Notification for Order [0-9a-f-]{36}: Dear Jane Doe, your order was created at [0-9T:.-]+Z\."
 
 
@@ -106,7 +108,7 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
         assert re.search(
             rf"notified +after {times}; the orders show it after {times}\n$", demo
         )
-        terminal.shows(f"== APP - notification == {LINE}", deadline=30)
+        terminal.shows(f"{SHOWN}{LINE}", deadline=30)
         curl = readme("curl ").replace(":3500", f":{port(system)}")
         assert re.search(ACCEPTED, typed(curl))
 
@@ -129,14 +131,14 @@ def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified
     with running(system) as (terminal, _):
         curl = readme("curl ").replace(":3500", f":{port(system)}")
         typed(curl)
-        terminal.shows(f"== APP - notification == {LINE}", deadline=60)
+        terminal.shows(f"{SHOWN}{LINE}", deadline=60)
         node = int((system.state / "rabbitmq" / "node.pid").read_text())
 
         os.kill(node, signal.SIGKILL)
 
         terminal.shows("RabbitMQ +it serves again", deadline=60)
         assert re.search(ACCEPTED, typed(curl))
-        terminal.shows(f"(?s){LINE}.*== APP - notification == {LINE}", deadline=60)
+        terminal.shows(f"(?s){LINE}.*{SHOWN}{LINE}", deadline=60)
 
 
 def test_a_sidecar_that_dies_is_reported_in_the_terminal(system: System) -> None:
@@ -144,8 +146,21 @@ def test_a_sidecar_that_dies_is_reported_in_the_terminal(system: System) -> None
     with running(system) as (terminal, _):
         os.kill(sidecar_of(system, "order"), signal.SIGKILL)
 
-        died = r"supervisor: the sidecar of order died \(killed by SIGKILL"
+        died = r"order sidecar +ERROR +died \(killed by SIGKILL"
         terminal.shows(died, deadline=60)
+        terminal.shows("order sidecar.* works again", deadline=60)
+
+
+def test_a_supervisor_that_dies_is_named(system: System) -> None:
+    """Nobody starts its part again then."""
+    with running(system) as (terminal, _):
+        supervisor = int(
+            Path(f"/proc/{sidecar_of(system, 'order')}/stat").read_text().split()[3]
+        )
+        os.kill(supervisor, signal.SIGKILL)
+
+        gone = r"order sidecar +ERROR +its supervisor has ended, and so nobody starts it again"
+        terminal.shows(gone, deadline=60)
 
 
 def sidecar_of(system: System, app_id: str) -> int:
@@ -159,10 +174,28 @@ def sidecar_of(system: System, app_id: str) -> int:
     raise AssertionError(f"the sidecar of {app_id} does not run")
 
 
+def test_a_terminal_that_is_held_stops_neither_the_services_nor_the_end(
+    system: System,
+) -> None:
+    """What they say in the meantime is more than the pipes between them hold."""
+    orders = f"{system.invoke_url('order')}/api/order"
+    named = {"customerName": "J" * 200}
+    with running(system) as (terminal, _), httpx.Client(trust_env=False) as client:
+        terminal.types(CTRL_S)
+        ids = [client.post(orders, json=named).json()["orderId"] for _ in range(600)]
+        last = f"{system.invoke_url('notification')}/api/notification/{ids[-1]}"
+        within(
+            60, lambda: client.get(last).json().get("state") == "SENT", "all is sent"
+        )
+        terminal.types(CTRL_Q)
+        terminal.shows(f"{SHOWN}Notification for Order {ids[-1]}", deadline=60)
+        terminal.types(CTRL_S)
+
+
 def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
     system: System,
 ) -> None:
-    given_up = "supervisor: (order|notification) is not started again.*RETENTION_DAYS"
+    given_up = "(order|notification) .* is not started again.*RETENTION_DAYS"
     wrong = ["env", "RETENTION_DAYS=a week", *make("run", system)]
     with Terminal(wrong, ROOT) as terminal:
         terminal.shows(given_up, deadline=120)
@@ -172,7 +205,7 @@ def test_a_part_that_cannot_run_ends_the_whole_with_a_clear_word(
 
 
 def test_ctrl_c_while_the_system_starts_leaves_nothing(system: System) -> None:
-    with Terminal(make("run", system), ROOT) as terminal:
+    with Terminal([*make("run", system), "LOG=info"], ROOT) as terminal:
         terminal.shows("Validating config and starting app", deadline=60)
 
         terminal.types(CTRL_C)
@@ -228,7 +261,7 @@ def test_mails_by_an_api_are_one_word(system: System) -> None:
 
         typed(curl.replace('"Jane Doe"', f'"Jane Doe",{address}'))
 
-        terminal.shows(f"== APP - notification == {LINE}", deadline=60)
+        terminal.shows(f"{SHOWN}{LINE}", deadline=60)
         mails = httpx.get(page, trust_env=False).text
         assert mails.count("To: jane@example.org") == 1
         (file,) = (system.state / "mail").glob("*.eml")

@@ -20,8 +20,9 @@ from toolchain.supervise.server import Server
 
 SUPERVISE = """
 import sys
+from toolchain.supervise.output import Output
 from toolchain.supervise.supervisor import Supervisor
-sys.exit(Supervisor("part", sys.argv[1:], first_pause=0.01).run())
+sys.exit(Supervisor(Output("part"), sys.argv[1:], first_pause=0.01).run())
 """
 FINISHES = """
 import os, pathlib, signal, sys
@@ -111,7 +112,7 @@ def test_a_part_whose_configuration_is_wrong_is_given_up_with_a_clear_word(
     says: str, status: int
 ) -> None:
     with kept(f"echo '{says}'; exit {status}") as supervisor:
-        lines = until(supervisor, "the command was|it is started again")
+        lines = until(supervisor, "run it again|it is started again")
 
         assert any(
             "supervisor: part is not started again, as its configuration is wrong"
@@ -120,7 +121,7 @@ def test_a_part_whose_configuration_is_wrong_is_given_up_with_a_clear_word(
         )
         assert supervisor.wait() == EX_CONFIG
     if "bad" in says:
-        assert "error loading configuration: bad" in lines[-2]
+        assert "wrong: error loading configuration: bad; correct that" in lines[-1]
 
 
 def test_a_broker_that_is_away_is_no_wrong_configuration(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_broker_that_is_away_is_no_wrong_configuration(tmp_path: Path) -> None
 
 def test_an_address_that_stays_in_use_is_given_up_after_some_attempts() -> None:
     with kept("echo 'bind: address already in use'; exit 1") as supervisor:
-        lines = until(supervisor, "the command was")
+        lines = until(supervisor, "correct that, and run it again")
 
         assert supervisor.wait() == EX_CONFIG
     assert (
@@ -241,6 +242,38 @@ def test_why_a_part_died_is_reported(output: str, reason: str) -> None:
     assert line.startswith(died)
 
 
+def test_last_words_are_repeated_where_no_line_is_a_reason() -> None:
+    with kept("echo it is over; echo; exit 2") as supervisor:
+        line = until(supervisor, "supervisor: ")[-1]
+
+    assert "died (exit status 2; its last words: it is over); it is" in line
+
+
+def test_a_line_that_dapr_run_could_not_read_is_cut() -> None:
+    """At 64 KiB the CLI stops reading, and its app would stand still."""
+    long = [sys.executable, "-c"]
+    script = "print('x' * 1_000_000); print('and on'); input()"
+    with kept(script, command=long) as supervisor:
+        first, second = until(supervisor, "^and on")
+
+    assert second == "and on"
+    assert re.fullmatch(r"x{60000} … and 940,001 bytes more", first)
+
+
+def test_a_part_goes_on_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """As in a terminal that Ctrl-S holds: what was not read is counted."""
+    done = tmp_path / "done"
+    script = f"print(('x' * 99 + chr(10)) * 50_000); open('{done}', 'w'); input()"
+    with kept(script, command=[sys.executable, "-c"]) as supervisor:
+        within(60, done.exists, "the part has written five megabytes")
+
+        note = until(supervisor, "supervisor: ")[-1]
+
+    assert re.fullmatch(
+        r"supervisor: [\d,]+ lines were dropped: nobody read them here", note
+    )
+
+
 INTERRUPTED = """
 import os, signal, subprocess, sys
 from toolchain import run
@@ -278,6 +311,8 @@ def test_a_server_that_hangs_is_named_once_and_that_it_serves_again(
     )
     with server.running(small) as started:
         os.kill(started.itself.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{started.itself.pid}/stat")
+        within(60, lambda: ") T " in stat.read_text(), "it is held still")
         for _ in range(3):
             server.keep(started)
         os.kill(started.itself.pid, signal.SIGCONT)

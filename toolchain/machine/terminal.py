@@ -2,18 +2,34 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 MARKS = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}
 COLOURS = {"done": "32", "busy": "36", "warning": "33", "failed": "31"}
 
 _only_what_takes_time = False
+_say: Callable[[str], None] | None = None
+_report: Callable[[str, str, str], None] | None = None
 
 
 def only_what_takes_time() -> None:
     """From now on leave out what is unchanged: what is there, and its warnings."""
     global _only_what_takes_time  # noqa: PLW0603 - a program has one terminal
     _only_what_takes_time = True
+
+
+@contextmanager
+def shown_by(
+    say: Callable[[str], None], report: Callable[[str, str, str], None]
+) -> Iterator[None]:
+    """Let others show, in the body, what is printed here: text as it is, and kind, part and text of a line."""
+    global _say, _report  # noqa: PLW0603 - a program has one terminal
+    _say, _report = say, report
+    try:
+        yield
+    finally:
+        _say = _report = None
 
 
 def done(part: str, text: str) -> None:
@@ -33,6 +49,11 @@ def warning(part: str, text: str) -> None:
         _line("warning", part, text)
 
 
+def failed_part(part: str, text: str) -> None:
+    """Print that a part is not there any more, and what to do."""
+    _line("failed", part, text)
+
+
 def failed(what: str, why: str, remedy: str) -> None:
     """Print what failed, why, and what to do."""
     plainly(f"\n  {_mark('failed')} {what}")
@@ -42,6 +63,9 @@ def failed(what: str, why: str, remedy: str) -> None:
 
 def plainly(text: str) -> None:
     """Print text as it is, as far as the terminal's encoding can show it."""
+    if _say:
+        _say(text)
+        return
     encoding = sys.stdout.encoding or "ascii"
     # A terminal that was closed must not keep us from ending what we started. Flushed at once: set-up is
     # often watched through a pipe, where a line that waits looks like a hang.
@@ -50,6 +74,9 @@ def plainly(text: str) -> None:
 
 
 def _line(kind: str, part: str, text: str) -> None:
+    if _report:
+        _report(kind, part, text)
+        return
     first, *others = text.splitlines()
     plainly(f"  {_mark(kind)} {part:<9} {first}")
     for line in others:
@@ -57,7 +84,12 @@ def _line(kind: str, part: str, text: str) -> None:
 
 
 def _mark(kind: str) -> str:
-    dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    if dumb or not sys.stdout.isatty():
+    if not has_colours():
         return MARKS[kind]
     return f"\x1b[{COLOURS[kind]}m{MARKS[kind]}\x1b[0m"
+
+
+def has_colours() -> bool:
+    """Return whether somebody looks who wants colours."""
+    dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not dumb and sys.stdout.isatty()

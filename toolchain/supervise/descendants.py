@@ -26,6 +26,17 @@ def children(pid: int) -> set[int]:
     return set()
 
 
+def part_of(pid: int) -> str:
+    """Return which part of a system `dapr run` has started as this process: `order`, or `order sidecar`."""
+    with suppress(OSError, StopIteration):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "--app-id" in words:
+            return f"{words[words.index('--app-id') + 1]} sidecar"
+        variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        return next(each for each in variables if each.startswith("APP_ID="))[7:]
+    return f"process {pid}"
+
+
 def end(pids: Iterable[int], within: float) -> None:
     """Ask these processes to end, and kill what is still there after so many seconds."""
     left = set(pids)

@@ -22,9 +22,7 @@ from typing import IO
 
 from toolchain.machine import network, processes
 from toolchain.machine.failure import EX_CONFIG
-
-REPORTS = "SUPERVISOR_REPORTS"
-"""The variable that names the file which `make run` shows."""
+from toolchain.supervise.output import OF_A_SIDECAR, Output, lines
 
 FIRST_PAUSE, LONGEST_PAUSE, LASTING = 1.0, 10.0, 10.0
 """Seconds: the first pause before a new start, the longest one, and how long a part lasts that was up."""
@@ -51,6 +49,12 @@ ASKS_EVERY, SILENCES = 2.0, 3
 
 TO_STOP = "Ctrl-C in the terminal of `make run` or `dapr run` stops the system"
 
+KILLED = -signal.SIGKILL, -signal.SIGTERM
+"""Exit statuses of what was ended from outside: its last words are not why."""
+
+MOST_WORDS = 1000
+"""Bytes of a part's last words that are repeated when it has died."""
+
 ADDRESS_ATTEMPTS = 5
 """How often in a row an address may be in use before it belongs to something else."""
 
@@ -59,12 +63,13 @@ ADDRESS_ATTEMPTS = 5
 class Supervisor:
     """The supervisor of one part."""
 
-    name: str
+    output: Output
     command: Sequence[str]
     child: subprocess.Popen[bytes] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     fatal: bytes = b""
     error: bytes = b""
+    last: bytes = b""
     reported: str = ""
     address_in_use: int = 0
     has_worked: bool = False
@@ -78,6 +83,12 @@ class Supervisor:
             target=self._watch_parent, args=(os.getppid(),), daemon=True
         ).start()
         threading.Thread(target=self._watch_health, daemon=True).start()
+        try:
+            return self._keep_running()
+        finally:
+            self.output.close()
+
+    def _keep_running(self) -> int:
         pause = self.first_pause / 2
         while True:
             started = time.monotonic()
@@ -95,7 +106,7 @@ class Supervisor:
                 return 0
 
     def _run_once(self) -> int:
-        self.fatal = self.error = b""
+        self.fatal = self.error = self.last = b""
         # restore_signals=False leaves SIGPIPE ignored: when `dapr run` and its pipes are gone, daprd would
         # otherwise die of the first line that it writes, in the middle of stopping cleanly.
         self.child = subprocess.Popen(
@@ -113,20 +124,20 @@ class Supervisor:
         while reading.is_alive():
             reading.join(0.5)
         status = self.child.wait()
-        if status < 0:  # killed, whatever its last error was
-            self.error = b""
+        if status in KILLED:  # whatever its last words were
+            self.error = self.last = b""
         return status
 
     def _pass_on(self, output: IO[bytes]) -> None:
-        for line in output:
+        for line in lines(output):
             if FATAL.search(line):
                 self.fatal = line
             if STARTED in line:
                 self.has_worked = True
             if ERROR.search(line) and not self.error.startswith(b"panic"):
                 self.error = line
-            with suppress(OSError):  # nobody reads any more: read it to its end
-                os.write(1, line)
+            self.last = line.strip() or self.last
+            self.output.pass_on(line)
 
     def _is_hopeless(self, status: int) -> bool:
         in_use = b"address already in use" in self.fatal
@@ -136,11 +147,9 @@ class Supervisor:
         return status == EX_CONFIG or (status > 0 and bool(self.fatal))
 
     def _give_up(self) -> int:
-        report(
-            f"{self.name} is not started again, as its configuration is wrong: {self._reason()}"
-        )
-        report(
-            f"correct that, and run it again (the command was: {' '.join(self.command)})"
+        self.output.report(
+            f"is not started again, as its configuration is wrong{self._why()}; correct that, and run it again",
+            "ERROR",
         )
         return EX_CONFIG
 
@@ -150,18 +159,21 @@ class Supervisor:
             if status < 0
             else f"exit status {status}"
         )
-        reason = f": {self._reason()}" if self._reason() else ""
-        text = f"{self.name} died ({how}{reason}); it is started again until it runs"
-        if status in (0, -signal.SIGTERM):
-            text = f"{self.name} was stopped, as by `dapr stop`, and is started again; {TO_STOP}"
+        text = f"died ({how}{self._why()}); it is started again until it runs"
+        if is_stopped := status in (0, -signal.SIGTERM):
+            text = f"was stopped, as by `dapr stop`, and is started again; {TO_STOP}"
         if lasted or text != self.reported:  # an outage is one line, however long it is
-            report(text)
+            self.output.report(text, "WARN" if is_stopped else "ERROR")
         self.reported = text
 
-    def _reason(self) -> str:
-        line = (self.fatal or self.error).decode(errors="replace").strip()
+    def _why(self) -> str:
+        """Return the reason as its end of a sentence, or the part's last words where no line is one."""
+        words = self.fatal or self.error
+        line = (words or self.last)[:MOST_WORDS].decode(errors="replace").strip()
         message = re.search(r'level=(?:fatal|error) msg="(.*?)(?<!\\)"', line)
-        return message[1].replace('\\"', '"') if message else line
+        reason = message[1].replace('\\"', '"') if message else line
+        before = ": " if words else "; its last words: "
+        return f"{before}{reason}" if reason else ""
 
     def _watch_health(self) -> None:
         question, silences = health_of(self.command), 0
@@ -169,15 +181,13 @@ class Supervisor:
             if _answers(*question):
                 self.has_worked, silences = True, 0
                 if self.reported:
-                    report(f"{self.name} works again")
+                    self.output.report("works again", "INFO")
                 self.reported = ""
             elif self.has_worked and self.child and self.child.poll() is None:
                 silences += 1
                 if silences == SILENCES:
-                    self.reported = (
-                        f"{self.name} {processes.why_silent(self.child.pid)}"
-                    )
-                    report(self.reported)
+                    self.reported = processes.why_silent(self.child.pid)
+                    self.output.report(self.reported, "ERROR")
 
     def _watch_parent(self, parent: int) -> None:
         # `dapr run` that was killed itself does not stop its parts. (Not by setpriv: the kernel would
@@ -207,33 +217,22 @@ def _answers(port: int, path: str) -> bool:
     return answer.startswith(b"HTTP/") and answer.split()[-1] < b"500"
 
 
-def report(text: str) -> None:
-    """Print a line of the supervisor's own; of a sidecar, whose output is a file, in the terminal too."""
-    line = f"supervisor: {text}\n".encode()
-    with suppress(OSError):
-        os.write(1, line)
-    if _output_is_dapr_runs_file():
-        # `make run` shows what is in its file; by hand, there may be a terminal.
-        shown = Path(os.environ.get(REPORTS) or "/dev/tty")
-        with suppress(OSError), shown.open("ab", buffering=0) as terminal:
-            terminal.write(line)
-
-
-def _output_is_dapr_runs_file() -> bool:
+def _is_dapr_runs_sidecar(command: Sequence[str]) -> bool:
     # Not where a test or a rig has started this supervisor, and kills its part on purpose.
     with suppress(OSError):
         parent = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
-        return parent == "dapr" and "--app-id" in sys.argv
+        return parent == "dapr" and "--app-id" in command
     return False
 
 
 def main(command: Sequence[str]) -> int:
     """Supervise the program of this command line."""
     if "--app-id" in command:
-        name = f"the sidecar of {command[command.index('--app-id') + 1]}"
+        name = f"{OF_A_SIDECAR}{command[command.index('--app-id') + 1]}"
     else:
         name = os.environ.get("APP_ID", Path(command[0]).name)
-    return Supervisor(name, command).run()
+    output = Output(name, is_dapr_runs_sidecar=_is_dapr_runs_sidecar(command))
+    return Supervisor(output, command).run()
 
 
 if __name__ == "__main__":
