@@ -53,12 +53,16 @@ _CONTROL = re.compile(
 
 @dataclass(frozen=True)
 class Line:
-    """A line to show; without a level it is what the part printed, as it is."""
+    """A line to show; without a level it is what the part printed, as it is.
+
+    A report is what its supervisor says of it.
+    """
 
     at: float
     part: str
     level: str
     text: str
+    is_report: bool = False
 
     @property
     def is_a_sidecars(self) -> bool:
@@ -71,12 +75,13 @@ def parse(record: Record) -> Line | None:
     text = _COLOURED.sub("", record.text.decode(errors="backslashreplace")).rstrip()
     level, text = (record.level, text) if record.level else _read(text)
     shown = _CONTROL.sub(_escaped, text)
-    return Line(record.at, record.part, level, shown) if shown else None
+    is_report = bool(record.level)
+    return Line(record.at, record.part, level, shown, is_report) if shown else None
 
 
 def is_shown(line: Line, *, info: bool) -> bool:
     """Return whether a line is for everybody; with `info`, so is all that a sidecar or the CLI says."""
-    if info or line.level == "ERROR":
+    if info or line.is_report or line.level == "ERROR":
         return True
     if line.part == "dapr":
         return not OF_THE_CLI.search(line.text)
@@ -166,7 +171,7 @@ class Look:
         text = line.text
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]} … and {len(text) - LONGEST:,} characters more"
-        is_quiet = line.is_a_sidecars and line.level in QUIET
+        is_quiet = line.is_a_sidecars and line.level in QUIET and not line.is_report
         columns = (
             (DIM, at),
             (self._colour_of(line.part), f"{line.part:<{width}}"),

@@ -84,6 +84,13 @@ def test_what_is_shown_without_being_asked_for(
     assert is_shown(line, info=True)
 
 
+def test_what_a_supervisor_reports_is_shown() -> None:
+    line = parse(Record("order sidecar", AT, b"works again", "INFO"))
+
+    assert line
+    assert is_shown(line, info=False)
+
+
 def test_columns_are_aligned() -> None:
     look = Look(BOTH)
 
