@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from toolchain.log.line import Line, Look, is_shown, parse
+from toolchain.log.repeats import Repeats
 from toolchain.machine import terminal
 from toolchain.supervise.outlet import Outlet
 from toolchain.supervise.record import Record, Records
@@ -27,6 +28,7 @@ class Stream:
         self._look, self._info = look, info
         self._outlet = Outlet(output, _lost)
         self._records = Records()
+        self._repeats = Repeats()
         self._held: list[Line] = []
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe, 0o600)
@@ -97,10 +99,12 @@ class Stream:
         line = parse(record)
         if line and is_shown(line, info=self._info):
             with self._lock:
-                self._held.append(line)
+                if self._repeats.is_new(line):
+                    self._held.append(line)
 
     def _show_held(self, until: float) -> None:
         with self._lock:
+            self._held += self._repeats.due(time.time())
             # A clock that is set back must hold up no line: such a one is from the future.
             held = [each for each in self._held if until < each.at < until + 1]
             due = [each for each in self._held if not until < each.at < until + 1]

@@ -1,0 +1,54 @@
+"""What a part says again and again: shown once, then counted; a broker that is away fills no screen."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from toolchain.log.line import Line
+
+SHOWS_EVERY = 30.0
+"""Seconds in which warnings and errors that differ in their numbers alone are one line."""
+MOST = 1000
+"""How many kinds of lines are remembered."""
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+@dataclass
+class _Seen:
+    line: Line
+    since: float
+    more: int = 0
+
+
+@dataclass
+class Repeats:
+    """The warnings and errors of the last half minute, each with how often it came again."""
+
+    _seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+
+    def is_new(self, line: Line) -> bool:
+        """Return whether to show a line; one that is not new is counted."""
+        if line.level not in ("WARN", "ERROR") or line.is_report:
+            return True
+        kind = line.part, _NUMBER.sub("#", line.text)
+        if seen := self._seen.get(kind):
+            seen.line, seen.more = line, seen.more + 1
+            return False
+        if len(self._seen) < MOST:
+            self._seen[kind] = _Seen(line, line.at)
+        return True
+
+    def due(self, now: float) -> Iterator[Line]:
+        """Yield the last line of each kind that came again, with how often; forget those that did not."""
+        for kind, seen in [*self._seen.items()]:
+            if now < seen.since + SHOWS_EVERY:
+                continue
+            if seen.more:
+                again = (
+                    f"{seen.line.text} ({seen.more:,} more in {now - seen.since:.0f} s)"
+                )
+                yield replace(seen.line, text=again)
+                seen.since, seen.more = now, 0
+            else:
+                del self._seen[kind]
