@@ -216,6 +216,7 @@ def running(
                 yield cli, parts
             finally:
                 _ignore_interrupts()
+                terminal.plainly("")  # the terminal itself has written ^C
                 terminal.busy(
                     "stop",
                     "the services, the sidecars, then the broker finish what they are at",

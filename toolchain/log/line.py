@@ -105,6 +105,8 @@ def _read(text: str) -> tuple[str, str]:
 def _of_daprd(text: str) -> tuple[str, str]:
     fields = {name: _unquoted(value) for name, value in _FIELD.findall(text)}
     level = LEVELS.get(fields.get("level", "").upper(), "")
+    if component := fields.get("component"):
+        fields["component"] = component.split(" (")[0]  # without its type
     # What is the same in all lines of a sidecar is left out.
     usual = {"time", "level", "msg", "app_id", "instance", "scope", "type", "ver"}
     return level, _with_details(fields.pop("msg", text), fields, usual)
@@ -151,7 +153,7 @@ def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
 
-DIM = "2"
+DIM, BOLD = "2", "1"
 OF_LEVEL = {"WARN": "33", "ERROR": "1;31", "INFO": DIM, "DEBUG": DIM}
 OF_PART = ("36", "35", "34", "32", "96", "95", "94", "92")
 """The colours of the apps, in the order in which they come; red and yellow are for errors and warnings."""
@@ -189,4 +191,4 @@ class Look:
         if app not in self.apps:
             return ""
         colour = OF_PART[self.apps.index(app) % len(OF_PART)]
-        return f"{DIM};{colour}" if part != app else colour
+        return colour if part != app else f"{BOLD};{colour}"

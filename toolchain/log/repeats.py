@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from toolchain.log.line import Line
 
@@ -45,10 +46,9 @@ class Repeats:
             if now < seen.since + SHOWS_EVERY:
                 continue
             if seen.more:
-                again = (
-                    f"{seen.line.text} ({seen.more:,} more in {now - seen.since:.0f} s)"
-                )
-                yield replace(seen.line, text=again)
+                last = f"{datetime.fromtimestamp(seen.line.at, UTC):%H:%M:%S}"
+                text = f"{seen.line.text} ({seen.more:,} more, the last at {last})"
+                yield replace(seen.line, at=now, text=text)
                 seen.since, seen.more = now, 0
             else:
                 del self._seen[kind]

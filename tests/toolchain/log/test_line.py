@@ -30,7 +30,7 @@ def read(text: str | bytes, part: str = "order") -> Line | None:
         (
             'time="now" level=warning msg="refused" app_id=order component="pubsub (v1)" scope=dapr type=log',
             "WARN",
-            "refused (component=pubsub (v1))",
+            "refused (component=pubsub)",
         ),
         (
             '{"time": "now", "level": "error", "logger": "relay", "message": "failed", "order_id": "7"}',
@@ -111,8 +111,8 @@ def test_an_app_and_its_sidecar_have_one_colour_and_an_error_another() -> None:
     app = look.show(Line(AT, "notification", "ERROR", "failed"))
     sidecar = look.show(Line(AT, "notification sidecar", "WARN", "late"))
 
-    assert "\x1b[35mnotification" in app
-    assert "\x1b[2;35mnotification sidecar" in sidecar
+    assert "\x1b[1;35mnotification" in app
+    assert "\x1b[35mnotification sidecar" in sidecar
     assert "\x1b[1;31mERROR\x1b[0m  failed" in app
     assert "\x1b[33mWARN \x1b[0m  late" in sidecar
 

@@ -16,7 +16,8 @@ def test_what_differs_in_a_number_alone_is_shown_once_and_counted() -> None:
 
     assert not [*repeats.due(AWAY.at + SHOWS_EVERY - 1)]
     (line,) = repeats.due(AWAY.at + SHOWS_EVERY)
-    assert line.text == "the broker is away, attempt 3 (2 more in 30 s)"
+    assert line.text == "the broker is away, attempt 3 (2 more, the last at 00:01:40)"
+    assert line.at == AWAY.at + SHOWS_EVERY
 
 
 def test_what_did_not_come_again_is_new_the_next_time() -> None:
