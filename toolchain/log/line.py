@@ -32,7 +32,7 @@ LONGEST = 4000
 EXPECTED = re.compile(
     r"mTLS is disabled|increasedCardinality|A non-YAML resiliency file|Actor runtime disabled|"
     r"No scheduler host addresses|smtp binding warn: User and password are empty|"
-    r"reset: connection.Close\(\) returned|Graceful shutdown timeout exceeded, forcing"
+    r"reset: connection.Close\(\) returned"
 )
 """Warnings of a sidecar at each start and end of what was chosen on purpose, in dapr.yaml or components/."""
 

@@ -23,7 +23,7 @@ def only_what_takes_time() -> None:
 def shown_by(
     say: Callable[[str], None], report: Callable[[str, str, str], None]
 ) -> Iterator[None]:
-    """Let others show, in the body, what is printed here: text as it is, and kind, part and text of a line."""
+    """Hand what is printed in the body to others: text as it is, and kind, part and text of a line."""
     global _say, _report  # noqa: PLW0603 - a program has one terminal
     _say, _report = say, report
     try:
