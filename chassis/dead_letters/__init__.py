@@ -1,5 +1,6 @@
-"""Dead letters, for those who run a service: its API to list, replay and discard them, and a command line."""
+"""Dead letters, for those who run a service: an API and a command line to edit, replay and discard them."""
 
-from chassis.dead_letters.api import router
+from chassis.dead_letters.api import Letters, router
+from chassis.dead_letters.runner import Runner
 
-__all__ = ["router"]
+__all__ = ["Letters", "Runner", "router"]

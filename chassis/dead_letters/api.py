@@ -1,26 +1,42 @@
-"""The API of dead letters, for those who run the service: list, show, replay and discard them."""
+"""The API of dead letters, for those who run the service: list, show, edit, replay, discard and restore them."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import Field
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.orm import Session
 
-from chassis.dead_letters.replay import (
+from chassis.database import Database
+from chassis.dead_letters import group_api
+from chassis.dead_letters.edit import Edit, InvalidEdit, NotEditable, edit
+from chassis.dead_letters.groups import A_FINGERPRINT, Fingerprint
+from chassis.dead_letters.history import (
     LARGEST_ID,
+    Act,
+    Action,
+    ActionQuery,
+    list_actions,
+    record,
+)
+from chassis.dead_letters.replay import (
     AlreadySettled,
     DeadLetterNotFound,
     DryRun,
+    NotDiscarded,
     NotReplayable,
+    Reactions,
     Replay,
     StillFails,
     count_attempt,
     discard,
     find,
     replay,
+    restore,
 )
 from chassis.event import Timestamp
 from chassis.http import (
@@ -35,9 +51,10 @@ from chassis.http import (
     View,
     refuses,
 )
-from chassis.inbox import AnyReaction, Inbox
+from chassis.inbox import Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
-from chassis.parts import Parts
+
+By = Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
 
 
 class DeadLetter(View):
@@ -46,6 +63,7 @@ class DeadLetter(View):
     id: int
     reaction: Annotated[str, Field(examples=["notify_customer_on_order_created"])]
     reason: str
+    fingerprint: Annotated[Fingerprint, Field(description="Of the group that it is in")]
     state: State
     authentic: Annotated[
         bool,
@@ -67,15 +85,25 @@ class DeadLetter(View):
     body: Annotated[
         str, Field(description="What was received; what is no text is shown as \\xNN")
     ]
+    edited: Annotated[
+        str | None,
+        Field(description="The data, as JSON, that it is replayed with instead"),
+    ]
 
 
 class Discard(Body):
-    """Who discards a dead letter, and why."""
+    """Who decides what becomes of a dead letter, and why."""
 
     reason: Annotated[
         Line, Field(min_length=1, max_length=1000, examples=["A test of the broker"])
     ]
-    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
+    by: By
+
+
+class ReplayedBy(Body):
+    """Who replays a dead letter."""
+
+    by: By
 
 
 class DeadLetterQuery(QueryModel):
@@ -83,6 +111,9 @@ class DeadLetterQuery(QueryModel):
 
     state: State | None = None
     reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
+    group: Annotated[
+        str | None, Query(pattern=A_FINGERPRINT, description="A group's fingerprint")
+    ] = None
     limit: Limit = 50
     cursor: Annotated[
         int | None, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")
@@ -99,20 +130,35 @@ class ReplayQuery(QueryModel):
 
 def list_dead_letters(query: DeadLetterQuery, session: Session) -> Page[DeadLetter]:
     """Return a page of dead letters, from after the one that the cursor names."""
-    listed = select(dead_letter).order_by(dead_letter.c.id.desc())
-    if query.state is not None:
-        listed = listed.where(dead_letter.c.state == query.state)
-    if query.reaction is not None:
-        listed = listed.where(dead_letter.c.reaction == query.reaction)
-    if query.cursor is not None:
-        listed = listed.where(dead_letter.c.id < query.cursor)
-    rows = session.execute(listed.limit(query.limit + 1)).all()
-    items = [_shown(row) for row in rows[: query.limit]]
-    more = len(rows) > query.limit
+    ids = _ids(query, session)
+    page = select(dead_letter).where(dead_letter.c.id.in_(ids[: query.limit]))
+    rows = session.execute(page.order_by(dead_letter.c.id.desc()))
+    items = [shown(row) for row in rows]
+    more = len(ids) > query.limit
     return Page(items=items, next=str(items[-1].id) if more else None)
 
 
-def _shown(row: Row[Any]) -> DeadLetter:
+def _ids(query: DeadLetterQuery, session: Session) -> list[int]:
+    # State by state, each in the order of an index: however many letters there are, a page of each is read.
+    states = [query.state] if query.state else [*State]
+    found = [each for state in states for each in _ids_of(query, state, session)]
+    return sorted(found, reverse=True)[: query.limit + 1]
+
+
+def _ids_of(query: DeadLetterQuery, state: State, session: Session) -> Sequence[int]:
+    wanted: list[ColumnElement[bool]] = [dead_letter.c.state == state]
+    if query.reaction is not None:
+        wanted.append(dead_letter.c.reaction == query.reaction)
+    if query.group is not None:
+        wanted.append(dead_letter.c.fingerprint == query.group)
+    if query.cursor is not None:
+        wanted.append(dead_letter.c.id < query.cursor)
+    ids = select(dead_letter.c.id).where(*wanted).order_by(dead_letter.c.id.desc())
+    return session.scalars(ids.limit(query.limit + 1)).all()
+
+
+def shown(row: Row[Any]) -> DeadLetter:
+    """Return a dead letter as it is shown."""
     body = row.body.decode(errors="backslashreplace")
     found = {**row._asdict(), "traceparent": trace_of(row.body), "body": body}
     return DeadLetter.model_validate(found)
@@ -128,14 +174,56 @@ def trace_of(body: bytes) -> str | None:
     return one_line(trace) if isinstance(trace, str) else None
 
 
-_router = Router(tags=["Dead letters"])
+@dataclass(frozen=True)
+class Letters:
+    """The dead letters of a service that has these reactions, as requests replay and edit them."""
+
+    database: Database
+    inbox: Inbox
+    reactions: Reactions
+
+    async def replay(
+        self, unit: Unit, letter_id: int, by: str, *, dry_run: bool
+    ) -> Response | Replay:
+        """Replay one letter, and record that; raises what `replay` raises, but DryRun."""
+
+        def work(session: Session) -> Replay:
+            result = replay(
+                session, letter_id, self.inbox, self.reactions, dry_run=dry_run
+            )
+            record(session, letter_id, Act.REPLAYED, by, outcome=result.outcome)
+            return result
+
+        try:
+            return await unit.run(work, alone=True)
+        except DryRun as done:
+            return done.result
+        except StillFails as error:
+            if not dry_run:
+                await self._count(letter_id, by, str(error))
+            raise
+
+    async def _count(self, letter_id: int, by: str, why: str) -> None:
+        def failed(session: Session) -> None:
+            count_attempt(session, letter_id)
+            record(session, letter_id, Act.FAILED, by, outcome=why)
+
+        await self.database.write(failed)
+
+    async def edit(self, unit: Unit, letter_id: int, command: Edit) -> Response:
+        """Edit one letter; raises what `edit` raises."""
+
+        def work(session: Session) -> DeadLetter:
+            edit(session, letter_id, command, self.inbox, self.reactions)
+            return shown(find(session, letter_id))
+
+        return await unit.run(work, alone=True)
 
 
-def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> Router:
-    """Return the routes of a service that has these reactions."""
-    by_name = {each.name: each for each in reactions}
+def router(letters: Letters) -> Router:
+    """Return the routes of a service that has these dead letters."""
     made = Router(tags=["Dead letters"])
-    made.routes.extend(_router.routes)
+    made.routes.extend([*_router.routes, *group_api.router.routes])
 
     @made.post("/api/dead-letter/{id}/replay", response_model=Replay)
     @refuses(DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails)
@@ -143,25 +231,42 @@ def router(parts: Parts, reactions: Sequence[AnyReaction], inbox: Inbox) -> Rout
         id: int,  # noqa: A002 - its name on the wire
         query: Annotated[ReplayQuery, Query()],
         unit: Unit,
+        command: ReplayedBy | None = None,
     ) -> Response | Replay:
         """Replay one dead letter.
 
-        Its reaction runs again. With `dryRun=true` everything that it did is rolled back.
+        Its reaction runs again. With `dryRun=true` everything that it did is rolled back; otherwise `by` is
+        required, and kept.
         """
-        dry_run = query.dry_run
-        try:
-            return await unit.run(
-                lambda session: replay(session, id, inbox, by_name, dry_run=dry_run),
-                alone=True,
-            )
-        except DryRun as done:
-            return done.result
-        except StillFails:
-            if not dry_run:
-                await parts.database.write(lambda session: count_attempt(session, id))
-            raise
+        by = _who(command, dry_run=query.dry_run)
+        return await letters.replay(unit, id, by, dry_run=query.dry_run)
+
+    @made.post("/api/dead-letter/{id}/edit", response_model=DeadLetter)
+    @refuses(
+        DeadLetterNotFound, AlreadySettled, NotReplayable, NotEditable, InvalidEdit
+    )
+    async def post_edit(
+        id: int,  # noqa: A002 - its name on the wire
+        command: Edit,
+        unit: Unit,
+    ) -> Response:
+        """Edit the data of one dead letter, with which it is replayed from then on.
+
+        It must be what its event's contract accepts. What came is kept beside it; `null` takes an edit back.
+        """
+        return await letters.edit(unit, id, command)
 
     return made
+
+
+def _who(command: ReplayedBy | None, *, dry_run: bool) -> str:
+    if command is None and not dry_run:
+        fault = {"type": "missing", "loc": ("body", "by"), "msg": "Field required"}
+        raise RequestValidationError([fault])
+    return command.by if command else ""
+
+
+_router = Router(tags=["Dead letters"])
 
 
 @_router.get("/api/dead-letter")
@@ -182,7 +287,23 @@ async def get_dead_letter(
     read: Read,
 ) -> DeadLetter:
     """Show one dead letter."""
-    return await read(lambda session: _shown(find(session, id)))
+    return await read(lambda session: shown(find(session, id)))
+
+
+@_router.get("/api/dead-letter/{id}/history")
+@refuses(DeadLetterNotFound)
+async def get_dead_letter_history(
+    id: int,  # noqa: A002 - its name on the wire
+    query: Annotated[ActionQuery, Query()],
+    read: Read,
+) -> Page[Action]:
+    """List what was done to one dead letter, by whom and why, newest first."""
+
+    def work(session: Session) -> Page[Action]:
+        find(session, id)
+        return list_actions(session, query, letter_id=id)
+
+    return await read(work)
 
 
 @_router.post("/api/dead-letter/{id}/discard", response_model=DeadLetter)
@@ -192,12 +313,26 @@ async def post_discard(
     command: Discard,
     unit: Unit,
 ) -> Response:
-    """Discard one dead letter, for good.
+    """Discard one dead letter; it can be restored for as long as it is kept, 30 days.
 
     Who did it, when and why is stored with it. Where it holds its event's key in the inbox, that stays: the
     event is never handled, however it arrives.
     """
     who, why = command.by, command.reason
     return await unit.run(
-        lambda session: _shown(discard(session, id, by=who, because=why)), alone=True
+        lambda session: shown(discard(session, id, by=who, because=why)), alone=True
+    )
+
+
+@_router.post("/api/dead-letter/{id}/restore", response_model=DeadLetter)
+@refuses(DeadLetterNotFound, NotDiscarded)
+async def post_restore(
+    id: int,  # noqa: A002 - its name on the wire
+    command: Discard,
+    unit: Unit,
+) -> Response:
+    """Open a dead letter again that was discarded."""
+    who, why = command.by, command.reason
+    return await unit.run(
+        lambda session: shown(restore(session, id, by=who, because=why)), alone=True
     )

@@ -1,25 +1,34 @@
-"""How a dead letter ends: it is replayed, or discarded by somebody with a reason."""
+"""How a dead letter ends: it is replayed, or discarded by somebody with a reason, which can be undone."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
+from chassis.cloud_event import CloudEvent
 from chassis.database import is_unavailable
 from chassis.database.hooks import run_batches
+from chassis.dead_letters.history import LARGEST_ID, Act, record
 from chassis.errors import Rejected
+from chassis.event import Event
 from chassis.http import View
 from chassis.inbox import AnyReaction, Arrival, Inbox
-from chassis.inbox.dead_letter import State, dead_letter, one_line
+from chassis.inbox.dead_letter import State, dead_letter, group, one_line
 from chassis.inbox.inbox import claim, describe
-from chassis.inbox.parse import NotAuthentic, Received, check_age
+from chassis.inbox.parse import (
+    NotAuthentic,
+    Received,
+    authenticate,
+    check_age,
+    check_kind,
+    event_of,
+)
 from chassis.runtime import clock
 
-LARGEST_ID = 2**63 - 1
-"""The largest number that the databases can be asked for."""
-
 Outcome = Literal["handled", "was handled before"]
+Reactions = Mapping[str, AnyReaction]
 
 
 class Replay(View):
@@ -50,6 +59,12 @@ class AlreadySettled(Rejected):
     status = 409
 
 
+class NotDiscarded(Rejected):
+    """Only a dead letter that was discarded can be restored."""
+
+    status = 409
+
+
 class NotReplayable(Rejected):
     """This dead letter cannot be replayed."""
 
@@ -66,7 +81,7 @@ def replay(
     session: Session,
     letter_id: int,
     inbox: Inbox,
-    reactions: Mapping[str, AnyReaction],
+    reactions: Reactions,
     *,
     dry_run: bool,
 ) -> Replay:
@@ -74,25 +89,31 @@ def replay(
 
     Raises DeadLetterNotFound, AlreadySettled, NotReplayable, StillFails.
     """
-    letter = _open_letter(session, letter_id)
-    reaction = reactions.get(letter.reaction)
-    if reaction is None:
-        raise NotReplayable(f"No reaction here is called {letter.reaction}.")
+    letter = open_letter(session, letter_id)
+    reaction = reaction_to(letter, reactions)
     is_new = _handle(session, letter, inbox, reaction)
     outcome: Outcome = "handled" if is_new else "was handled before"
     result = Replay(id=letter_id, outcome=outcome, dry_run=dry_run)
     if dry_run:
         raise DryRun(result)
     count_attempt(session, letter_id)
-    _update(session, letter_id, state=State.REPLAYED, replayed_at=clock.now())
+    _settle(session, letter, State.REPLAYED, replayed_at=clock.now())
     return result
+
+
+def reaction_to(letter: Row[Any], reactions: Reactions) -> AnyReaction:
+    """Return the reaction that a letter is for; raises NotReplayable."""
+    reaction = reactions.get(letter.reaction)
+    if reaction is None:
+        raise NotReplayable(f"No reaction here is called {letter.reaction}.")
+    return reaction
 
 
 def _handle(
     session: Session, letter: Row[Any], inbox: Inbox, reaction: AnyReaction
 ) -> bool:
     try:
-        envelope, event = inbox.parse(reaction, Received.of_bytes(letter.body))
+        envelope, event = _parse(letter, inbox, reaction)
         if not letter.authentic:  # nothing else was checked when it came
             check_age(envelope)
         # A letter that holds its event's key is the reason why nothing else has handled the event.
@@ -110,21 +131,46 @@ def _handle(
     return is_new
 
 
+def _parse(
+    letter: Row[Any], inbox: Inbox, reaction: AnyReaction
+) -> tuple[CloudEvent, Event]:
+    received = Received.of_bytes(letter.body)
+    if letter.edited is None:
+        return inbox.parse(reaction, received)
+    # What came is authentic still, and says which event it is; of the edit, nobody signed anything.
+    envelope = authenticate(received, inbox.keys)
+    check_kind(reaction.event, envelope)
+    data = json.loads(letter.edited)
+    return envelope.model_copy(update={"data": data}), event_of(reaction.event, data)
+
+
 def discard(session: Session, letter_id: int, *, by: str, because: str) -> Row[Any]:
     """Discard a dead letter and return it; the key that it holds in the inbox stays.
 
     Raises DeadLetterNotFound, AlreadySettled.
     """
-    _open_letter(session, letter_id)
+    letter = open_letter(session, letter_id)
     who = {"discarded_by": by, "discarded_because": because}
-    now = clock.now()
-    _update(session, letter_id, state=State.DISCARDED, discarded_at=now, **who)
+    _settle(session, letter, State.DISCARDED, discarded_at=clock.now(), **who)
+    record(session, letter_id, Act.DISCARDED, by, because=because)
+    return find(session, letter_id)
+
+
+def restore(session: Session, letter_id: int, *, by: str, because: str) -> Row[Any]:
+    """Open a discarded letter again and return it; raises DeadLetterNotFound, NotDiscarded."""
+    letter = find(session, letter_id, for_update=True)
+    if letter.state != State.DISCARDED:
+        raise NotDiscarded(f"Dead letter {letter_id} is {letter.state}.")
+    who = ("discarded_at", "discarded_by", "discarded_because")
+    change(session, letter_id, state=State.OPEN, **dict.fromkeys(who))
+    move(session, letter.fingerprint, State.DISCARDED, State.OPEN)
+    record(session, letter_id, Act.RESTORED, by, because=because)
     return find(session, letter_id)
 
 
 def count_attempt(session: Session, letter_id: int) -> None:
     """Count an attempt to replay a dead letter."""
-    _update(session, letter_id, attempts=dead_letter.c.attempts + 1)
+    change(session, letter_id, attempts=dead_letter.c.attempts + 1)
 
 
 def find(session: Session, letter_id: int, *, for_update: bool = False) -> Row[Any]:
@@ -138,14 +184,36 @@ def find(session: Session, letter_id: int, *, for_update: bool = False) -> Row[A
     return letter
 
 
-def _open_letter(session: Session, letter_id: int) -> Row[Any]:
-    # Locked: two who settle one at the same time take turns, and the second finds it closed.
+def open_letter(session: Session, letter_id: int) -> Row[Any]:
+    """Lock a letter that is open, and return it; raises DeadLetterNotFound, AlreadySettled.
+
+    Of two who settle one at the same time, the second finds it closed.
+    """
     letter = find(session, letter_id, for_update=True)
     if letter.state != State.OPEN:
         raise AlreadySettled(f"Dead letter {letter_id} is {letter.state} already.")
     return letter
 
 
-def _update(session: Session, letter_id: int, **values: object) -> None:
+def _settle(session: Session, letter: Row[Any], state: State, **values: object) -> None:
+    change(session, letter.id, state=state, **values)
+    move(session, letter.fingerprint, State.OPEN, state)
+
+
+def move(
+    session: Session, fingerprint: str, before: State, after: State, number: int = 1
+) -> None:
+    """Count in their group that so many letters went from one state to another."""
+    columns = {each: group.c[each.lower()] for each in State}
+    values = {
+        columns[before]: columns[before] - number,
+        columns[after]: columns[after] + number,
+    }
+    mine = update(group).where(group.c.fingerprint == fingerprint)
+    session.execute(mine.values(values))
+
+
+def change(session: Session, letter_id: int, **values: object) -> None:
+    """Change columns of a letter."""
     mine = update(dead_letter).where(dead_letter.c.id == letter_id)
     session.execute(mine.values(**values))

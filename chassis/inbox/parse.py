@@ -63,13 +63,16 @@ def parse(
 ) -> tuple[CloudEvent, E]:
     """Return the envelope and the event in it; raises NotAuthentic, Unprocessable."""
     envelope = authenticate(received, keys)
-    _check_kind(expected, envelope)
+    check_kind(expected, envelope)
     try:
-        return envelope, expected.model_validate(
-            envelope.data, by_alias=True, by_name=False
-        )
+        return envelope, event_of(expected, envelope.data)
     except ValidationError as error:
         raise Unprocessable(_in_words(error)) from error
+
+
+def event_of(expected: type[E], data: object) -> E:
+    """Return the event that a CloudEvent's data is; raises ValidationError."""
+    return expected.model_validate(data, by_alias=True, by_name=False)
 
 
 def authenticate(received: Received, keys: SigningKeys) -> CloudEvent:
@@ -101,7 +104,8 @@ def too_large(size: int) -> str:
     return f"it has {size} bytes; {MAX_BODY} are the most"
 
 
-def _check_kind(expected: type[Event], envelope: CloudEvent) -> None:
+def check_kind(expected: type[Event], envelope: CloudEvent) -> None:
+    """Check that this is the event that is expected; raises Unprocessable."""
     schema, source = expected.dataschema(), f"/{expected.source}"
     if (envelope.type, envelope.dataschema) != (expected.topic(), schema):
         found = f"{envelope.type!r} ({envelope.dataschema!r})"

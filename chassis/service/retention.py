@@ -1,8 +1,8 @@
 """Retention keeps a service's tables bounded: what nobody needs again is deleted, in small batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -19,11 +19,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from chassis.database import Database
+from chassis.dead_letters.history import action
+from chassis.dead_letters.runs import run
 from chassis.feed.consumers import consumer
 from chassis.http.idempotency import idempotency_key, is_expired
 from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import State as LetterState
-from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.dead_letter import dead_letter, group
 from chassis.inbox.parse import REMEMBERED
 from chassis.inbox.reaction import inbox
 from chassis.outbox.outbox import State, feed, outbox
@@ -133,7 +135,23 @@ def delete_settled_letters(session: Session) -> int:
     until = clock.now() - LETTERS_KEPT
     settled = dead_letter.c.state != LetterState.OPEN
     old = and_(settled, received_at < until, ended < until)
-    return len(_delete(session, dead_letter, old, received_at))
+    letters = [letter for (letter,) in _delete(session, dead_letter, old, received_at)]
+    if letters:
+        _forget(session, letters, until)
+    return len(letters)
+
+
+def _forget(session: Session, letters: Sequence[int], until: datetime) -> None:
+    # What was done to them, by whom; runs that ended long ago; groups that have no letter any more.
+    left = select(dead_letter.c.id).where(
+        dead_letter.c.fingerprint == group.c.fingerprint
+    )
+    for statement in (
+        delete(action).where(action.c.letter_id.in_(letters)),
+        delete(run).where(run.c.ended_at < until),
+        delete(group).where(~left.exists()),
+    ):
+        session.execute(statement)
 
 
 def delete_expired_keys(session: Session) -> int:

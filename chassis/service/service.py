@@ -88,7 +88,10 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     pubsub, file = parts.settings.pubsub_name, parts.settings.subscription_file
     inbox = Inbox(parts.database, parts.keys)
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
-    own = [*_own_loops(parts, reconcilers), *loops]
+    by_name = {each.name: each for each in reactions}
+    letters = dead_letters.Letters(parts.database, inbox, by_name)
+    runs = dead_letters.Runner(letters).loop()
+    own = [*_own_loops(parts, reconcilers), runs, *loops]
     tasks: list[asyncio.Task[None]] = []
     exporter = Exporter(parts, reactions)
     app = _app(parts, exporter, own, tasks)
@@ -98,7 +101,7 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     exporter.observe = observe = operations.observer(watched)
     every = (
         *routers,
-        dead_letters.router(parts, reactions, inbox),
+        dead_letters.router(letters),
         feed.router(parts),
         health.router(parts, needed, tasks),
         static.router,

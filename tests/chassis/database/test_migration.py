@@ -14,6 +14,7 @@ from sqlalchemy import MetaData, create_engine
 
 from chassis.database import migrate
 from chassis.database.engine import sqlite_file
+from chassis.dead_letters import history, runs
 from chassis.feed import consumers
 from chassis.http import idempotency
 from chassis.inbox import attempts, dead_letter, reaction
@@ -28,7 +29,10 @@ ROOT = Path(__file__).parents[3]
 SERVICES = {"order": order.Base.metadata, "notification": notification.Base.metadata}
 BOTH = pytest.mark.parametrize("service", SERVICES)
 NEWEST = {"0001_chassis", "0001_order"}
-CHASSIS = (outbox, consumers, reaction, dead_letter, attempts, cursor, idempotency)
+CHASSIS = (
+    *(outbox, consumers, reaction, dead_letter, history, runs),
+    *(attempts, cursor, idempotency),
+)
 CHASSIS_TABLES = [each.metadata for each in CHASSIS]
 
 BREAKS_OFF = """

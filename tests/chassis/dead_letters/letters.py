@@ -17,7 +17,7 @@ from chassis.dapr import Sidecar
 from chassis.database import Database, wake
 from chassis.http import create_api
 from chassis.inbox import Inbox, Reaction, Status
-from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.dead_letter import count_in_group, dead_letter
 from chassis.inbox.reaction import inbox
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
@@ -29,6 +29,7 @@ from tests.support.delivering import order_created, received
 REACTION = "greet_customer"
 GREETINGS = text("SELECT caused_by FROM greeting ORDER BY caused_by")
 WHY = {"reason": "A test of the broker", "by": "jane"}
+WHO = {"by": "jane"}
 
 
 def greet(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
@@ -46,6 +47,7 @@ class Letters:
     http: httpx.AsyncClient
     sidecar: Sidecar
     act: Any = field(default=greet)
+    store: dead_letters.Letters = field(init=False)
 
     async def receive(self, *events: dict[str, Any] | bytes) -> list[Status]:
         """Deliver events to the reaction, one after the other."""
@@ -65,10 +67,13 @@ class Letters:
             "authentic": authentic,
             "received_at": clock.now(),
         }
-        statement = insert(dead_letter).values(row).returning(dead_letter.c.id)
-        return await self.database.write(
-            lambda session: int(session.execute(statement).scalar_one())
-        )
+        statement = insert(dead_letter).returning(dead_letter.c.id)
+
+        def work(session: Session) -> int:
+            row["fingerprint"] = count_in_group(session, row)
+            return int(session.execute(statement.values(row)).scalar_one())
+
+        return await self.database.write(work)
 
     async def kept_event(
         self, reaction: str = REACTION, *, authentic: bool = True
@@ -80,7 +85,8 @@ class Letters:
 
     async def replay(self, letter: object, query: str = "") -> httpx.Response:
         """Replay a dead letter."""
-        return await self.http.post(f"/api/dead-letter/{letter}/replay{query}")
+        url = f"/api/dead-letter/{letter}/replay{query}"
+        return await self.http.post(url, json=WHO)
 
     async def discard(self, letter: object, **given: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
         """Discard a dead letter."""
@@ -144,13 +150,14 @@ async def letters_in(folder: Path) -> AsyncIterator[Letters]:
     table = "CREATE TABLE greeting (order_id text PRIMARY KEY, caused_by text)"
     await execute(database, table)
     app = create_api("greetings")
-    app.state.parts = parts = parts_on(database, folder)
+    app.state.parts = parts_on(database, folder)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     sidecar = Sidecar("http://sidecar", wire=Carried(Invoking(transport)))
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
         letters = Letters(database, http, sidecar)
-        reactions, keys = [reaction_of(letters)], Inbox(database, KEYS)
-        app.include_router(dead_letters.router(parts, reactions, keys))
+        reactions, keys = {REACTION: reaction_of(letters)}, Inbox(database, KEYS)
+        letters.store = dead_letters.Letters(database, keys, reactions)
+        app.include_router(dead_letters.router(letters.store))
         yield letters
     await database.close()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from chassis.dead_letters.replay import LARGEST_ID
+from chassis.dead_letters.history import LARGEST_ID
 from chassis.inbox import Status
 from chassis.inbox.dead_letter import State, dead_letter
 from chassis.inbox.parse import REMEMBERED
@@ -32,6 +32,7 @@ async def test_one_letter_is_shown_with_what_came_and_its_trace(
     assert json.loads(letter.pop("body")) == second
     assert letter.pop("receivedAt").endswith("Z")
     assert "unique" in letter.pop("reason").lower()
+    assert len(letter.pop("fingerprint")) == 16
     assert letter == {
         **dict.fromkeys(["replayedAt", "discardedAt", "discardedBy"]),
         "id": 1,
@@ -42,6 +43,7 @@ async def test_one_letter_is_shown_with_what_came_and_its_trace(
         "eventId": "second",
         "traceparent": CAUSE,
         "discardedBecause": None,
+        "edited": None,
     }
 
 

@@ -34,7 +34,8 @@ Captured = pytest.CaptureFixture[str]
 
 async def typed(letters: Letters, *arguments: str) -> int:
     """Type a command; return its exit status."""
-    return await run(parse(["greetings", *arguments]), letters.sidecar)
+    by = ("--by", "jane") if arguments[0] == "replay" else ()
+    return await run(parse(["greetings", *arguments, *by]), letters.sidecar)
 
 
 async def states(letters: Letters) -> list[str]:
@@ -56,6 +57,7 @@ async def states(letters: Letters) -> list[str]:
         (["notification", "replay", "1", "--all"], "by their ids, or say --all"),
         (["notification", "replay", "1", "--rate", "0"], "invalid positive value"),
         (["notification", "replay", "1", "--rate", "nan"], "invalid positive value"),
+        (["notification", "replay", "1"], "say who replays them"),
         (["notification", "discard", "1", "--by", "x"], "--because"),
         (["notification", "discard", "1", "--because", "x"], "--by"),
     ],
@@ -355,6 +357,6 @@ async def test_a_service_that_is_in_trouble_is_said_and_can_be_asked_again(
 ) -> None:
     wire = Carried(httpx.MockTransport(lambda _request: answer))
     async with Sidecar("http://sidecar", wire=wire) as sidecar:
-        for arguments in (["list"], ["show", "1"], ["replay", "1"]):
+        for arguments in (["list"], ["show", "1"], ["replay", "1", "--by", "jane"]):
             assert await run(parse(["notification", *arguments]), sidecar) == 75
             assert capsys.readouterr().err == f"{message}\n"

@@ -14,13 +14,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
-from chassis.dead_letters.replay import LARGEST_ID
+from chassis.dead_letters.history import LARGEST_ID
 from chassis.inbox.dead_letter import State, dead_letter
 from chassis.inbox.parse import REMEMBERED
 from chassis.inbox.reaction import inbox
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
-from tests.chassis.dead_letters.letters import Letters, is_refused
+from tests.chassis.dead_letters.letters import WHO, Letters, is_refused
 from tests.support.delivering import order_created, signed
 
 OPEN, REPLAYED = State.OPEN, State.REPLAYED
@@ -169,7 +169,7 @@ async def test_a_letter_that_still_fails_says_why_and_only_the_attempt_is_counte
     for query in ("?dryRun=true", ""):
         assert await letters.everything() == before
         url = f"/api/dead-letter/{letter}/replay{query}"
-        answer = await letters.http.post(url, headers=headers)
+        answer = await letters.http.post(url, json=WHO, headers=headers)
         detail = is_refused(answer, 422, "still-fails")
         assert detail == "ZeroDivisionError: division by zero"
 

@@ -211,7 +211,13 @@ async def test_a_step_cleans_every_table(feed: Feed) -> None:
     await are_so_old(feed, timedelta(days=365))
     await acknowledges_all(feed)
     key = {"reaction": "a", "event_id": "b"}
-    letter = {"reaction": "a", "reason": "b", "body": b"", "state": "DISCARDED"}
+    letter = {
+        "reaction": "a",
+        "reason": "b",
+        "body": b"",
+        "fingerprint": "f",
+        "state": "DISCARDED",
+    }
     await insert_rows(feed, inbox, [{**key, "handled_at": long_ago}])
     times = {"received_at": long_ago, "discarded_at": long_ago}
     await insert_rows(feed, dead_letter, [{**letter, **times}])
@@ -260,7 +266,13 @@ async def test_keys_of_the_inbox_are_deleted_long_after_unless_a_letter_holds_th
         for key, age in ages.items()
     ]
     await insert_rows(feed, inbox, keys)
-    letter = {"reaction": "a", "reason": "b", "body": b"", "event_id": "held"}
+    letter = {
+        "reaction": "a",
+        "reason": "b",
+        "body": b"",
+        "fingerprint": "f",
+        "event_id": "held",
+    }
     of_another = {**letter, "reaction": "b", "event_id": "old"}
     now = {"received_at": clock.now()}
     await insert_rows(feed, dead_letter, [{**letter, **now}, {**of_another, **now}])
@@ -272,7 +284,13 @@ async def test_keys_of_the_inbox_are_deleted_long_after_unless_a_letter_holds_th
 
 async def test_settled_letters_are_deleted_and_open_ones_stay(feed: Feed) -> None:
     long_ago = clock.now() - LETTERS_KEPT - HOUR
-    letter = {"reaction": "a", "reason": "b", "body": b"", "received_at": long_ago}
+    letter = {
+        "reaction": "a",
+        "reason": "b",
+        "body": b"",
+        "fingerprint": "f",
+        "received_at": long_ago,
+    }
     await insert_rows(
         feed,
         dead_letter,
