@@ -228,11 +228,10 @@ def _progress(
 
 
 def _why(found: Row[Any], values: dict[str, Any], size: int) -> str:
-    which = f"the step of {size}" if found.step else f"the dry run of {size}, the first"
-    return (
-        f"{values['failed']} of {values['tried']} letters tried in {which} failed; "
-        f"{found.tolerate} % of {size} are tolerated."
-    )
+    which = f"the step of {size}" if found.step else f"the dry run of {size}"
+    failed = f"{values['failed']} of {values['tried']} letters failed in {which}"
+    none = "" if found.step else " Nothing was replayed."
+    return f"{failed}: more than the {found.tolerate} % that may.{none}"
 
 
 def _settle_batch(session: Session, found: Row[Any]) -> None:
