@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import Query, Response
 from fastapi.exceptions import RequestValidationError
@@ -51,8 +51,9 @@ from chassis.http import (
     View,
     refuses,
 )
-from chassis.inbox import Inbox
+from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
+from chassis.parts import Parts
 
 By = Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
 
@@ -181,6 +182,11 @@ class Letters:
     database: Database
     inbox: Inbox
     reactions: Reactions
+
+    @classmethod
+    def of(cls, parts: Parts, inbox: Inbox, reactions: Sequence[AnyReaction]) -> Self:
+        """Return the dead letters of a service."""
+        return cls(parts.database, inbox, {each.name: each for each in reactions})
 
     async def replay(
         self, unit: Unit, letter_id: int, by: str, *, dry_run: bool

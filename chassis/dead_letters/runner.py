@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,7 +63,7 @@ class Runner:
     """Carries out the runs of a service's dead letters."""
 
     letters: Letters
-    _looked_at: float = field(default_factory=clock.monotonic)
+    _looked_at: float = -LOOK
 
     def loop(self) -> Loop:
         """Return the loop that resumes what was under way, and does what is started."""
@@ -85,10 +85,9 @@ class Runner:
 
     async def step(self) -> bool:
         """Try the next letter of the run that is due first; return whether there is any run."""
-        started, now = self.database.signal(STARTED), clock.monotonic()
-        if not started.is_set() and now - self._looked_at < LOOK:
+        started = self.database.signal(STARTED)
+        if not (started.is_set() or self._is_time_to_look()):
             return False
-        self._looked_at = now
         started.clear()
         due = await self.database.read(_next_due)
         if due is None:
@@ -101,6 +100,13 @@ class Runner:
         elif not await self._advance(run_id):
             await asyncio.sleep(clock.jitter(*BUSY))
         return True
+
+    def _is_time_to_look(self) -> bool:
+        now = clock.monotonic()
+        is_time = self.database.is_shared and now - self._looked_at >= LOOK
+        if is_time:
+            self._looked_at = now
+        return is_time
 
     async def _advance(self, run_id: int) -> bool:
         try:

@@ -83,15 +83,19 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
     pub/sub, without which the service is not ready; `tallies` counts its own records for Operations.
     """
+<<<<<<< HEAD
     _check_names(reactions)
     _check_routes(routers)
     pubsub, file = parts.settings.pubsub_name, parts.settings.subscription_file
+=======
+    _check(reactions, routers)
+    gc.set_threshold(NEW_OBJECTS)
+    settings = parts.settings
+>>>>>>> f4c9df8 (Document the groups, edits and runs of dead letters, and promise what they keep)
     inbox = Inbox(parts.database, parts.keys)
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
-    by_name = {each.name: each for each in reactions}
-    letters = dead_letters.Letters(parts.database, inbox, by_name)
-    runs = dead_letters.Runner(letters).loop()
-    own = [*_own_loops(parts, reconcilers), runs, *loops]
+    letters = dead_letters.Letters.of(parts, inbox, reactions)
+    own = [*_own_loops(parts, reconcilers, letters), *loops]
     tasks: list[asyncio.Task[None]] = []
     exporter = Exporter(parts, reactions)
     app = _app(parts, exporter, own, tasks)
@@ -117,6 +121,11 @@ def _route(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
+def _check(reactions: Sequence[AnyReaction], routers: Sequence[http.Router]) -> None:
+    _check_names(reactions)
+    _check_routes(routers)
+
+
 def _check_names(reactions: Sequence[AnyReaction]) -> None:
     for name, number in Counter(each.name for each in reactions).items():
         if number > 1:
@@ -135,11 +144,14 @@ def _check_routes(routers: Sequence[http.Router]) -> None:
             )
 
 
-def _own_loops(parts: Parts, reconcilers: Sequence[Reconciler]) -> list[Loop]:
+def _own_loops(
+    parts: Parts, reconcilers: Sequence[Reconciler], letters: dead_letters.Letters
+) -> list[Loop]:
     database, settings = parts.database, parts.settings
     loops = [
         Relay(database, parts.sidecar, settings.pubsub_name).loop(),
         Retention(database, settings.retention_days).loop(),
+        dead_letters.Runner(letters).loop(),
         *(each.loop() for each in reconcilers),
     ]
     if database.is_shared:

@@ -69,8 +69,10 @@ def test_every_operation_of_every_service_is_in_it(
 
 
 def _general(path: str) -> str:
-    # With an asterisk for what is another order's, or another letter's.
-    path = re.sub(r"\{\{.*?\}\}|[0-9a-f-]{36}", "*", path.partition("?")[0])
+    # With an asterisk for what is another order's, another letter's, or another group's.
+    path = re.sub(
+        r"\{\{.*?\}\}|[0-9a-f-]{36}|[0-9a-f]{16}", "*", path.partition("?")[0]
+    )
     return re.sub(r"/\d+(?=/|$)", "/*", path)
 
 

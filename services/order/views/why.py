@@ -208,7 +208,7 @@ def _again(known: Known) -> str:
 
 
 def _replay(service: str, letter: int) -> str:
-    return f"python -m chassis.dead_letters {service} replay {letter}"
+    return f"python -m chassis.dead_letters {service} replay {letter} --by NAME"
 
 
 def _look_for(loop: str, service: str) -> str:

@@ -7,86 +7,29 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import CloudEvent
 from chassis.dead_letters import Runner, runner
 from chassis.dead_letters.runs import LARGEST_STEP, PAUSE, run
 from chassis.inbox.dead_letter import dead_letter
 from chassis.inbox.reaction import inbox
 from chassis.runtime import clock
-from contracts.order_created import OrderCreated
-from tests.chassis.dead_letters.letters import REACTION, Letters, greet, is_refused
+from tests.chassis.dead_letters.letters import REACTION, Letters, is_refused
+from tests.chassis.dead_letters.running import (
+    Json,
+    carried_out,
+    fails_for,
+    kept,
+    outcomes,
+    post,
+    shown,
+    started,
+)
 from tests.chassis.dead_letters.test_groups import counts_are_true
 from tests.support.delivering import order_created
 from tests.support.eventually import eventually
-
-WHY = {"reason": "The bug is mended", "by": "jane"}
-FAST = {"rate": 1000}
-Json = dict[str, Any]
-
-
-async def kept(letters: Letters, number: int) -> list[str]:
-    """Store so many letters of one group; return the ids of their events."""
-    return [(await letters.kept_event())[1] for _ in range(number)]
-
-
-async def fingerprint(letters: Letters) -> str:
-    """Return the fingerprint of the only group."""
-    answer = await letters.http.get("/api/dead-letter-group?settled=true")
-    (only,) = answer.json()["items"]
-    return str(only["fingerprint"])
-
-
-async def post(letters: Letters, act: str, **more: object) -> httpx.Response:
-    """Start to do something to the only group."""
-    url = f"/api/dead-letter-group/{await fingerprint(letters)}/run"
-    return await letters.http.post(url, json={"act": act, **WHY, **FAST, **more})
-
-
-async def started(letters: Letters, act: str, **more: object) -> int:
-    """Start to do something to the only group; return the run's id."""
-    answer = await post(letters, act, **more)
-    assert answer.status_code == 201, answer.text
-    return int(answer.json()["id"])
-
-
-async def shown(letters: Letters, run_id: int) -> Json:
-    """Return how far a run is."""
-    return dict((await letters.http.get(f"/api/dead-letter-run/{run_id}")).json())
-
-
-async def carried_out(letters: Letters, run_id: int) -> Json:
-    """Step a new process's loop until the run has ended; return the run."""
-    made = Runner(letters.store)
-    await made.resume()
-    while await made.step():
-        pass
-    return await shown(letters, run_id)
-
-
-async def outcomes(letters: Letters, run_id: int) -> list[tuple[int, str, str]]:
-    """Return what became of each letter of a run, oldest first."""
-    url = f"/api/dead-letter-run/{run_id}/letters?limit=200"
-    items = (await letters.http.get(url)).json()["items"]
-    return [(x["letterId"], x["act"], x["outcome"]) for x in reversed(items)]
-
-
-def fails_for(letters: Letters, fails: Callable[[int], bool]) -> list[int]:
-    """Make the reaction fail at some calls, by their number; return the list that notes each call's."""
-    calls: list[int] = []
-
-    def act(event: OrderCreated, envelope: CloudEvent, session: Session) -> None:
-        greet(event, envelope, session)
-        calls.append(len(calls))
-        if fails(calls[-1]):
-            raise ZeroDivisionError
-
-    letters.act = act
-    return calls
 
 
 async def test_a_canary_is_a_dry_run_and_then_replays_all(letters: Letters) -> None:
@@ -252,76 +195,6 @@ async def test_a_run_is_resumed_by_the_loop_of_the_next_process(
     await loop.stop(task)
 
     assert (await shown(letters, run_id))["done"] == 3
-
-
-async def test_of_two_operators_at_once_one_starts_a_run_and_the_other_is_told(
-    letters: Letters,
-) -> None:
-    await kept(letters, 3)
-
-    answers = await asyncio.gather(*(post(letters, "REPLAY") for _ in range(4)))
-
-    assert sorted(each.status_code for each in answers) == [201, 409, 409, 409]
-    (refused, *_) = [each for each in answers if each.status_code == 409]
-    is_refused(refused, 409, "group-busy")
-    (first,) = [each.json()["id"] for each in answers if each.status_code == 201]
-    await carried_out(letters, first)
-    is_refused(await post(letters, "REPLAY"), 409, "nothing-to-do")
-
-
-async def test_two_replicas_carry_out_one_run_together(letters: Letters) -> None:
-    events = await kept(letters, 30)
-    run_id = await started(letters, "REPLAY")
-
-    await asyncio.gather(*(carried_out(letters, run_id) for _ in range(3)))
-
-    done = await shown(letters, run_id)
-    assert (done["state"], done["done"], done["failures"]) == ("DONE", 30, 0)
-    assert await letters.greeted() == sorted(events)
-    became = [each for each in await outcomes(letters, run_id) if each[1] != "DRY_RUN"]
-    assert [letter for letter, _, _ in became] == [*range(1, 31)]
-
-
-async def test_a_letter_that_somebody_replays_meanwhile_has_one_effect(
-    letters: Letters,
-) -> None:
-    events = await kept(letters, 10)
-    run_id = await started(letters, "REPLAY")
-
-    carrying_out = asyncio.create_task(carried_out(letters, run_id))
-    replays = (letters.replay(each) for each in range(1, 11))
-    answers = await asyncio.gather(*replays)
-    await carrying_out
-
-    assert {each.status_code for each in answers} <= {200, 409}
-    by_hand = sum(each.status_code == 200 for each in answers)
-    assert (await shown(letters, run_id))["done"] == 10 - by_hand
-    assert await letters.greeted() == sorted(events)
-    await counts_are_true(letters)
-
-
-async def test_a_run_that_is_stopped_says_by_whom_and_goes_no_further(
-    letters: Letters,
-) -> None:
-    await kept(letters, 20)
-    run_id = await started(letters, "REPLAY")
-    made = Runner(letters.store)
-    await made.resume()
-    while (await shown(letters, run_id))["done"] < 3:
-        await made.step()
-    url = f"/api/dead-letter-run/{run_id}/stop"
-
-    stopped = await letters.http.post(url, json={"reason": "Mails fail", "by": "joe"})
-
-    assert stopped.status_code == 200
-    assert (stopped.json()["state"], stopped.json()["endedWhy"]) == (
-        "STOPPED",
-        "joe: Mails fail",
-    )
-    assert (await carried_out(letters, run_id))["done"] == 3
-    assert len(await letters.greeted()) == 3
-    again = await letters.http.post(url, json={"reason": "Mails fail", "by": "joe"})
-    is_refused(again, 409, "not-running")
 
 
 async def test_a_group_is_discarded_in_batches_and_that_is_undone(
