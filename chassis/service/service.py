@@ -83,15 +83,8 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     where it is pushed at all, and pulled from its sender. `needs` are the sidecar's components, besides
     pub/sub, without which the service is not ready; `tallies` counts its own records for Operations.
     """
-<<<<<<< HEAD
-    _check_names(reactions)
-    _check_routes(routers)
-    pubsub, file = parts.settings.pubsub_name, parts.settings.subscription_file
-=======
     _check(reactions, routers)
-    gc.set_threshold(NEW_OBJECTS)
-    settings = parts.settings
->>>>>>> f4c9df8 (Document the groups, edits and runs of dead letters, and promise what they keep)
+    pubsub, file = parts.settings.pubsub_name, parts.settings.subscription_file
     inbox = Inbox(parts.database, parts.keys)
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
     letters = dead_letters.Letters.of(parts, inbox, reactions)
