@@ -36,7 +36,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo where quick test check format docs lock simulate chaos mutants mutation bench
+.PHONY: help setup ready run broker demo where doctor quick test check format docs lock simulate chaos mutants mutation bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ demo: ready ## Place three orders and follow each to its notification
 
 where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
 	@.venv/bin/python -m toolchain.where "$(ORDER)"
+
+doctor: ready ## Examine the YAML of this project, and what of it runs (docs/doctor.md)
+	@.venv/bin/python -m toolchain.checkup
 
 quick: ready ## Run the tests that need no sidecar and no broker, on SQLite (under 2 minutes)
 	@.venv/bin/python -m pytest -q -n 3 -m "not system" -k "not postgresql" $(QUICK)

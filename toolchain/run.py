@@ -14,13 +14,13 @@ from types import FrameType
 
 import yaml
 
-from toolchain import resources, runfile
+from toolchain import runfile
+from toolchain.doctor.system import Watch, check
 from toolchain.log import stream
 from toolchain.log.stream import Stream
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import is_ready, missing, token_of
-from toolchain.resources import Watch
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
@@ -205,7 +205,7 @@ def running(
 
     What they write goes to `log`, or else to the terminal.
     """
-    resources.check(system, _environment(machine, system))
+    check(system, _environment(machine, system))
     _refuse_taken_ports(system)
     with provided(machine, system) as parts:
         terminal.busy("services", "the sidecars and the services start: some seconds")

@@ -84,12 +84,29 @@ def _line(kind: str, part: str, text: str) -> None:
 
 
 def _mark(kind: str) -> str:
-    if not has_colours():
-        return MARKS[kind]
-    return f"\x1b[{COLOURS[kind]}m{MARKS[kind]}\x1b[0m"
+    return marked(kind, MARKS[kind])
 
 
 def has_colours() -> bool:
     """Return whether somebody looks who wants colours."""
     dumb = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not dumb and sys.stdout.isatty()
+
+
+def marked(kind: str, text: str) -> str:
+    """Return text in the colour of what is done, under way, doubtful or failed."""
+    return _coloured(COLOURS[kind], text)
+
+
+def dimmed(text: str) -> str:
+    """Return text that is read second."""
+    return _coloured("2", text)
+
+
+def strong(text: str) -> str:
+    """Return text that is read first."""
+    return _coloured("1", text)
+
+
+def _coloured(code: str, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if has_colours() else text

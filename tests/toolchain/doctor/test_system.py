@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import resources, run, runfile
+from toolchain import run, runfile
+from toolchain.doctor import system as doctor
+from toolchain.doctor.system import Watch
 from toolchain.machine import Machine
 from toolchain.machine.failure import EX_CONFIG, Failure
-from toolchain.resources import Watch
 from toolchain.runfile import ROOT, System
 
 COMPONENT = """apiVersion: dapr.io/v1alpha1
@@ -59,7 +60,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
 
 def found(system: System) -> list[str]:
     """Return what is found in the environment that a run has."""
-    return list(resources.findings(system, system.addresses()))
+    return doctor.sentences(system, system.addresses())
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "redis", "kafka"])
@@ -76,30 +77,32 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
             lambda folder: shutil.copy(
                 folder / "pubsub.yaml", folder / "pubsub-copy.yaml"
             ),
-            "`metadata.name: pubsub` is in components/rabbitmq/pubsub-copy.yaml too",
+            "pubsub.yaml:6: `metadata.name: pubsub` is in rabbitmq/pubsub-copy.yaml:6 too",
             id="a duplicate",
         ),
         pytest.param(
             written(COMPONENT + "  metadata: ["),
-            "more.yaml: no YAML .*line 8",
+            "more.yaml:8: is no YAML",
             id="half",
         ),
         pytest.param(
-            written(COMPONENT[:54]), "more.yaml: has no `metadata.name`", id="a third"
+            written(COMPONENT[:54]), "more.yaml:3: has no `metadata.name`", id="a third"
         ),
-        pytest.param(written(COMPONENT[:29]), "more.yaml: has no `kind`", id="a line"),
+        pytest.param(
+            written(COMPONENT[:29]), "more.yaml:1: has no `kind`", id="a line"
+        ),
         pytest.param(written("---\n# soon\n"), "more.yaml: is empty", id="empty"),
         pytest.param(
-            written("- pubsub\n"), "more.yaml: has no `apiVersion`", id="a list"
+            written("- pubsub\n"), "more.yaml:1: has no `apiVersion`", id="a list"
         ),
         pytest.param(
             written("services: {}\n", "compose.yml"),
-            "compose.yml: has no `apiVersion`",
+            "compose.yml:1: has no `apiVersion`",
             id="a stray",
         ),
         pytest.param(
             written(COMPONENT.replace("Component", "Komponent")),
-            "`kind` that is none of",
+            "`kind: Komponent` is none of",
             id="a kind",
         ),
         pytest.param(
@@ -107,17 +110,17 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
         ),
         pytest.param(
             lambda folder: (folder / "more.yaml").write_bytes(b"\xff\0\1"),
-            "no YAML",
+            "is no YAML",
             id="bytes",
         ),
         pytest.param(
             lambda folder: (folder / "more.yaml").mkdir(),
-            r"cannot be read \(Is a dir",
+            "cannot be read: Is a dir",
             id="a folder",
         ),
         pytest.param(
             lambda folder: (folder / ".#pubsub.yaml").symlink_to("jane@host.4711"),
-            r"\.#pubsub.yaml: cannot be read .*as editors lock a file",
+            r"\.#pubsub.yaml: cannot be read: .*\(an editor's lock\); close it",
             id="an editor's lock",
         ),
         pytest.param(
@@ -127,26 +130,26 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
         ),
         pytest.param(
             written(COMPONENT + "  metadata: [{name: host, envRef: NATS_URL}]\n"),
-            "more.yaml: `host` refers to the variable NATS_URL; set it",
+            "more.yaml:8: `host` refers to the variable NATS_URL, which is not set; set it",
             id="a variable",
         ),
         *[
             pytest.param(
                 written(f"{COMPONENT}  metadata: {shape}\n"),
-                "more.yaml: has a `spec.metadata` that is no list",
+                "more.yaml:8: has a `spec.metadata` that is no list",
                 id=f"a metadata of {shape}",
             )
             for shape in ("{host: here}", "[host]", "here", "[{value: here}]")
         ],
-        pytest.param(written("[" * 60_000), "no YAML .*recursion", id="deep"),
+        pytest.param(written("[" * 60_000), "is no YAML: .*recursion", id="deep"),
         pytest.param(
             written(COMPONENT + SECRET),
-            "more.yaml: `auth.secretStore: vault` is no component here, and `password` needs it",
+            "more.yaml:10: `auth.secretStore: vault` is no component here, and `password` needs it",
             id="no secret store",
         ),
         pytest.param(
             with_secret(STORE.replace("pubsub.in-memory", "secretstores.local.env")),
-            "more.yaml: `password` refers to the secret redis, which vault has not",
+            "more.yaml:10: `password` refers to the secret redis, which vault has not",
             id="a secret of the environment",
         ),
         pytest.param(
@@ -154,13 +157,13 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
                 STORE.replace("pubsub.in-memory", "secretstores.local.file")
                 + "  metadata: [{name: secretsFile, value: secrets.json}]\n"
             ),
-            "more.yaml: `password` refers to the secret redis, which vault has not",
+            "more.yaml:10: `password` refers to the secret redis, which vault has not",
             id="a secret of a file",
         ),
         *[
             pytest.param(
                 written(text, "subscription.yaml"),
-                f"subscription.yaml: {sentence}",
+                f"subscription.yaml.*: {sentence}",
                 id=f"tuning {text}",
             )
             for text, sentence in {
@@ -181,7 +184,7 @@ def test_what_is_wrong_is_a_sentence_with_file_field_and_remedy(
     change(runfile.ROOT / FOLDER)
 
     with pytest.raises(Failure, match=sentence) as failure:
-        resources.check(system, system.addresses())
+        doctor.check(system, system.addresses())
 
     assert FOLDER in failure.value.why
     assert failure.value.status == EX_CONFIG
@@ -223,10 +226,7 @@ def test_what_is_saved_while_the_system_runs_is_said_once_and_that_it_is_mended(
     watch.look()
     watch.look()
     said = capsys.readouterr().out
-    assert (
-        said.count("`metadata.name: pubsub` is in components/rabbitmq/copy.yaml too")
-        == 1
-    )
+    assert said.count("`metadata.name: pubsub` is in rabbitmq/copy.yaml:6 too") == 1
 
     (runfile.ROOT / FOLDER / "copy.yaml").unlink()
     watch.look()
