@@ -7,14 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import uuid4
 
 import httpx
 
-from verification.chaos.books import Books
-
 PATIENCE = 20.0
 PAUSE = 0.2
+
+
+class Accepted(Protocol):
+    """Where accepted orders are recorded: the books of a run, or the playground's tally."""
+
+    def accepted(self, order_id: str, channel: str = "line") -> None:
+        """Record an order that was answered 201, and how its customer is to be notified."""
 
 
 @dataclass
@@ -26,7 +32,7 @@ class Load:
     """
 
     urls: Sequence[str]
-    books: Books
+    books: Accepted
     number: int
     seconds: float
     mail_every: int = 20

@@ -142,9 +142,16 @@ def _empty(folder: Path) -> None:
 
 @asynccontextmanager
 async def running(
-    folder: Path, setting: Setting, faults: Sequence[Fault], orders: int
+    folder: Path,
+    setting: Setting,
+    faults: Sequence[Fault] = (),
+    orders: int = 0,
+    prepare: Callable[[Stage], object] = lambda _stage: None,
 ) -> AsyncIterator[Stage]:
-    """Run the whole system, ready for these faults and so many orders; nothing of it is left at the end."""
+    """Run the whole system, ready for these faults and so many orders; nothing of it is left at the end.
+
+    `prepare` may change its command lines before anything is started.
+    """
     real = build(
         folder,
         broker=setting.broker,
@@ -164,6 +171,7 @@ async def running(
         if setting.ordinary:
             _become_ordinary(stage)
         await _connect(stage, stack)
+        prepare(stage)
         cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
             stage.servers["database"] = cluster

@@ -64,6 +64,7 @@ async def test_what_was_accepted_is_in_the_books_with_how_its_customer_is_notifi
 ):
     load, _ = await _ordered(ACCEPTED, email="jane@example.org")
 
+    assert isinstance(load.books, Books)
     written = load.books.rows("SELECT * FROM accepted")
     assert written == [(plain(ORDER), "jane@example.org")]
 
