@@ -29,6 +29,8 @@ CLIENTS ?= 8
 REPLICAS ?= 1
 STILL ?= 60
 ORDINARY ?= no
+# Of the playground: scenarios to play without its page: make playground PLAY="--play without-pull"
+PLAY ?=
 # The promises whose mutants are tried, by words in them: make mutants WORDS=lease
 WORDS ?=
 # The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
@@ -36,12 +38,12 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo where doctor quick test check format docs lock simulate chaos mutants mutation bench
+.PHONY: help setup ready run broker demo where doctor quick test check format docs lock simulate chaos playground mutants mutation bench
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@awk -F ':.*#proof ' '/^[a-z]+:.*#proof /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*#proof ' '/^[a-z]+:.*#proof /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what this machine lacks: Python packages, Dapr, RabbitMQ (once, up to 15 minutes)
 	@$(PYTHON) -m toolchain.setup
@@ -92,6 +94,10 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
+
+playground: FOR = --for-tests
+playground: ready #proof Break ours and the ordinary Dapr program on a page, and see what customers notice
+	@.venv/bin/python -m verification.playground --port $$((8090 + $(OFFSET))) $(if $(BROKER),--broker $(BROKER)) $(PLAY)
 
 mutants: FOR = --for-tests
 mutants: ready #proof Break each promise of docs/guarantees.md in a copy of the code: its tests must fail

@@ -44,6 +44,7 @@ class Verdict:
     """What remained when all had settled: a sentence, and the figures of each program."""
 
     text: str
+    is_good: bool
     counts: dict[str, Counts]
 
 
@@ -86,6 +87,13 @@ class Playground:
         scenario = BY_NAME[name]
         self._check_is_free("")
         self._begin("scenario", scenario.title, self._play(scenario))
+
+    async def play_to_its_end(self, name: str) -> str:
+        """Play a scenario once every part works, and return what remained."""
+        await self._until(self._all_work)
+        self.play(name)
+        await self._tasks["scenario"]
+        return self.verdict.text if self.verdict else "There is no verdict."
 
     def settle(self) -> None:
         """End every fault and the orders, and judge what remains; raises Refused while a scenario runs."""
@@ -220,7 +228,9 @@ class Playground:
         self.write("all faults are over; now it settles")
         is_settled = await self._until(self._is_settled)
         counts = {side.name: side.counts() for side in self.sides}
-        self.verdict = Verdict(_verdict(counts, is_settled=is_settled), counts)
+        text = _verdict(counts, is_settled=is_settled)
+        is_good = is_settled and not _wrong(counts[self.sides[0].name])
+        self.verdict = Verdict(text, is_good, counts)
         self.write(self.verdict.text)
 
     async def _end_faults(self) -> None:
@@ -232,7 +242,7 @@ class Playground:
     async def _until(self, condition: Callable[[], bool]) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLES_WITHIN):
-                while not condition():  # noqa: ASYNC110 - it is the time that passes
+                while not condition():  # noqa: ASYNC110 - it is time that passes
                     await asyncio.sleep(LOOKS_EVERY / 2)
         return condition()
 
@@ -245,7 +255,8 @@ class Playground:
             not side.asking
             and not side.counts().stuck
             and side.tally.printed_at < latest
-            and (side.tally.calm_since or latest) < latest
+            and (side.tally.calm_since is not None)
+            and side.tally.calm_since < latest
             for side in self.sides
         )
 
@@ -309,10 +320,10 @@ class Playground:
 
 Act = Callable[[Side, str], Coroutine[Any, Any, None]]
 _ON_PARTS: dict[str, tuple[str, Act, str]] = {
-    "kill": ("killed", Side.kill, ""),
-    "down": ("taken down", Side.take_down, "down"),
-    "up": ("started again", Side.bring_up, ""),
-    "freeze": ("frozen", Side.freeze, "frozen"),
+    "kill": ("killed", lambda side, part: side.kill(part), ""),
+    "down": ("taken down", lambda side, part: side.take_down(part), "down"),
+    "up": ("started again", lambda side, part: side.bring_up(part), ""),
+    "freeze": ("frozen", lambda side, part: side.freeze(part), "frozen"),
 }
 
 SWITCHES = {
@@ -334,20 +345,25 @@ def _seen(side: Side) -> dict[str, Any]:
 
 
 def _verdict(counts: dict[str, Counts], *, is_settled: bool) -> str:
-    parts = [f"{name}: {_remains(each)}" for name, each in counts.items()]
-    end = "" if is_settled else f" (not settled after {SETTLES_WITHIN:.0f} s)"
-    return f"{'; '.join(parts)}{end}"
+    end = "" if is_settled else f" Not settled after {SETTLES_WITHIN:.0f} s."
+    each = (f"{name.title()}: {_remains(of)}." for name, of in counts.items())
+    return f"{' '.join(each)}{end}"
 
 
 def _remains(counts: Counts) -> str:
+    named = [f"{number:,} {what}" for what, number in _wrong(counts).items()]
+    what = ", ".join(named) or "none lost, none twice"
+    return f"{what} of {counts.accepted:,} orders"
+
+
+def _wrong(counts: Counts) -> dict[str, int]:
     wrong = {
         "lost": counts.lost,
         "stuck": counts.stuck,
         "notified twice": counts.twice,
         "placed twice": counts.surplus,
     }
-    named = [f"{number:,} {what}" for what, number in wrong.items() if number]
-    return f"{', '.join(named) or 'none lost, none twice'} of {counts.accepted:,}"
+    return {what: number for what, number in wrong.items() if number}
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -35,25 +35,29 @@ _unpublished: dict[UUID, tuple[str, Entry]] = {}
 
 
 def order() -> FastAPI:
-    """Return the order service; without its outbox it publishes in the request, after the commit."""
-    if OUTBOX in _taken_out():
-        command_module.append = _remember  # type: ignore[attr-defined]
-        command_module.router = _publishing()
+    """Return the order service without the safeguards that the environment names."""
+    take_out(os.environ[WITHOUT].split(","))
     return create_order()
 
 
 def notification() -> FastAPI:
-    """Return the notification service, without its inbox's refusal of duplicates, or without its pull."""
-    if INBOX in _taken_out():
-        inbox_module.claim = _claim_again
-        reaction_module.add = _add_if_new  # type: ignore[attr-defined]
-    if PULL in _taken_out():
-        Reconciler.step = _pull_nothing  # type: ignore[method-assign, assignment]
+    """Return the notification service without the safeguards that the environment names."""
+    take_out(os.environ[WITHOUT].split(","))
     return create_notification()
 
 
-def _taken_out() -> list[str]:
-    return os.environ.get(WITHOUT, "").split(",")
+def take_out(
+    safeguards: Collection[str], patch: Callable[[object, str, object], None] = setattr
+) -> None:
+    """Take safeguards out of the services that this process makes from now on."""
+    if OUTBOX in safeguards:
+        patch(command_module, "append", _remember)
+        patch(command_module, "router", _publishing())
+    if INBOX in safeguards:
+        patch(inbox_module, "claim", _claim_again)
+        patch(reaction_module, "add", _add_if_new)
+    if PULL in safeguards:
+        patch(Reconciler, "step", _pull_nothing)
 
 
 def _remember(

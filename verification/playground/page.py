@@ -20,6 +20,7 @@ from verification.playground.scenarios import SCENARIOS
 from verification.playground.side import PARTS
 
 TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
 HOSTS = ["127.0.0.1", "localhost"]
 """Whoever else's name leads to this machine (DNS rebinding) is refused."""
 MOST_STREAMS = 20
@@ -61,6 +62,16 @@ def _add_pages(app: FastAPI, playground: Playground) -> None:
     async def get_page() -> Response:
         html = render("playground.html")
         return Response(html, headers=HEADERS, media_type="text/html")
+
+    @app.get("/playground.css")
+    async def get_style() -> Response:
+        style = (STATIC / "playground.css").read_bytes()
+        return Response(style, headers=HEADERS, media_type="text/css")
+
+    @app.get("/playground.js")
+    async def get_script() -> Response:
+        script = (STATIC / "playground.js").read_bytes()
+        return Response(script, headers=HEADERS, media_type="text/javascript")
 
     @app.get("/api")
     async def get_view() -> JSONResponse:

@@ -26,15 +26,25 @@ SCENARIOS = (
         ((3, "kill", "broker"), (12, "kill", "broker"), (8, "wait", "")),
     ),
     Scenario(
-        "app",
-        "The notification app dies again and again",
-        "It is started again each time. Watch the ordinary program lose orders that its broker had delivered.",
+        "order-app",
+        "Kill the order app while customers wait",
+        "Customers try again. Ours knows each by its Idempotency-Key; the ordinary program places orders twice.",
         (
-            (3, "kill", "notification"),
-            (5, "down", "notification"),
-            (6, "up", "notification"),
-            (5, "kill", "notification"),
+            (4, "kill", "order"),
+            (6, "kill", "order"),
+            (6, "kill", "order"),
             (5, "wait", ""),
+        ),
+    ),
+    Scenario(
+        "sidecar",
+        "Kill the notification sidecar again and again",
+        "Messages that it had not acknowledged come again. The inbox refuses them; the ordinary program may not.",
+        (
+            (4, "kill", "notification sidecar"),
+            (8, "kill", "notification sidecar"),
+            (8, "kill", "notification sidecar"),
+            (6, "wait", ""),
         ),
     ),
     Scenario(
@@ -62,7 +72,7 @@ SCENARIOS = (
     Scenario(
         "without-outbox",
         "Without the outbox",
-        "Ours publishes in the request, and the broker is killed: orders that were accepted are lost.",
+        "Ours publishes in the request, and the broker goes: orders that were accepted are lost.",
         (
             (2, "down", "broker"),
             (3, "kill", "order"),

@@ -155,7 +155,7 @@ class Side:
         port = instance["appPort" if is_app else "daprHTTPPort"]
         path = "healthz" if is_app else "v1.0/healthz/outbound"
         try:
-            answer = await self.http.get(f"http://127.0.0.1:{port}/{path}", timeout=1)
+            answer = await self.http.get(f"http://127.0.0.1:{port}/{path}", timeout=2)
         except httpx.HTTPError:
             return False
         return answer.status_code < 300

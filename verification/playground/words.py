@@ -76,13 +76,11 @@ SAFEGUARDS: Mapping[str, Words] = {
     ),
 }
 COUNTERS: Mapping[str, Words] = {
-    "accepted": Words("Accepted", "orders answered 201"),
-    "notified": Words("Notified", "their customer has a line, or ours has it SENT"),
-    "stuck": Words("Not yet", "accepted, and still on the way or stuck"),
-    "lost": Words("Lost", "not notified though every part had the time to"),
-    "twice": Words("Twice", "notified more than once"),
-    "surplus": Words("Placed twice", "ordered once, and notified of a second order"),
-    "unprinted": Words(
-        "Line cut off", "SENT, and a kill cut off the console line; a mail goes again"
-    ),
+    "accepted": Words("Accepted", "answered 201"),
+    "notified": Words("Notified", "line printed, or SENT"),
+    "stuck": Words("Not yet", "on the way, or stuck"),
+    "lost": Words("Lost", "had the time, and no line"),
+    "twice": Words("Twice", "more than one line"),
+    "surplus": Words("Placed twice", "one order became two"),
+    "unprinted": Words("Cut off", "SENT, line lost by a kill"),
 }
