@@ -16,29 +16,28 @@ class Words(NamedTuple):
 PARTS: Mapping[str, Words] = {
     "broker": Words(
         "Broker",
-        "It carries messages from one sidecar to the other. Without it ours still accepts orders: each waits in"
-        " the outbox. The ordinary program publishes in the request: it refuses them, and may lose those on the"
-        " way.",
+        "It carries messages from one sidecar to the other. Without it ours accepts orders, which wait in the"
+        " outbox. The ordinary program publishes in the request: it refuses them, and now and then loses one.",
     ),
     "order sidecar": Words(
         "Order sidecar",
-        "Orders come in and messages leave through it. Nobody can order while it is down; what it had accepted and"
-        " not passed on is lost to the ordinary program, and ours publishes it again from the outbox.",
+        "Orders come in and messages leave through it. A customer whose answer it cut off orders again: ours knows"
+        " the Idempotency-Key, the ordinary program places a second order.",
     ),
     "order": Words(
         "Order app",
-        "It accepts orders. Killed between its commit and its answer, ours knows the customer's second try by its"
-        " Idempotency-Key; the ordinary program places the order twice.",
+        "It accepts orders. Customers who get no answer try again: ours answers from what it committed, the"
+        " ordinary program may have published already, and does so again.",
     ),
     "notification sidecar": Words(
         "Notification sidecar",
-        "It takes messages from the broker and delivers them. Killed before it acknowledges one, it is given it"
-        " again: the inbox refuses what it already has, and the ordinary program notifies twice.",
+        "It takes messages from the broker and delivers them. What it has delivered and not acknowledged comes"
+        " again: the inbox refuses it, the ordinary program notifies twice.",
     ),
     "notification": Words(
         "Notification app",
-        "It notifies customers. While it is gone its sidecar has nobody to deliver to, and may give up or lose"
-        " count: ours asks the order service for what is missing (the pull).",
+        "It notifies customers. What it was at comes again when it is back: ours has committed it or not, and the"
+        " inbox knows; the ordinary program cannot tell.",
     ),
 }
 MESSAGES: Mapping[str, Words] = {
