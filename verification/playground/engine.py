@@ -25,6 +25,7 @@ QUIET = 5.0
 """Seconds without a new line after which no second one is expected any more."""
 SETTLES_WITHIN = 180.0
 SERVICE_OF = {OUTBOX: "order", INBOX: "notification", PULL: "notification"}
+"""Which service starts again where a safeguard is taken out or put back."""
 
 
 class Refused(Exception):
@@ -73,8 +74,11 @@ class Playground:
         """Do what a button says; raises Refused where it cannot be done now, KeyError where there is no such."""
         self.touched = time.monotonic()
         if (verb, target) in SWITCHES:
-            self._check_is_free(target)
-            self._begin(target, f"{verb} {target}", self._work(verb, target))
+            part = SERVICE_OF.get(target, target)
+            self._check_is_free(part)
+            if target in self.down and verb != "up":
+                raise Refused(f"{words.PARTS[target].title} is down: start it first.")
+            self._begin(part, f"{verb} {target}", self._work(verb, target))
         elif verb == "play":
             self.play(target)
         elif verb == "orders":
@@ -368,7 +372,7 @@ def _wrong(counts: Counts) -> dict[str, int]:
 
 @asynccontextmanager
 async def working(playground: Playground) -> AsyncIterator[Playground]:
-    """Let orders come in and be looked at; at the end, whatever is under way is broken off."""
+    """Place orders and look at both programs; at the end, whatever is under way is broken off."""
     tasks = [
         asyncio.create_task(playground.place_orders()),
         asyncio.create_task(playground.look()),

@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from chassis.pages import static
 from chassis.pages.page import HEADERS
 from verification.playground import words
-from verification.playground.engine import MOST_RATE, Playground, Refused
+from verification.playground.engine import MOST_RATE, SERVICE_OF, Playground, Refused
 from verification.playground.scenarios import SCENARIOS
 from verification.playground.side import PARTS
 
@@ -157,6 +157,7 @@ def _templates() -> Environment:
     made.globals.update(
         asset=static.asset,
         parts=PARTS,
+        service_of=SERVICE_OF,
         words=words,
         scenarios=SCENARIOS,
         most_rate=MOST_RATE,

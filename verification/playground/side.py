@@ -72,8 +72,6 @@ class Side:
 
     async def kill(self, part: str) -> None:
         """Kill a part; its supervisor starts an app or a sidecar again, and this a broker."""
-        if self._down & {part}:
-            return
         self.states[part] = State.SILENT
         if self.stage.part(part):
             with suppress(AssertionError):
@@ -196,7 +194,7 @@ class Side:
         self.pulled_before = self.pulled
 
     def let_go(self) -> None:
-        """Let everything go on that is frozen, and send the customers home."""
+        """Unfreeze everything, and send the customers home."""
         for part in [*self._frozen]:
             self._release(part)
         for task in self.asking:
@@ -235,7 +233,7 @@ async def running(setting: Setting, lost_after: float) -> AsyncIterator[Side]:
 
 
 def _pass_by(stage: Stage, courier: Courier) -> None:
-    """Let the notification service's sidecar deliver through the courier."""
+    """Make the notification service's sidecar deliver through the courier."""
     courier.target = stage.real.instances["notification"]["appPort"]
     sidecar = stage.real.sidecars["notification"]
     at = sidecar.command.index("--app-port") + 1

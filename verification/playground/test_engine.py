@@ -1,11 +1,13 @@
 """The engine: each switch acts on both programs, scenarios play and settle, and the verdict is what remained."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.support.eventually import eventually
+from toolchain.runfile import ROOT
 from verification.playground import engine
 from verification.playground.engine import Playground, Refused, working
 from verification.playground.scenarios import BY_NAME, SCENARIOS, Scenario
@@ -95,6 +97,26 @@ async def test_what_is_under_way_with_a_part_is_not_begun_a_second_time(
     ours.may_kill.set()
     await idle(playground)
     assert done(playground)[0] == ["kill broker", "kill order"]
+
+
+async def test_two_safeguards_of_a_service_are_taken_out_one_after_the_other(
+    playground: Playground,
+) -> None:
+    playground.do("out", "inbox")
+
+    for verb, target in (("out", "pull"), ("kill", "notification")):
+        with pytest.raises(Refused, match="not done yet"):
+            playground.do(verb, target)
+
+
+async def test_a_part_that_is_down_can_only_be_started(playground: Playground) -> None:
+    playground.do("down", "broker")
+    await idle(playground)
+
+    for verb in ("kill", "freeze", "down"):
+        with pytest.raises(Refused, match="start it first"):
+            playground.do(verb, "broker")
+    playground.do("up", "broker")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +233,12 @@ async def test_counters_begin_anew(playground: Playground) -> None:
     playground.do("anew")
 
     assert [side.counts().accepted for side in playground.sides] == [0, 0]
+
+
+def test_the_document_records_every_scenario_with_its_command() -> None:
+    document = (ROOT / "docs" / "playground.md").read_text()
+
+    assert re.findall(r"`--play (\S+)`", document) == [each.name for each in SCENARIOS]
 
 
 def test_every_step_of_a_scenario_is_a_switch() -> None:
