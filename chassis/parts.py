@@ -10,6 +10,7 @@ from chassis.dapr import Sidecar
 from chassis.database import Database
 from chassis.outbox import Backlog
 from chassis.runtime.settings import ServiceSettings
+from chassis.runtime.telemetry import Tracer
 from chassis.signature import SigningKeys
 
 InFlight = MutableMapping[tuple[str, str], asyncio.Lock]
@@ -29,5 +30,7 @@ class Parts:
     secret: str
     """What a consumer sends to read the feed; never a signing key."""
     backlog: Backlog
+    # None where nothing is traced.
+    tracer: Tracer | None = None
     # A lock is dropped when no request holds it or waits for it.
     in_flight: InFlight = field(default_factory=WeakValueDictionary)

@@ -19,6 +19,7 @@ from chassis.dapr.wire import (
     NotConnected,
     Wire,
 )
+from chassis.runtime.telemetry import current, traceparent_or_new
 
 _JSON = {"content-type": "application/json"}
 
@@ -47,8 +48,11 @@ class Sidecar:
     """Dapr's HTTP API at `url` (http://127.0.0.1:3500); no call takes longer than `deadline` seconds.
 
     A binding has longer: a slow mail server still takes the mail, and who hangs up never learns of it. `token`
-    is the sidecar's own (Dapr: DAPR_API_TOKEN).
+    is the sidecar's own (Dapr: DAPR_API_TOKEN). Where the service is traced, each call carries its trace context,
+    or one that is not recorded: daprd would begin a trace with each of its own.
     """
+
+    is_traced = False
 
     def __init__(
         self,
@@ -175,9 +179,10 @@ class Sidecar:
     async def _carry(self, call: Call, deadline: float) -> Answer:
         # The whole call's time, not that between two bytes.
         async with asyncio.timeout(deadline):
-            return await self._wire.carry(
-                replace(call, headers={**call.headers, **self._token})
-            )
+            headers = {**call.headers, **self._token}
+            if self.is_traced:
+                headers["traceparent"] = current.get() or traceparent_or_new()
+            return await self._wire.carry(replace(call, headers=headers))
 
 
 def _unanswered(error: Exception) -> SidecarUnavailable:

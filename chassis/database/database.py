@@ -62,7 +62,7 @@ class Database:
         self.engine = open_engine(url)
         self.owner = _owner(replica)
         self.is_shared = not is_sqlite(url)
-        # What every session's `info` begins with; whoever serves all units (the relay) may add to it.
+        # What every session's `info` begins with; whoever serves all units (the relay, the tracer) may add to it.
         self.info: dict[str, Any] = {"service": service, "keys": keys}
         # The connections that writers use again, and when each was last used.
         self._kept: list[tuple[Connection, float]] = []

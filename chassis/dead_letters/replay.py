@@ -25,6 +25,7 @@ from chassis.inbox.parse import (
     check_kind,
     event_of,
 )
+from chassis.inbox.tracing import REPLAYED, act
 from chassis.runtime import clock
 
 Outcome = Literal["handled", "was handled before"]
@@ -120,7 +121,7 @@ def _handle(
         claimed = claim(session, reaction.name, [envelope.id], Arrival.PUSHED)
         is_new = bool(claimed) or letter.event_id == envelope.id
         if is_new:
-            reaction.act(event, envelope, session)
+            act(session, reaction, envelope, event, REPLAYED)
             run_batches(session)
     except NotAuthentic as error:
         raise NotReplayable(f"It is not authentic: {one_line(str(error))}.") from error

@@ -59,13 +59,13 @@ class ApiRoute(APIRoute):
         answer = super().get_route_handler()
         if openapi.FROM_THE_SIDECAR in self.tags:
             return answer
+        route = self.path
 
         async def handle(request: Request) -> Response:
             unit = Unit(request.scope, request.receive)
-            if unit.method != "GET":
-                # Not left to FastAPI: it would make one and the same 400 of whatever is wrong.
-                await unit.json()
-            return await answer(unit)
+            if unit.method == "GET":
+                return await answer(unit)
+            return await unit.answered(answer, route)
 
         return handle
 

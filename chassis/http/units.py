@@ -1,12 +1,13 @@
 """What a route takes as its request: `read` to find something, `unit` to change something."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
 from chassis.errors import (
@@ -29,7 +30,8 @@ from chassis.http.models import View
 from chassis.http.openapi import refuses
 from chassis.outbox import BacklogFull
 from chassis.parts import Parts
-from chassis.runtime.telemetry import traceparent_or_new
+from chassis.runtime import telemetry
+from chassis.runtime.telemetry import Span
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ class Created:
     location: str
 
 
+Answering = Callable[[Request], Awaitable[Response]]
 Command = Callable[[Session], View | Created]
 
 
@@ -85,6 +88,8 @@ class Unit(Read):
 
     # Read by openapi.py: every route that takes a Unit documents it.
     header: ClassVar = PARAMETER
+    _span: Span | None = None
+    _is_traced = False
 
     @property
     def sent_keys(self) -> list[str]:
@@ -93,8 +98,47 @@ class Unit(Read):
 
     @cached_property
     def trace(self) -> str:
-        """Return the request's W3C trace context."""
-        return traceparent_or_new(self.headers.get("traceparent"))
+        """Return the request's W3C trace context: that of its span, where it is traced."""
+        if self._span:
+            return self._span.context
+        trace = telemetry.traceparent_or_new(self.headers.get("traceparent"))
+        return telemetry.unsampled(trace) if self._is_traced else trace
+
+    async def answered(self, answer: Answering, route: str) -> Response:
+        """Return the answer to this request, made within its span, once its body is checked."""
+        self._span = self._begin(route)
+        token, status = telemetry.current.set(self.trace), 500
+        try:
+            # Not left to FastAPI: it would make one and the same 400 of whatever is wrong.
+            await self.json()
+            response = await answer(self)
+            status = response.status_code
+        except Rejected as error:
+            status = error.status
+            raise
+        finally:
+            telemetry.current.reset(token)
+            self._end(status)
+        return response
+
+    def _begin(self, route: str) -> Span | None:
+        parts: Parts | None = getattr(self.app.state, "parts", None)
+        if parts is None or parts.tracer is None:
+            return None
+        self._is_traced = True
+        attributes = {
+            "http.request.method": self.method,
+            "http.route": route,
+            "url.path": self.url.path,
+            "url.scheme": self.url.scheme,
+        }
+        given, name = self.headers.get("traceparent"), f"{self.method} {route}"
+        return parts.tracer.enter(name, SpanKind.SERVER, given, attributes)
+
+    def _end(self, status: int) -> None:
+        if self._span:
+            self._span.attributes["http.response.status_code"] = status
+            self._span.end(str(status) if status >= 500 else "")
 
     async def run(self, command: Command, *, alone: bool = False) -> Response:
         """Carry out a command and return its answer; with an Idempotency-Key, at most once.

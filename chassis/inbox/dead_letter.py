@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from chassis.database import Utc, after_commit, insert, once_committed
-from chassis.runtime import clock, metrics
+from chassis.runtime import clock, logs, metrics
 
 _log = logging.getLogger(__name__)
 
@@ -148,10 +148,14 @@ def store(session: Session, letter: DeadLetter) -> None:
     """Store a dead letter, and log it once it is committed; of what is not authentic, a sample."""
     counted = metrics.DEAD_LETTERS.labels(letter.reaction, letter.kind)
     once_committed(session, counted.inc)
+    ids = logs.about(letter.body)
     if not letter.authentic and _is_sampled(session, letter.reaction):
         text = "%s: one more delivery that is not authentic, not stored: %s"
         after_commit(
-            session, partial(_log.error, text, letter.reaction, one_line(letter.reason))
+            session,
+            partial(
+                _log.error, text, letter.reaction, one_line(letter.reason), extra=ids
+            ),
         )
         return
     size, reason = letter.size or len(letter.body), one_line(letter.reason)
@@ -169,7 +173,7 @@ def store(session: Session, letter: DeadLetter) -> None:
     row["fingerprint"] = count_in_group(session, row)
     session.execute(insert(dead_letter).values(row))
     text = "%s: stored a dead letter: %s"
-    after_commit(session, partial(_log.error, text, letter.reaction, reason))
+    after_commit(session, partial(_log.error, text, letter.reaction, reason, extra=ids))
 
 
 def count_in_group(session: Session, row: Mapping[str, Any]) -> str:

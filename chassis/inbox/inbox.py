@@ -7,7 +7,7 @@ What can never be handled becomes a dead letter and is answered SUCCESS: Dapr wo
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -32,7 +32,8 @@ from chassis.inbox.parse import (
     parse,
 )
 from chassis.inbox.reaction import IDS, AnyReaction, Arrival, Reaction, inbox
-from chassis.runtime import clock, metrics
+from chassis.inbox.tracing import act, note_failure
+from chassis.runtime import clock, logs, metrics
 from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Inbox:
                 await self.handle_together(reaction, events, Arrival.PUSHED)
             except Exception as error:  # noqa: BLE001 - each event says by itself what it means
                 if is_unavailable(error):
-                    _log_retry(reaction, error)
+                    _log_retry(reaction, error, {})
                     return [Status.RETRY] * len(events)
             else:
                 return [Status.SUCCESS] * len(events)
@@ -148,6 +149,8 @@ class Inbox:
         try:
             if not is_unavailable(error):
                 envelope = authenticate(received, self.keys)
+                tracer = self.database.info.get("tracer")
+                note_failure(tracer, reaction, envelope, arrival, error)
                 failed = Failed(reaction.name, received.body, envelope.id, error)
                 kept = await self.database.write(
                     lambda session: record_failure(session, failed, arrival)
@@ -156,14 +159,14 @@ class Inbox:
             error = worse
         if kept:
             return Status.SUCCESS
-        _log_retry(reaction, error)
+        _log_retry(reaction, error, logs.about(received.body))
         return Status.RETRY
 
 
-def _log_retry(reaction: AnyReaction, error: Exception) -> None:
+def _log_retry(reaction: AnyReaction, error: Exception, ids: Mapping[str, str]) -> None:
     trace = None if is_unavailable(error) else error
-    text = "%s failed; the event will be retried: %s"
-    _log.error(text, reaction.name, one_line(describe(error)), exc_info=trace)
+    text, reason = "%s failed; the event will be retried: %s", one_line(describe(error))
+    _log.error(text, reaction.name, reason, exc_info=trace, extra=ids)
 
 
 def act_on_new(
@@ -178,7 +181,7 @@ def act_on_new(
     for envelope, event in parsed:
         if envelope.id in unseen:
             unseen.remove(envelope.id)  # listed twice, it is acted on once
-            reaction.act(event, envelope, session)
+            act(session, reaction, envelope, event, arrival)
             new.append(envelope.id)
     if arrival is Arrival.PUSHED and len(new) < len(parsed):
         pulled = inbox.c.reaction == reaction.name, inbox.c.arrival == Arrival.PULLED

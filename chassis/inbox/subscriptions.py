@@ -23,6 +23,7 @@ from chassis.inbox.dead_letter import MAX_BODY, DeadLetter
 from chassis.inbox.inbox import Inbox, Status, keep
 from chassis.inbox.parse import Received, too_large
 from chassis.inbox.reaction import AnyReaction
+from chassis.runtime import telemetry
 
 MAX_BULK = 512 * 1024
 """Bytes of a bulk delivery that are read: hundreds of events, or seven of the largest."""
@@ -124,6 +125,7 @@ class Subscriptions:
     # The body is parsed by hand: FastAPI would refuse a bad one with 422, which Dapr retries for ever.
     def _handling(self, topic: str, reactions: Reactions) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
+            telemetry.delivery.set(request.headers.get("traceparent", ""))
             entries = _entries(*await _read(request, MAX_BULK))
             self.inbox.arrivals.note_pushed(topic, len(entries))
             statuses = await self._deliver_to_each(reactions, [*entries.values()])
@@ -148,6 +150,7 @@ class Subscriptions:
     # Not in bulk: raw, each comes in an envelope of daprd's own.
     def _burying(self, topic: str, topics: dict[str, Reactions]) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
+            telemetry.delivery.set(request.headers.get("traceparent", ""))
             wrapped, size = await _read(request, MAX_WRAPPED)
             self.inbox.arrivals.note_pushed(topic, 1)
             if size > MAX_WRAPPED:

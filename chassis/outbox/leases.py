@@ -24,7 +24,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from chassis.database import Utc, once_committed
 from chassis.outbox.outbox import LEASE, Leased, State, is_open, outbox
-from chassis.runtime import clock, metrics
+from chassis.runtime import clock, logs, metrics
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +152,8 @@ def _outcome(event: Leased, refusal: str | None) -> dict[str, Any]:
     state = State.PARKED if refusals >= MAX_REFUSALS else State.PENDING
     if state is State.PARKED:
         text = "event %s is parked after %d refusals: %s"
-        _log.error(text, event.event_id, refusals, refusal)
+        ids = logs.about(event.event)
+        _log.error(text, event.event_id, refusals, refusal, extra=ids)
     return {
         "state": state,
         "published_at": None,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -30,7 +31,8 @@ from chassis.cloud_event import Cause, create_cloud_event
 from chassis.database import Utc, add, once_committed, wake
 from chassis.errors import Rejected
 from chassis.event import Delivery, Event, to_json
-from chassis.runtime import clock, metrics
+from chassis.runtime import clock, metrics, telemetry
+from chassis.runtime.telemetry import Tracer
 
 SIGNAL = "outbox"
 
@@ -200,6 +202,8 @@ def append(
         version=version,
         keys=session.info["keys"],
     )
+    if tracer := session.info.get("tracer"):
+        trace_creation(session, tracer, envelope)
     stored = row(event, envelope)
     if event.delivery is Delivery.PUSH_AND_PULL:
         queue: RelayQueue | None = session.info.get("relay")
@@ -209,6 +213,17 @@ def append(
             wake(session, SIGNAL)
     once_committed(session, metrics.APPENDED.labels(stored["topic"]).inc)
     add(session, outbox, stored)
+
+
+def trace_creation(session: Session, tracer: Tracer, envelope: dict[str, Any]) -> None:
+    # What follows from the event belongs to its creation; the signature leaves the trace out.
+    topic, cause = envelope["type"], envelope["traceparent"]
+    attributes = telemetry.of_event(
+        "create", topic, envelope["id"], envelope["correlationid"]
+    )
+    if span := tracer.child(f"create {topic}", SpanKind.PRODUCER, cause, attributes):
+        envelope["traceid"] = envelope["traceparent"] = span.context
+        once_committed(session, span.end)
 
 
 def row(event: Event, envelope: dict[str, Any]) -> dict[str, Any]:

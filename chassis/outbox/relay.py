@@ -20,7 +20,8 @@ from chassis.dapr import Entry, PublishRejected, Sidecar, SidecarUnavailable
 from chassis.database import Database
 from chassis.outbox.leases import BATCH, is_any_free, lease, mark, release
 from chassis.outbox.outbox import SIGNAL, Leased, RelayQueue
-from chassis.runtime import Loop, clock, metrics
+from chassis.runtime import Loop, clock, metrics, telemetry
+from chassis.runtime.telemetry import Span, Tracer
 
 ASKED_EVERY = 60.0
 """Seconds between two looks for the broker's components: one may be loaded late, or again."""
@@ -175,11 +176,21 @@ class Relay:
         others = (each["name"] for each in has if mine.fullmatch(each["name"]))
         return [self.pubsub, *sorted(others)]
 
+    def _span(self, events: Sequence[Leased]) -> Span | None:
+        tracer: Tracer | None = self.database.info.get("tracer")
+        if tracer is None:
+            return None
+        traces = [telemetry.trace_of(each.event) for each in events]
+        return tracer.batch("send", events[0].topic, traces)
+
     async def _offer(self, pubsub: str, events: Sequence[Leased]) -> "_Offered":
         entries = [Entry(each.event_id, each.event) for each in events]
         publish = partial(self.sidecar.publish, pubsub, events[0].topic)
         try:
-            with metrics.timed(metrics.CALLS, "send", events[0].topic):
+            with (
+                telemetry.within(self._span(events)),
+                metrics.timed(metrics.CALLS, "send", events[0].topic),
+            ):
                 refused = await publish(entries)
         except PublishRejected:
             # One malformed event makes the sidecar refuse its whole batch: find out which.

@@ -28,7 +28,7 @@ from chassis.reconciler.cursor import BEGINNING, RESET, CursorMoved
 from chassis.reconciler.grace_period import GracePeriod
 from chassis.reconciler.progress import Progress
 from chassis.reconciler.repair import CursorHeld, Repair, count_late, handled
-from chassis.runtime import Loop, clock, metrics
+from chassis.runtime import Loop, clock, metrics, telemetry
 from chassis.runtime.loop import nothing
 
 _log = logging.getLogger(__name__)
@@ -181,13 +181,28 @@ class Reconciler:
         short = [each for each, event in missing.items() if event is None]
         events = {**missing, **await self._client.events(short)}
         try:
-            return await repair.apply(events)
+            return await self._repair(repair, events)
         except CursorMoved:
             return ()  # another process has pulled the same, and was faster
         except NotAuthentic as error:
             text = "%s: the feed of %s has an event that is not authentic; the cursor is held before it: %s"
             _log.error(text, self._name, self.reaction.event.source, error)
             raise
+
+    async def _repair(
+        self, repair: Repair, events: Mapping[str, Json | None]
+    ) -> Sequence[str]:
+        tracer = self.parts.tracer
+        if tracer is None or not events:
+            return await repair.apply(events)
+        traces = [str(each.get("traceparent")) for each in events.values() if each]
+        span = tracer.batch("receive", self.reaction.event.topic(), traces)
+        with telemetry.within(span):
+            token = telemetry.delivery.set(span.context if span else "")
+            try:
+                return await repair.apply(events)
+            finally:
+                telemetry.delivery.reset(token)
 
     def _report(self, pulled: Sequence[str], *, more: bool) -> None:
         if self.rebuilt_until:

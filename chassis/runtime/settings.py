@@ -4,7 +4,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EX_CONFIG = 78
@@ -50,7 +57,7 @@ class SidecarSettings(BaseSettings):
 
 
 class TelemetrySettings(BaseSettings):
-    """Where a service shows what it measures."""
+    """Where a service shows what it does, and what it measures."""
 
     metrics_port: int | None = Field(
         None,
@@ -63,6 +70,21 @@ class TelemetrySettings(BaseSettings):
         min_length=1,
         description="the address of this machine at which it does, for whoever reaches it; without, only "
         "programs on this machine can",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="`text` for a terminal, or `json`: one object a line, with trace, order and event",
+    )
+    # OpenTelemetry itself reads its other variables.
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="where traces go, by OTLP over HTTP: `http://127.0.0.1:4318`; without it there are none",
+    )
+    trace_viewer_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^{}]+\{trace_id\}[^{}]*$",
+        description="where a trace can be looked at, for the links of the pages: "
+        "`http://127.0.0.1:9411/zipkin/traces/{trace_id}`",
     )
 
 

@@ -30,8 +30,9 @@ from chassis.outbox import Backlog, Relay
 from chassis.pages import static
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
-from chassis.runtime import Loop, ServiceSettings
+from chassis.runtime import Loop, ServiceSettings, logs
 from chassis.runtime.settings import EX_CONFIG, reveal
+from chassis.runtime.telemetry import Tracer, open_tracer
 from chassis.service.exporter import Exporter
 from chassis.service.retention import Retention
 from chassis.signature import load_signing_keys
@@ -55,17 +56,27 @@ def make_parts(
     keys = load_signing_keys(settings.secrets_folder / "signing.keys")
     port = str(settings.dapr_http_port)
     database = Database(settings.database_url, name, port, keys)
+    tracer = _open_tracer(name, settings)
+    database.info["tracer"] = tracer
     token = reveal(settings.dapr_api_token)
+    sidecar = sidecar or Sidecar(settings.sidecar_url, token=token)
+    sidecar.is_traced = tracer is not None
     return Parts(
         name=name,
         settings=settings,
         migrations=migrations,
         database=database,
-        sidecar=sidecar or Sidecar(settings.sidecar_url, token=token),
+        sidecar=sidecar,
         keys=keys,
         secret=load_feed_secret(settings.secrets_folder / "feed.secret"),
         backlog=Backlog(database, settings.backlog_limit),
+        tracer=tracer,
     )
+
+
+def _open_tracer(name: str, settings: ServiceSettings) -> Tracer | None:
+    endpoint = settings.otel_exporter_otlp_endpoint
+    return open_tracer(name, str(endpoint)) if endpoint else None
 
 
 def create(  # noqa: PLR0913 - a service, put together in one call
@@ -165,6 +176,7 @@ def _app(
             await migrate(parts)
         except SystemExit as ended:
             # Starlette and uvicorn would make a traceback of it, and exit status 3.
+            logs.flush()
             os._exit(int(ended.code or 0))
         await feed.open_feed(parts.database)
         try:
@@ -178,6 +190,8 @@ def _app(
                     yield
         finally:
             await parts.database.close()
+            if parts.tracer:
+                await parts.tracer.close()
 
     gc.set_threshold(NEW_OBJECTS)
     app = http.create_api(parts.name, lifespan)

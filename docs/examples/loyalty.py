@@ -13,7 +13,7 @@ from chassis.cloud_event import Cause, CloudEvent
 from chassis.event import Event
 from chassis.inbox import Reaction, Start
 from chassis.outbox import append
-from chassis.runtime import ServiceSettings, load, telemetry
+from chassis.runtime import ServiceSettings, load
 from chassis.service import create, make_parts
 
 
@@ -43,7 +43,6 @@ def grant_point_on_order_created(
 def create_app() -> FastAPI:
     """Return the service's app; DATABASE_URL names its database."""
     settings = load(ServiceSettings)
-    telemetry.log_to_console(settings.log_level)
     # Orders from before its first start earn nothing.
     points = Reaction(OrderCreated, grant_point_on_order_created, start=Start.NOW)
     parts = make_parts("loyalty", settings, migrations=None)

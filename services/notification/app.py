@@ -8,7 +8,7 @@ from pydantic import Field
 from chassis import service
 from chassis.dapr import Sidecar
 from chassis.parts import Parts
-from chassis.runtime import ServiceSettings, load, telemetry
+from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from services.notification.channels import BINDING, Mail
 from services.notification.commands import release_notification
@@ -48,7 +48,6 @@ def create_app(
 ) -> FastAPI:
     """Return the service's app; what is not given comes from the environment."""
     settings = settings or load(Settings)
-    telemetry.log_to_console(settings.log_level)
     parts = make_parts(settings, sidecar)
     dispatcher = Dispatcher(
         parts.database,

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias, TypeGuard
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy import ColumnElement, case, literal
 from sqlalchemy.orm import Session
 
 from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
-from chassis.runtime import Loop, clock, metrics
+from chassis.runtime import Loop, clock, metrics, telemetry
+from chassis.runtime.telemetry import Span, Tracer
 from services.notification import measures, outcomes
 from services.notification.channels import Mail
 from services.notification.model import SIGNAL, Notification, State
@@ -113,7 +115,7 @@ class Dispatcher:
             await self._store()
             return
         try:
-            with metrics.timed(measures.MAILS):
+            with telemetry.within(self._span(mail)), metrics.timed(measures.MAILS):
                 await self.mail.deliver(mail)
             now = clock.now()
             self._outcome = partial(outcomes.mark_sent, which=mine, sent_at=now)
@@ -125,6 +127,13 @@ class Dispatcher:
         if trouble:
             # A server that is down would otherwise be asked for each mail, a slow one ever more often.
             raise ChannelUnavailable(trouble)
+
+    def _span(self, mail: Notification) -> Span | None:
+        tracer: Tracer | None = self.database.info.get("tracer")
+        if tracer is None:
+            return None
+        attributes = {"mail.attempt": mail.attempt}
+        return tracer.child("send mail", SpanKind.CLIENT, mail.trace, attributes)
 
     def _outcome_of(self, error: Exception, mail: Notification) -> Outcome:
         mine, reason, due = outcomes.fence(self.owner, mail), str(error), _due(mail)

@@ -5,7 +5,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from chassis.dapr import Sidecar
-from chassis.runtime import ServiceSettings, load, telemetry
+from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from chassis.service import create, make_parts
 from services.order.commands import create_order
@@ -26,7 +26,6 @@ def create_app(
 ) -> FastAPI:
     """Return the service's app; what is not given comes from the environment."""
     settings = settings or load(Settings)
-    telemetry.log_to_console(settings.log_level)
     return create(
         make_parts("order", settings, MIGRATIONS, sidecar),
         routers=[

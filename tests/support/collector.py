@@ -1,0 +1,68 @@
+"""A collector of traces, which keeps what the services and their sidecars export."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.support.eventually import eventually
+from toolchain.observe.otlp import Span, receiving
+from toolchain.runfile import free_port
+
+
+@dataclass
+class Collector:
+    """The spans that came to `endpoint`."""
+
+    endpoint: str = ""
+    spans: list[Span] = field(default_factory=list)
+
+    def of(self, trace: str) -> list[Span]:
+        """Return the spans of a trace, in the order in which they began."""
+        mine = [each for each in self.spans if each.trace == trace]
+        return sorted(mine, key=lambda each: each.start)
+
+    async def has(self, trace: str, *names: str) -> list[Span]:
+        """Return the spans of a trace once these are among them."""
+
+        async def found() -> list[Span] | None:
+            spans = self.of(trace)
+            return spans if set(names) <= {each.name for each in spans} else None
+
+        try:
+            return await eventually(found, f"the trace {trace}", deadline=30)
+        except AssertionError as error:
+            has = sorted(each.name for each in self.of(trace))
+            raise AssertionError(f"{error}: {has}, not {names}") from None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the parts of a system need to export everything at once."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_INSECURE": "true",
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+        }
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """Run a collector."""
+    collector = Collector()
+    with receiving(free_port(), collector.spans.extend) as endpoint:
+        collector.endpoint = endpoint
+        yield collector
+
+
+def named(spans: Sequence[Span], name: str, service: str = "") -> Span:
+    """Return the one span of this name, of a service of ours or of a sidecar."""
+    (found,) = [
+        each for each in spans if each.name == name and service in ("", each.service)
+    ]
+    return found
+
+
+def are_connected(spans: Sequence[Span]) -> bool:
+    """Return whether one root has all others below it."""
+    ids = {each.id for each in spans}
+    return len([each for each in spans if each.parent not in ids]) == 1

@@ -1,0 +1,1 @@
+"""What `make observe` runs beside a system: Prometheus, and a viewer of traces."""
