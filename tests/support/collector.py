@@ -34,6 +34,20 @@ class Collector:
             has = sorted(each.name for each in self.of(trace))
             raise AssertionError(f"{error}: {has}, not {names}") from None
 
+    async def about(self, subject: str) -> str:
+        """Return the one trace of what happened to this subject, once it is there."""
+
+        async def found() -> str | None:
+            traces = {
+                each.trace
+                for each in self.spans
+                if each.attributes.get("messaging.message.conversation_id") == subject
+            }
+            assert len(traces) <= 1
+            return next(iter(traces), None)
+
+        return await eventually(found, f"a trace of {subject}", deadline=30)
+
     @property
     def environment(self) -> dict[str, str]:
         """What the parts of a system need to export everything at once."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -229,10 +230,16 @@ def _value(setting: object) -> str:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, broker: str = runfile.BROKER, database: str = runfile.DATABASE
+    folder: Path,
+    *,
+    broker: str = runfile.BROKER,
+    database: str = runfile.DATABASE,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[RealSystem]:
-    """Run the whole system, ready to be used."""
+    """Run the whole system, ready to be used; all its parts have this environment, too."""
     real = build(folder, broker=broker, database=database)
+    for part in (*real.apps.values(), *real.sidecars.values()):
+        part.environment.update(environment)
     # It lives as long as the thread that starts it, which is this one: the kernel ends it then.
     with companions.database(this_machine(), real.system):
         async with started(real):
