@@ -38,7 +38,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker demo where doctor quick test check format docs lock simulate chaos playground mutants mutation bench
+.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos playground mutants mutation bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ run: ready ## Run the whole system: broker, sidecars, services; Ctrl-C stops it
 
 broker: ready ## Run the broker and the mail server, for `dapr run -f dapr.yaml` by hand
 	@.venv/bin/python -m toolchain.run --broker-only
+
+observe: ready ## Run Prometheus and a viewer of traces beside the system; started before `make run`
+	@.venv/bin/python -m toolchain.observe
 
 demo: ready ## Place three orders and follow each to its notification
 	@.venv/bin/python -m toolchain.demo

@@ -271,10 +271,11 @@ def _environment(machine: Machine, system: System) -> dict[str, str]:
 
 def _start(machine: Machine, system: System, lines: Stream) -> subprocess.Popen[bytes]:
     changed = not system.is_as_declared
+    observed = runfile.observed(system)
     cli = subprocess.Popen(
         [machine.programs / "dapr", "run", "-f", "-" if changed else "dapr.yaml"],
         cwd=machine.root,
-        env={**_environment(machine, system), PIPE: str(_pipe(system))},
+        env={**observed, **_environment(machine, system), PIPE: str(_pipe(system))},
         stdin=subprocess.PIPE if changed else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -22,6 +22,9 @@ PORTS = {
     "redis": 6379,
     "kafka": 9092,
     "kafka controller": 9093,
+    "otlp": 4318,
+    "zipkin": 9411,
+    "prometheus": 9090,
 }
 """Where the servers of a system listen, those that it may start."""
 VARIABLES = {
@@ -205,6 +208,23 @@ def _configuration(path: str, state: Path) -> Path:
     copied = state / "dapr.yaml"
     copied.write_text(yaml.safe_dump(configuration))
     return copied
+
+
+def exporting(system: System) -> dict[str, str]:
+    """Return the variables with which services and sidecars export their traces to `make observe`."""
+    viewer = f"http://127.0.0.1:{system.port('zipkin')}/zipkin/traces/{{trace_id}}"
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{system.port('otlp')}",
+        # For the sidecars, which would otherwise take gRPC, and TLS.
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+        "TRACE_VIEWER_URL": viewer,
+    }
+
+
+def observed(system: System) -> dict[str, str]:
+    """Return these variables where `make observe` runs for this system."""
+    return {} if is_free(system.port("otlp")) else exporting(system)
 
 
 def postgresql_url(role: str, port: int, database: str | None = None) -> str:

@@ -216,7 +216,8 @@ def append(
 
 
 def trace_creation(session: Session, tracer: Tracer, envelope: dict[str, Any]) -> None:
-    # What follows from the event belongs to its creation; the signature leaves the trace out.
+    """Make the event's creation its trace context, and record that span with the commit."""
+    # The signature leaves the trace out.
     topic, cause = envelope["type"], envelope["traceparent"]
     attributes = telemetry.of_event(
         "create", topic, envelope["id"], envelope["correlationid"]

@@ -53,6 +53,7 @@ def make_parts(
 
     A test brings a sidecar of its own.
     """
+    logs.configure(name, settings.log_level, settings.log_format)
     keys = load_signing_keys(settings.secrets_folder / "signing.keys")
     port = str(settings.dapr_http_port)
     database = Database(settings.database_url, name, port, keys)
