@@ -256,7 +256,9 @@ async def test_a_replay_is_a_trace_of_its_own_linked_to_the_events(both: Both) -
     headers = {"traceparent": RECORDED.replace(TRACE, trace)}
 
     tried = await both.notification.http.post(f"{path}?dryRun=true", headers=headers)
-    replayed = await both.notification.http.post(path, headers=headers)
+    replayed = await both.notification.http.post(
+        path, headers=headers, json={"by": "jane"}
+    )
 
     assert (tried.status_code, replayed.status_code) == (200, 200)
     spans = await both.collector.has(trace, "process OrderCreated", BACK[0])
