@@ -161,6 +161,10 @@ def _move(document: dict[str, Any], offset: int, state: Path) -> None:
         app.update(moved)
         for port in metrics_ports(app):
             _set(app, "METRICS_PORT", str(port + offset))
+        if pages := app.get("env", {}).get("NOTIFICATION_PAGES_URL"):
+            port = pages.rstrip("/").rpartition(":")[2]
+            there = pages.replace(port, str(int(port) + offset))
+            _set(app, "NOTIFICATION_PAGES_URL", there)
         _set(app, "DATABASE_URL", f"sqlite:///{state / app['appID']}.db")
         _set(app, "SECRETS_FOLDER", str(state))
 

@@ -4,7 +4,13 @@ import os
 from pathlib import Path
 
 from toolchain.dapr import build, programs
-from toolchain.machine import Machine, faketime, terminal, virtual_environment
+from toolchain.machine import (
+    Machine,
+    chromium,
+    faketime,
+    terminal,
+    virtual_environment,
+)
 from toolchain.servers import kafka, postgresql, rabbitmq, redis
 from toolchain.supervise.locks import alone
 
@@ -19,6 +25,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             kafka.PRODUCT.prepare(machine)
             postgresql.prepare(machine)
             faketime.prepare(machine)
+            chromium.prepare(machine)
     terminal.done("Ready", "type: make run")
 
 

@@ -1,5 +1,6 @@
 """The journey of one event: what its sender's outbox, and a reaction's inbox, know of it."""
 
+import json
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import dead_letter
 from chassis.inbox.reaction import Arrival, inbox
 from chassis.outbox.outbox import State, is_open, outbox
+from chassis.runtime.ids import first_id
 
 NEAR = 1000
 """Events among which one is looked for: those that the service appended from a moment on."""
@@ -29,6 +31,7 @@ class StoredEvent(View):
     created_at: Timestamp
     due_at: Timestamp | None
     published_at: Timestamp | None
+    trace_id: str | None = None
 
 
 class HeldLetter(View):
@@ -38,6 +41,10 @@ class HeldLetter(View):
     state: letters.State
     reason: str
     received_at: Timestamp
+    replayed_at: Timestamp | None = None
+    discarded_at: Timestamp | None = None
+    discarded_by: str | None = None
+    discarded_because: str | None = None
 
 
 class Handling(View):
@@ -56,13 +63,16 @@ def find_event(
 
     An id begins with the time at which it was made, so that the ids' own index leads there.
     """
-    made = int((since - timedelta(milliseconds=1)).timestamp() * 1000)
-    first = str(UUID(int=made << 80))
+    first = str(first_id(since - timedelta(milliseconds=1)))
     near = select(outbox).where(outbox.c.event_id >= first)
     rows = near.order_by(outbox.c.event_id).limit(NEAR).subquery()
     mine = rows.c.topic == topic, rows.c.event.contains(str(subject))
     found = session.execute(select(rows).where(*mine).limit(1)).first()
-    return StoredEvent.model_validate(found) if found else None
+    if found is None:
+        return None
+    context = str(json.loads(found.event).get("traceparent", ""))
+    trace_id = context.split("-")[1] if context.count("-") == 3 else None
+    return StoredEvent.model_validate({**found._mapping, "trace_id": trace_id})
 
 
 def find_oldest_open(session: Session) -> datetime | None:

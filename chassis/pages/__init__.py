@@ -2,12 +2,13 @@
 
 from chassis.pages.live import ending_streams, watch
 from chassis.pages.page import fragment, install, page, see_other
-from chassis.pages.router import Form, PageRouter, filled
+from chassis.pages.router import Form, PageRouter, faults, filled
 
 __all__ = [
     "Form",
     "PageRouter",
     "ending_streams",
+    "faults",
     "filled",
     "fragment",
     "install",

@@ -70,10 +70,15 @@ class Form(Unit):
         try:
             return model.model_validate_strings(dict(self.fields)), {}
         except ValidationError as error:
-            return None, {
-                ".".join(map(str, fault["loc"])): errors.message(fault)
-                for fault in error.errors()
-            }
+            return None, faults(error)
+
+
+def faults(error: ValidationError) -> dict[str, str]:
+    """Return what is wrong, by field, as the API would say it."""
+    return {
+        ".".join(map(str, fault["loc"])): errors.message(fault)
+        for fault in error.errors()
+    }
 
 
 def filled(fields: Mapping[str, str]) -> dict[str, str]:

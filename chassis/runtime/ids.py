@@ -1,5 +1,6 @@
 """Ids that sort by the time they were made."""
 
+from datetime import datetime
 from uuid import UUID
 
 from chassis.runtime import clock
@@ -19,3 +20,8 @@ def uuid7() -> UUID:
         | 0b10 << 62
         | random & (1 << 62) - 1
     )
+
+
+def first_id(moment: datetime) -> UUID:
+    """Return what no id made at this time, or later, is below."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from fastapi import FastAPI
+from pydantic import Field
 
 from chassis.dapr import Sidecar
 from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from chassis.service import create, make_parts
 from services.order.commands import create_order
+from services.order.pages import desk, journey
 from services.order.reactions import show_notification
 from services.order.views import order_journey, order_overview, order_tallies
 
@@ -19,6 +21,16 @@ class Settings(ServiceSettings):
     """The order service's settings."""
 
     database_url: DatabaseUrl = "sqlite:///.local/order.db"
+    trace_viewer_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="the address of a trace, with `{trace}` for its id, that an order's page leads to",
+    )
+    notification_pages_url: str | None = Field(
+        None,
+        pattern="^https?://.*/$",
+        description="where a browser finds the notification service's pages; dapr.yaml sets it",
+    )
 
 
 def create_app(
@@ -32,6 +44,12 @@ def create_app(
             create_order.router,
             order_overview.router,
             order_journey.router,
+            desk.router,
+            journey.router(
+                journey.Elsewhere(
+                    settings.trace_viewer_url, settings.notification_pages_url
+                )
+            ),
         ],
         reactions=[
             show_notification.on_notification_sent,

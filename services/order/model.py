@@ -1,5 +1,6 @@
 """The orders, and what is known of each one's notification."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -44,6 +45,14 @@ class Base(DeclarativeBase):
     """The tables of this service."""
 
 
+LONGEST_KEY = 100
+
+
+def name_key(name: str) -> str:
+    """Return a name as it is searched for: in whatever case and form it was typed."""
+    return unicodedata.normalize("NFKC", name).casefold()[:LONGEST_KEY]
+
+
 class Order(Base):
     """An order that was accepted."""
 
@@ -51,6 +60,12 @@ class Order(Base):
 
     order_id: Mapped[UUID] = mapped_column("id", primary_key=True)
     customer_name: Mapped[str] = mapped_column(String(200))
+    # Its customer's name as it is searched for; in the order of code points, so that a prefix is a range.
+    name_key: Mapped[str] = mapped_column(
+        String(LONGEST_KEY).with_variant(
+            String(LONGEST_KEY, collation="C"), "postgresql"
+        )
+    )
     created_at: Mapped[datetime] = mapped_column(Utc)
     customer_email: Mapped[str | None] = mapped_column(String(254))
     notification_state: Mapped[NotificationState] = mapped_column(
@@ -76,8 +91,13 @@ IS_UNSENT = Order.notification_state != literal(
 )
 # Most orders are SENT, so the index stays small however long the table grows.
 Index(
-    "orders_unsent", Order.order_id, sqlite_where=IS_UNSENT, postgresql_where=IS_UNSENT
+    "orders_unsent",
+    Order.notification_state,
+    Order.order_id,
+    sqlite_where=IS_UNSENT,
+    postgresql_where=IS_UNSENT,
 )
+Index("orders_name", Order.name_key)
 
 
 _SHOW = (

@@ -1,7 +1,7 @@
 """What the notification service knows of an order, asked through Dapr; or which part does not answer."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -15,6 +15,8 @@ T = TypeVar("T")
 APP_ID = "notification"
 PATIENCE = 2.0
 """Seconds that an answer may take: daprd itself tries for more than a minute to reach a service."""
+MOMENT = 0.5
+"""Seconds that a list of orders waits for what the notification service knows of them."""
 
 Part = Literal[
     "order sidecar",
@@ -56,6 +58,8 @@ class NotificationPart(View):
     due_at: Timestamp | None
     sent_at: Timestamp | None
     released_at: Timestamp | None
+    released_by: str | None = None
+    release_reason: str | None = None
 
 
 class Reply(View):
@@ -81,9 +85,27 @@ async def ask(sidecar: Sidecar, order_id: UUID, event_id: str | None) -> Reply:
     return _parse(answer)
 
 
-async def _within(asking: Awaitable[T]) -> T | str:
+async def ask_of(
+    sidecar: Sidecar, order_ids: Sequence[UUID]
+) -> dict[UUID, NotificationPart] | None:
+    """Return the notifications of these orders, where they have one; None if nobody says within a MOMENT."""
+    if not order_ids:
+        return {}
+    query: dict[str, str | list[str]] = {
+        "order": [str(each) for each in order_ids],
+        "limit": "200",
+    }
+    asked = sidecar.ask(APP_ID, "api/notification", query=query, headers={})
+    answer = await _within(asked, MOMENT)
+    if isinstance(answer, str) or answer.status != 200:
+        return None
+    items = answer.json()["items"]
+    return {UUID(each["orderId"]): NotificationPart(**each) for each in items}
+
+
+async def _within(asking: Awaitable[T], seconds: float = PATIENCE) -> T | str:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             return await asking
     except TimeoutError:
         return NO_ANSWER

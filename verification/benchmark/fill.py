@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Boolean,
     Connection,
@@ -53,8 +54,8 @@ _INBOX = (
 )
 TABLES = {
     "order": (
-        "INSERT INTO orders (id, customer_name, created_at, notification_state, notification_version)"
-        " SELECT {uuid}, 'Jane Doe', :at, 'SENT', 1 FROM n",
+        "INSERT INTO orders (id, customer_name, name_key, created_at, notification_state, notification_version)"
+        " SELECT {uuid}, 'Jane Doe', 'jane doe', :at, 'SENT', 1 FROM n",
         "INSERT INTO idempotency_key (scope, key, fingerprint, status, headers, body, created_at)"
         " SELECT '/api/order', 'filled-' || i, :empty, 201, '', :empty, :at FROM n",
         _OUTBOX,
@@ -84,9 +85,9 @@ NAMES = {
     },
 }
 DIALECTS = {
-    "sqlite": {"uuid": "printf('%032x', i)", "xid": "0"},
+    "sqlite": {"uuid": "printf('%012x70008%015x', :ms, i)", "xid": "0"},
     "postgresql": {
-        "uuid": "lpad(to_hex(i), 32, '0')::uuid",
+        "uuid": "(lpad(to_hex(:ms), 12, '0') || '70008' || lpad(to_hex(i), 15, '0'))::uuid",
         "xid": "pg_current_xact_id()::text::bigint",
     },
 }
@@ -124,10 +125,12 @@ def fill(urls: dict[str, str], orders: int) -> None:
 def _insert(connection: Connection, service: str, orders: int, number: int) -> None:
     first, last = (orders * each // BATCHES for each in (number, number + 1))
     at = datetime.now(UTC) - AGE * (1 - number / BATCHES)
-    values = {"first": first + 1, "last": last, "at": at}
+    ms = int(at.timestamp() * 1000)
+    values = {"first": first + 1, "last": last, "at": at, "ms": ms}
     names = {**DIALECTS[connection.dialect.name], **NAMES[service]}
     typed: dict[str, BindParameter[Any]] = {
         "at": bindparam("at", type_=Utc),
+        "ms": bindparam("ms", type_=BigInteger),
         "no": bindparam("no", value=False, type_=Boolean),
         "empty": bindparam("empty", value=b""),
         "event": bindparam("event", value=EVENT),

@@ -54,6 +54,10 @@ class NotificationQuery(PageQuery):
     state: Annotated[
         State | None, Field(description="Only notifications in this state")
     ] = None
+    order: Annotated[
+        list[UUID] | None,
+        Field(max_length=200, description="Only those of these orders"),
+    ] = None
 
 
 def find_notification_overview(
@@ -81,6 +85,8 @@ def list_notification_overviews(
         listed = listed.where(Notification.state == query.state)
         if query.state in {State.FAILED, State.UNKNOWN, State.HELD}:
             listed = listed.where(IS_IN_TROUBLE)  # by the small index
+    if query.order:
+        listed = listed.where(Notification.order_id.in_(query.order))
     found = session.scalars(listed.limit(query.limit + 1)).all()
     page = found[: query.limit]
     return Page(

@@ -14,7 +14,7 @@ from chassis.outbox import append
 from chassis.runtime import clock
 from chassis.runtime.ids import uuid7
 from contracts.order_created import OrderCreated
-from services.order.model import Order
+from services.order.model import Order, name_key
 
 router = Router(tags=["Orders"])
 
@@ -45,7 +45,8 @@ def create_order(command: CreateOrder, session: Session, trace: str) -> Created:
     """Store a new order and append its OrderCreated; `trace` is the request's W3C trace context."""
     order_id, created_at = uuid7(), clock.now_ms()
     ordered = {**command.model_dump(), "created_at": created_at}
-    add(session, Order.__table__, {"id": order_id, **ordered})
+    key = name_key(command.customer_name)
+    add(session, Order.__table__, {"id": order_id, "name_key": key, **ordered})
     event = OrderCreated(order_id=order_id, **ordered)
     append(session, event, subject=order_id, cause=Cause(trace))
     return Created(Accepted(order_id=order_id), f"order/{order_id}")

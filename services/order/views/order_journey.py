@@ -1,6 +1,6 @@
 """Where an order is: accepted, published, received, sent, shown; and if it is stuck, why, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -22,11 +22,17 @@ from chassis.runtime import clock
 from contracts.order_created import OrderCreated
 from services.order.model import NotificationState
 from services.order.notification_service import NotificationPart, Part, ask
-from services.order.views.order_overview import OrderNotFound, find_order_overview
+from services.order.views.order_overview import (
+    OrderNotFound,
+    OrderOverview,
+    find_order_overview,
+)
 from services.order.views.why import Known, explain
 
 router = Router(tags=["Orders"])
 
+STAGES = ("accepted", "published", "received", "sent", "shown")
+"""The stages of an order's way."""
 REACTION = "show_notification_on_notification_sent"
 """Whose inbox says when the order showed it; a reaction's name is data."""
 
@@ -53,6 +59,17 @@ class OrderJourney(View):
     event: StoredEvent | None
     received: Handling
     notification: NotificationPart | None
+
+
+def find_published(session: Session, orders: Iterable[OrderOverview]) -> set[UUID]:
+    """Return which of these orders, at most a page of them, the broker has the event of."""
+    events = {
+        each.order_id: find_event(
+            session, OrderCreated.topic(), each.order_id, each.created_at
+        )
+        for each in orders
+    }
+    return {key for key, event in events.items() if event and event.published_at}
 
 
 def find_order_journey(order_id: UUID, session: Session) -> Known:
@@ -107,13 +124,18 @@ async def get_order_journey(orderId: UUID, read: Read) -> OrderJourney:  # noqa:
     It asks the notification service, for two seconds at most: where that does not answer, what is known here is
     shown, with the part that is down.
     """
-    known = await read(lambda session: find_order_journey(orderId, session))
+    return describe(await follow(read, orderId))
+
+
+async def follow(read: Read, order_id: UUID) -> Known:
+    """Return what is known of an order, here and at the notification service; raises OrderNotFound."""
+    known = await read(lambda session: find_order_journey(order_id, session))
     event_id = known.event.event_id if known.event else None
-    reply = await ask(read.parts.sidecar, orderId, event_id)
+    reply = await ask(read.parts.sidecar, order_id, event_id)
     known = replace(known, reply=reply)
     if sent := reply.sent:
         showing = await read(
             lambda session: find_handling(session, REACTION, sent.event_id)
         )
         known = replace(known, showing=showing)
-    return describe(known)
+    return known

@@ -1,19 +1,34 @@
 """What can be asked about orders."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import Field
-from sqlalchemy import select
+from pydantic import AwareDatetime, Field
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Page, PageQuery, Read, Router, View, refuses
-from services.order.model import IS_UNSENT, NotificationState, Order
+from chassis.http import Line, Page, PageQuery, Read, Router, View, refuses
+from chassis.runtime.ids import first_id
+from services.order.model import IS_UNSENT, NotificationState, Order, name_key
 
 router = Router(tags=["Orders"])
+
+FEW = 1000
+"""Orders that an index leads to by a name; with more, the newest orders are searched for the name."""
+MOST_READ = 20_000
+"""Orders that are looked at for one page."""
+APART = timedelta(seconds=1)
+"""How far apart an order's time and that in its id may be: they are read one after the other."""
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3001, 1, 1, tzinfo=UTC)),
+]
+HIGHEST = "\U0010ffff"
+"""The last of all characters."""
 
 
 class NotificationShown(View):
@@ -42,6 +57,16 @@ class OrderQuery(PageQuery):
         NotificationState | None,
         Field(description="Only orders whose notification is in this state"),
     ] = None
+    name: Annotated[
+        Line | None,
+        Field(max_length=200, description="Only customers whose name begins so"),
+    ] = None
+    created_from: Annotated[
+        Moment | None, Field(description="Only orders from this time on")
+    ] = None
+    created_before: Annotated[
+        Moment | None, Field(description="Only orders before this time")
+    ] = None
 
 
 class OrderNotFound(Rejected):
@@ -59,18 +84,61 @@ def find_order_overview(order_id: UUID, session: Session) -> OrderOverview:
 
 
 def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverview]:
-    """Return a page of orders, newest first, from after the order that the cursor names."""
-    orders = select(Order).order_by(Order.order_id.desc()).limit(query.limit + 1)
+    """Return a page of orders, newest first, from after the order that the cursor names.
+
+    Where no index has what is asked for, MOST_READ orders are looked at: such a page may be short, and not the
+    last one.
+    """
+    among, wanted = _by_index(query), _by_reading(query)
+    named = _find_few(query.name, session) if query.name else None
+    newest_first = Order.order_id.desc()
+    end: UUID | None = None
+    if named is not None:
+        among.append(Order.order_id.in_(named))
+    elif wanted:
+        ids = select(Order.order_id).where(*among).order_by(newest_first)
+        end = session.scalar(ids.offset(MOST_READ - 1).limit(1))
+        among += [Order.order_id >= end] if end else []
+    matching = select(Order).where(*among, *wanted).order_by(newest_first)
+    found = session.scalars(matching.limit(query.limit + 1)).all()
+    page = [OrderOverview.model_validate(each) for each in found[: query.limit]]
+    last = page[-1].order_id if len(found) > query.limit else end
+    return Page(items=page, next=str(last) if last else None)
+
+
+def _by_index(query: OrderQuery) -> list[ColumnElement[bool]]:
+    # An id begins with the time at which it was made, so that a range of time is a range of ids.
+    among: list[ColumnElement[bool]] = []
     if query.cursor is not None:
-        orders = orders.where(Order.order_id < query.cursor)
-    if query.state is not None:
-        orders = orders.where(Order.notification_state == query.state)
-        if query.state is not NotificationState.SENT:
-            orders = orders.where(IS_UNSENT)  # by the small index
-    found = [OrderOverview.model_validate(each) for each in session.scalars(orders)]
-    more = len(found) > query.limit
-    page = found[: query.limit]
-    return Page(items=page, next=str(page[-1].order_id) if more else None)
+        among.append(Order.order_id < query.cursor)
+    if query.created_from is not None:
+        among.append(Order.order_id >= first_id(query.created_from - APART))
+        among.append(Order.created_at >= query.created_from)
+    if query.created_before is not None:
+        among.append(Order.order_id < first_id(query.created_before + APART))
+        among.append(Order.created_at < query.created_before)
+    if query.state not in {None, NotificationState.SENT}:
+        among += [Order.notification_state == query.state, IS_UNSENT]
+    return among
+
+
+def _by_reading(query: OrderQuery) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if query.state is NotificationState.SENT:
+        wanted.append(Order.notification_state == query.state)
+    if query.name is not None:
+        key = name_key(query.name)
+        # Not a range: no database is to sort all that have a frequent name.
+        wanted.append(func.substr(Order.name_key, 1, len(key)) == key)
+    return wanted
+
+
+def _find_few(name: str, session: Session) -> list[UUID] | None:
+    # The ids of all orders under a rare name; None where it is a frequent one.
+    key = name_key(name)
+    begins = and_(Order.name_key >= key, Order.name_key < f"{key}{HIGHEST}")
+    found = session.scalars(select(Order.order_id).where(begins).limit(FEW + 1)).all()
+    return [*found] if len(found) <= FEW else None
 
 
 @router.get("/api/order/{orderId}")

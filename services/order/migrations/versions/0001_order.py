@@ -9,6 +9,7 @@ branch_labels = ("order",)
 depends_on = None
 
 _UTC = sa.DateTime(timezone=True)
+_NAME_KEY = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -17,6 +18,7 @@ def upgrade() -> None:
         "orders",
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("customer_name", sa.String(200), nullable=False),
+        sa.Column("name_key", _NAME_KEY, nullable=False),
         sa.Column("created_at", _UTC, nullable=False),
         sa.Column("customer_email", sa.String(254)),
         sa.Column(
@@ -36,10 +38,11 @@ def upgrade() -> None:
     op.create_index(
         "orders_unsent",
         "orders",
-        ["id"],
+        ["notification_state", "id"],
         sqlite_where=is_unsent,
         postgresql_where=is_unsent,
     )
+    op.create_index("orders_name", "orders", ["name_key"])
 
 
 def downgrade() -> None:

@@ -1,0 +1,98 @@
+"""One order: how far it is, why it is not there yet and what to press, and all that has happened to it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from fastapi import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from chassis.http import Read
+from chassis.inbox.dead_letter import State as LetterState
+from chassis.inbox.journey import Handling
+from chassis.pages import PageRouter, fragment, page, watch
+from services.order.pages.history import history
+from services.order.views.order_journey import OrderJourney, describe, follow
+from services.order.views.why import Known
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Pages that an order's page leads to, where their addresses are set; `{trace}` stands for a trace's id."""
+
+    trace: str | None = None
+    notifications: str | None = None
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A page on which what stands in an order's way is mended."""
+
+    name: str
+    address: str
+
+
+def router(elsewhere: Elsewhere) -> PageRouter:
+    """Return the routes of the page."""
+    made = PageRouter(Path(__file__).parents[1] / "templates")
+
+    @made.get("/orders/{orderId}")
+    async def get_order_page(orderId: UUID, read: Read) -> Response:  # noqa: N803 - its name on the wire
+        """Show an order's journey."""
+        known = await follow(read, orderId)
+        journey = _render(read, known, elsewhere)
+        return page(read, "journey.html", order=known.order, journey=journey)
+
+    @made.get("/live/{orderId}", response_class=EventSourceResponse)
+    async def get_live_journey(
+        orderId: UUID,  # noqa: N803 - its name on the wire
+        read: Read,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Stream an order's journey."""
+        async for each in watch(read, look, orderId):
+            yield each
+
+    async def look(read: Read, order_id: UUID) -> str:
+        return _render(read, await follow(read, order_id), elsewhere)
+
+    return made
+
+
+def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
+    journey = describe(known)
+    trace = known.event.trace_id if known.event else None
+    linked = elsewhere.trace and trace and elsewhere.trace.replace("{trace}", trace)
+    return fragment(
+        read,
+        "journey-live.html",
+        order=known.order,
+        journey=journey,
+        next=next((s.name for s in journey.stages if not s.reached), None),
+        trace=trace,
+        trace_address=linked,
+        remedy=_remedy(known, journey, elsewhere.notifications),
+        history=history(known),
+        now=known.now,
+    )
+
+
+def _remedy(
+    known: Known, journey: OrderJourney, notifications: str | None
+) -> Remedy | None:
+    if _is_open(known.showing):
+        return Remedy("Open the dead letters", "../dead-letters")
+    if notifications is None or journey.done:
+        return None
+    if _is_open(known.reply.received):
+        address = f"{notifications}dead-letters"
+        return Remedy("Open the notification service's dead letters", address)
+    state = (known.reply.notification or known.order.notification).state
+    if state in {"HELD", "FAILED"}:
+        return Remedy(f"Open what is {state}", f"{notifications}?state={state}")
+    return None
+
+
+def _is_open(handling: Handling) -> bool:
+    letter = handling.dead_letter
+    return letter is not None and letter.state is LetterState.OPEN

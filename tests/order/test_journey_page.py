@@ -1,0 +1,82 @@
+"""The page of one order: its stages, why it is not there yet, what to press, and what has happened."""
+
+import re
+from pathlib import Path
+from uuid import UUID
+
+from services.order.pages.history import history
+from services.order.views.order_journey import follow
+from tests.order.test_desk import _read
+from tests.order.test_order_journey import JANE, place, says
+from tests.support.mail_server import DROP
+from tests.support.services import Service, notification_service, order_service
+from tests.support.simulated_dapr import SimulatedDapr
+
+MARKUP = re.compile(r"<[^>]+>")
+
+
+async def text_of(order: Service, order_id: str) -> str:
+    """Return what the page of an order says."""
+    answer = await order.http.get(f"/orders/{order_id}")
+    assert answer.status_code == 200
+    return " ".join(MARKUP.sub(" ", answer.text).split())
+
+
+async def test_a_finished_order_shows_every_step_in_the_order_of_time(
+    order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    async with notification_service(tmp_path, dapr):
+        order_id = await place(order)
+        await says(order, order_id, "It is done")
+
+        found = history(await follow(_read(order), UUID(order_id)))
+        said = await text_of(order, order_id)
+
+    assert [each.at for each in found] == sorted(each.at for each in found)
+    steps = [
+        "Accepted: the order and its event",
+        "OrderCreated is published, at attempt 1.",
+        "OrderCreated is handled: ",
+        "The notification is printed on the console.",
+        "NotificationSent is handled: it was pulled.",
+    ]
+    assert all(each in said for each in steps)
+    assert "It is done" in said
+    assert "not yet" not in said
+
+
+async def test_an_order_that_waits_says_for_what_and_names_its_ids(
+    order: Service, dapr: SimulatedDapr
+) -> None:
+    order_id = await place(order)
+    await says(order, order_id, "It waits for the notification sidecar")
+
+    page = (await order.http.get(f"/orders/{order_id}")).text
+    said = await text_of(order, order_id)
+
+    assert "It waits for the notification sidecar" in said
+    assert "What to do: start the notification sidecar again" in said
+    event = re.search(r"event</dt>|event <code>([0-9a-f-]{36})</code>", page)
+    assert event
+    assert re.search(r"<code>[0-9a-f]{32}</code>", page), "the id of its trace"
+
+
+async def test_a_held_notification_leads_to_the_page_where_it_is_released(
+    each_database: None, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    links = {
+        "notification_pages_url": "http://127.0.0.1:8002/",
+        "trace_viewer_url": "http://127.0.0.1:1/trace/{trace}",
+    }
+    async with (
+        order_service(tmp_path, dapr, **links) as order,
+        notification_service(tmp_path, dapr, unknown_mail="hold"),
+    ):
+        dapr.bindings["email"].acts["DOT"] = DROP
+        order_id = await place(order, JANE)
+        await says(order, order_id, "is held for an operator")
+
+        page = (await order.http.get(f"/orders/{order_id}")).text
+
+    assert 'href="http://127.0.0.1:8002/?state=HELD"' in page
+    assert re.search(r'href="http://127\.0\.0\.1:1/trace/[0-9a-f]{32}"', page)
