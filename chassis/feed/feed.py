@@ -145,15 +145,23 @@ async def open_feed(database: Database) -> None:
 
     There the numbers of transactions start again: what was written before would be hidden, and what is
     written now would lie behind every cursor. Consumers notice the new id, and compare everything with their
-    inboxes.
+    inboxes. The service asks at its start, and again and again (chassis/feed/long_transactions.py).
     """
-    if database.is_shared and await database.write(_reset_if_restored):
+    if (
+        database.is_shared
+        and await database.read(_is_restored)
+        and await database.write(_reset_if_restored)
+    ):
         _log.error("this database was restored into another cluster; its feed is reset")
 
 
-def _reset_if_restored(session: Session) -> bool:
+def _is_restored(session: Session) -> bool:
     next_one = text("pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-    if not session.scalar(select(func.max(outbox.c.transaction) >= next_one)):
+    return bool(session.scalar(select(func.max(outbox.c.transaction) >= next_one)))
+
+
+def _reset_if_restored(session: Session) -> bool:
+    if not _is_restored(session):  # another process was quicker
         return False
     session.execute(update(outbox).values(transaction=0))
     session.execute(update(feed).values(id=uuid4()))

@@ -11,10 +11,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from fastapi import FastAPI, Request
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 from starlette.responses import JSONResponse
 
 from chassis.event import Delivery
@@ -24,6 +32,7 @@ from chassis.inbox.inbox import Inbox, Status, keep
 from chassis.inbox.parse import Received, too_large
 from chassis.inbox.reaction import AnyReaction
 from chassis.runtime import telemetry
+from chassis.runtime.settings import refuse
 
 MAX_BULK = 512 * 1024
 """Bytes of a bulk delivery that are read: hundreds of events, or seven of the largest."""
@@ -36,6 +45,17 @@ _decoder = json.JSONDecoder()
 
 Deliver = Callable[[Request], Awaitable[JSONResponse]]
 Reactions = Sequence[AnyReaction]
+
+
+class _Bulk(BaseModel):
+    most: PositiveInt = Field(alias="maxMessagesCount")
+    milliseconds: NonNegativeInt = Field(alias="maxAwaitDurationMs")
+
+
+class _SubscriptionTuning(BaseModel):
+    kind: Literal["SubscriptionTuning"]
+    metadata: Annotated[dict[str, str], BeforeValidator(lambda it: it or {})] = {}
+    bulk: _Bulk = Field(alias="bulkSubscribe")
 
 
 @dataclass(frozen=True)
@@ -51,21 +71,34 @@ class Tuning:
 
     @classmethod
     def read(cls, resource: Path | None) -> "Tuning":
-        """Read a SubscriptionTuning.
+        """Read a SubscriptionTuning; a wrong one ends the process with a sentence.
 
         A subscription in code silently replaces, for its topic, one that is declared for daprd; so what the
         folder says is passed on in code. Python knows no broker's settings.
         """
         if resource is None:
             return cls()
+        try:
+            found = _read_tuning(resource)
+        except ValueError as error:
+            refuse("SUBSCRIPTION_FILE", str(error), resource)
+        return cls(found.metadata, found.bulk.most, found.bulk.milliseconds)
+
+
+def _read_tuning(resource: Path) -> _SubscriptionTuning:
+    """Return what the file holds; raises ValueError with what is wrong."""
+    try:
         # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
-        document: dict[str, Any] = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
-        bulk = document["bulkSubscribe"]
-        return cls(
-            document.get("metadata") or {},
-            int(bulk["maxMessagesCount"]),
-            int(bulk["maxAwaitDurationMs"]),
-        )
+        document = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
+        return _SubscriptionTuning.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        said = f"{field}: {fault['msg']}" if field else "it holds no mapping"
+        raise ValueError(f"a `kind: SubscriptionTuning` is needed; {said}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"it is no YAML: {why}") from error
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """Secrets that the services of one machine share, each in a file that the first of them creates."""
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from chassis.runtime.settings import EX_CONFIG
+from chassis.runtime.settings import refuse
+
+FOLDER = "SECRETS_FOLDER"
 
 T = TypeVar("T")
 
@@ -25,9 +26,9 @@ def read_or_create(
             _write(file, create())
         return parse(file.read_text().strip())
     except OSError as error:
-        _give_up(file, f"{type(error).__name__}, {error.strerror}")
+        refuse(FOLDER, f"{type(error).__name__}, {error.strerror}", file)
     except ValueError as error:
-        _give_up(file, f"{error}; remove it, and a new one is created")
+        refuse(FOLDER, f"{error}; remove it, and a new one is created", file)
 
 
 def _write(file: Path, text: str) -> None:
@@ -39,8 +40,3 @@ def _write(file: Path, text: str) -> None:
         # A link appears whole or not at all, and not where another service has made one meanwhile.
         with suppress(FileExistsError):
             file.hardlink_to(draft.name)
-
-
-def _give_up(file: Path, why: str) -> NoReturn:
-    sys.stderr.write(f"The setting SECRETS_FOLDER is wrong: {why} (it is {file}).\n")
-    sys.exit(EX_CONFIG)

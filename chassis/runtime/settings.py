@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -128,6 +128,12 @@ class ServiceSettings(SidecarSettings, TelemetrySettings):
 def reveal(secret: SecretStr | None) -> str | None:
     """Return a secret's text, if there is one."""
     return secret.get_secret_value() if secret else None
+
+
+def refuse(name: str, why: str, value: object) -> NoReturn:
+    """End the process with one sentence about a setting that is wrong."""
+    sys.stderr.write(f"The setting {name} is wrong: {why} (it is {value}).\n")
+    sys.exit(EX_CONFIG)
 
 
 S = TypeVar("S", bound=BaseSettings)

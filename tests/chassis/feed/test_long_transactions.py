@@ -89,3 +89,18 @@ async def test_a_transaction_of_another_database_is_named_too(
         await other.close()
 
     assert f" in {name}, " in caplog.text
+
+
+async def test_a_database_that_is_restored_into_a_younger_cluster_while_it_is_used_is_noticed(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its events are hidden as well, and no transaction is open: the feed begins anew."""
+    before = await watch.feed.says_orders(2)
+    await watch.feed.execute(update(outbox).values(transaction=2**40))
+
+    await watch.looks_after(ALERT_AFTER)
+
+    page = await watch.feed.page()
+    assert [each["id"] for each in page["events"]] == before
+    assert "restored into another cluster" in caplog.text
+    assert "pg_terminate_backend" not in caplog.text
