@@ -2,13 +2,24 @@
 
 import json
 import os
+import re
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from toolchain.machine import terminal
 from toolchain.machine.http import get
 from toolchain.runfile import System
 from toolchain.servers.broker import Broker
+
+LOOKS_EVERY = 10.0
+REFUSED = (
+    "if that lasts, its sidecar says why: the broker refuses what subscription.yaml asks for, or has a queue "
+    "or an exchange of that name with other properties (delete it there, and it is made anew)"
+)
 
 
 def is_ready(system: System, broker: Broker) -> bool:
@@ -36,13 +47,58 @@ def _missing(system: System, app: dict[str, Any], broker: Broker) -> str:
     if topics is None:
         return f"{name} does not list its subscriptions"
     lost = [topic for topic in topics if not broker.keeps(topic, name)]
-    return f"{broker.name} keeps no {lost[0]} for {name} yet" if lost else ""
+    return f"{broker.name} keeps no {lost[0]} for {name}; {REFUSED}" if lost else ""
 
 
-def _detail(body: bytes) -> str:
+def _detail(body: bytes, field: str = "detail") -> str:
     with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(body)["detail"])
+        return str(json.loads(body)[field])
     return ""
+
+
+def degraded(system: System) -> str:
+    """Return what does not work in a system that is ready all the same, as its services say."""
+    for app in system.document["apps"]:
+        if "appPort" in app:
+            _, body = get(f"http://127.0.0.1:{app['appPort']}/readyz", {})
+            if said := _detail(body, "degraded"):
+                return f"{app['appID']}: {said}"
+    return ""
+
+
+@dataclass
+class Health:
+    """Looks, again and again, whether a system that was ready still is."""
+
+    system: System
+    broker: Broker
+    lack: str = ""
+    said: str = ""
+
+    def start(self) -> None:
+        """Look from now on, beside all else: one that hangs answers late."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOKS_EVERY)
+            self.look()
+
+    def look(self) -> None:
+        """Print what is lacking for the second time, and that nothing is any more."""
+        before = _kind(self.lack)
+        self.lack = missing(self.system, self.broker) or degraded(self.system)
+        kind = _kind(self.lack)
+        if self.said and not self.lack:
+            terminal.done("system", "everything works again")
+            self.said = ""
+        elif kind == before and kind != self.said:
+            terminal.warning("system", self.lack)
+            self.said = kind
+
+
+def _kind(lack: str) -> str:
+    return re.sub(r"\d+", "#", lack)
 
 
 def topics_of(

@@ -20,7 +20,7 @@ from toolchain.log import stream
 from toolchain.log.stream import Stream
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
-from toolchain.readiness import is_ready, missing, token_of
+from toolchain.readiness import Health, is_ready, missing, token_of
 from toolchain.runfile import System
 from toolchain.servers import companions, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
@@ -164,6 +164,7 @@ def keep(
         if not is_welcome and is_ready(system, parts.broker):
             terminal.plainly(welcome(system))
             is_welcome = True
+            Health(system, parts.broker).start()
         yaml_files.look()
         supervisors, before = _supervisors(cli.pid), supervisors
         for part in before.keys() - supervisors.keys():

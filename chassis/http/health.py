@@ -1,7 +1,7 @@
 """Liveness and readiness: /healthz is the event loop alone, /readyz is everything that the service needs."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -19,9 +19,16 @@ PATIENCE = 0.8
 
 
 def router(
-    parts: Parts, needs: Collection[str], tasks: Sequence[asyncio.Task[None]]
+    parts: Parts,
+    needs: Collection[str],
+    tasks: Sequence[asyncio.Task[None]],
+    degraded: Callable[[], str],
 ) -> Router:
-    """Return the routes of a service that needs these components and subscriptions, and runs these tasks."""
+    """Return the routes of a service that needs these components and subscriptions, and runs these tasks.
+
+    `degraded` returns what does not work, and is made good for: a service that were not ready for it would be
+    cut off from what it pulls.
+    """
     made = Router(tags=[HEALTH])
 
     @made.get("/healthz")
@@ -38,7 +45,7 @@ def router(
         """Show whether the service is ready.
 
         It needs its database, its sidecar and the sidecar's components; 503 names what is missing. The answer
-        comes within a second.
+        comes within a second. `degraded` names a subscription that delivers nothing: its events are pulled.
         """
         (_, database), (loaded, sidecar) = await asyncio.gather(
             within(parts.database.read(_ask)), within(parts.sidecar.metadata())
@@ -46,7 +53,8 @@ def router(
         missing = [*absent(database, sidecar, loaded, needs), *ended(tasks)]
         if missing:
             raise NotReady("; ".join(missing), missing=missing)
-        return {"status": "ready"}
+        said = degraded()
+        return {"status": "ready", "degraded": said} if said else {"status": "ready"}
 
     return made
 

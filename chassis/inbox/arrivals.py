@@ -1,6 +1,7 @@
 """Whether a subscription delivers: what was pushed to this process, and what had to be pulled in its place."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -48,3 +49,12 @@ class Arrivals:
         seen = self._topics[topic]
         quiet = clock.now() - (seen.pushed_at or self.since)
         return seen.missed > 0 and quiet >= QUIET
+
+    def degraded(self, topics: Iterable[str]) -> str:
+        """Return which of these subscriptions deliver nothing, and what to do; nothing where all are alive."""
+        silent = [topic for topic in topics if self.is_silent(topic)]
+        return "; ".join(
+            f"the subscription to {each} delivers nothing, and {self.of(each).missed} events were pulled in its "
+            "place: read the sidecar's log"
+            for each in silent
+        )

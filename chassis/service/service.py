@@ -112,7 +112,9 @@ def create(  # noqa: PLR0913 - a service, put together in one call
         *routers,
         dead_letters.router(letters),
         feed.router(parts),
-        health.router(parts, needed, tasks),
+        health.router(
+            parts, needed, tasks, lambda: inbox.arrivals.degraded(watched.topics)
+        ),
         static.router,
         operations.router(observe),
     )

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.serving import serving
 from toolchain import readiness
+from toolchain.readiness import Health
 from toolchain.runfile import System, free_port
 from toolchain.servers.broker import Broker
 
@@ -92,3 +93,56 @@ def test_what_is_missing_is_named(app: dict[str, Any], tmp_path: Path) -> None:
     lack = readiness.missing(System({"apps": [gone]}, tmp_path), none)
 
     assert lack == "web: it does not answer"
+
+
+class Degraded(Guarded):
+    """Answers that it is ready, and what it makes good for."""
+
+    said = "the subscription to OrderCreated delivers nothing"
+
+    def do_GET(self) -> None:
+        """Answer as a service does."""
+        topics = self.path == "/dapr/subscribe"
+        ready = {"status": "ready", **({"degraded": self.said} if self.said else {})}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps([] if topics else ready).encode())
+
+
+def test_what_works_no_longer_is_said_once_and_that_it_works_again(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(Degraded) as port:
+        order = {"appID": "order", "appPort": port, "daprHTTPPort": port}
+        system = System({"apps": [order]}, tmp_path)
+        monkeypatch.setattr(System, "invoke_url", lambda *_: f"http://127.0.0.1:{port}")
+        health = Health(system, Broker("none", "-"))
+        for _ in range(3):
+            health.look()
+        said = capsys.readouterr().out
+        assert (
+            said.count("order: the subscription to OrderCreated delivers nothing") == 1
+        )
+
+        monkeypatch.setattr(Degraded, "said", "")
+        health.look()
+
+        assert "everything works again" in capsys.readouterr().out
+
+
+def test_a_queue_that_the_broker_refuses_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "topics_of", lambda _: ["OrderCreated"])
+    with serving(Degraded) as port:
+        order = {"appID": "order", "appPort": port, "daprHTTPPort": port}
+        monkeypatch.setattr(System, "invoke_url", lambda *_: f"http://127.0.0.1:{port}")
+        broker = Broker("RabbitMQ", "-", keeps=lambda *_: False)
+
+        lack = readiness.missing(System({"apps": [order]}, tmp_path), broker)
+
+    assert lack.startswith(
+        "RabbitMQ keeps no OrderCreated for order; if that lasts, its sidecar says why"
+    )

@@ -16,13 +16,14 @@ from tests.support.eventually import within
 from toolchain.machine.failure import EX_CONFIG
 from toolchain.runfile import ROOT
 from toolchain.supervise import server
+from toolchain.supervise.output import Throttle
 from toolchain.supervise.server import Server
 
 SUPERVISE = """
 import sys
 from toolchain.supervise.output import Output
 from toolchain.supervise.supervisor import Supervisor
-sys.exit(Supervisor(Output("part"), sys.argv[1:], first_pause=0.01).run())
+sys.exit(Supervisor(Output(sys.argv[1]), sys.argv[2:], first_pause=0.01).run())
 """
 FINISHES = """
 import os, pathlib, signal, sys
@@ -49,10 +50,10 @@ def finished(tmp_path: Path) -> Path:
 
 @contextmanager
 def kept(
-    argument: str, command: Sequence[str] = SHELL
+    argument: str, command: Sequence[str] = SHELL, name: str = "part"
 ) -> Iterator[subprocess.Popen[str]]:
     """Keep a part running, a shell script or another; its output and the supervisor's can be read."""
-    keep = [sys.executable, "-c", SUPERVISE, *command, argument]
+    keep = [sys.executable, "-c", SUPERVISE, name, *command, argument]
     with subprocess.Popen(
         keep, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as supervisor:
@@ -176,6 +177,7 @@ def test_a_supervisor_ends_with_the_program_that_started_it(finished: Path) -> N
         sys.executable,
         "-c",
         SUPERVISE,
+        "part",
         *PART,
         str(finished),
     ]
@@ -263,7 +265,7 @@ def test_a_line_that_dapr_run_could_not_read_is_cut() -> None:
 def test_a_part_goes_on_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
     """As in a terminal that Ctrl-S holds: what was not read is counted."""
     done = tmp_path / "done"
-    script = f"print(('x' * 99 + chr(10)) * 50_000); open('{done}', 'w'); input()"
+    script = f"print(('x' * 499 + chr(10)) * 10_000); open('{done}', 'w'); input()"
     with kept(script, command=[sys.executable, "-c"]) as supervisor:
         within(60, done.exists, "the part has written five megabytes")
 
@@ -272,6 +274,38 @@ def test_a_part_goes_on_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"supervisor: [\d,]+ lines were dropped: nobody read them here", note
     )
+
+
+def test_an_error_without_a_pause_fills_no_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A setting that a component cannot use made a sidecar write 13 MB a second."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    throttle = Throttle(200)
+
+    assert sum(throttle.admits() for _ in range(10_000)) == 2_000
+    now[0] = 5.0
+    assert sum(throttle.admits() for _ in range(10_000)) == 1_000
+    assert throttle.dropped() == 0
+
+    now[0] = 10.0
+    assert throttle.admits()
+    assert throttle.dropped() == 17_000
+    assert throttle.dropped() == 0
+
+
+def test_a_sidecar_that_says_too_much_is_named(tmp_path: Path) -> None:
+    script = "while True: print('refused', flush=True)"
+    with kept(
+        script, command=[sys.executable, "-c"], name="the sidecar of order"
+    ) as it:
+        said = until(it, "says too much")
+
+    assert re.match(
+        r"supervisor: the sidecar of order says too much: [\d,]+ lines", said[-1]
+    )
+    assert len(said) < 10_000
 
 
 INTERRUPTED = """

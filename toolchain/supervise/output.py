@@ -1,5 +1,6 @@
 """Where a supervisor writes: what its part says, and what it says itself of that part."""
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,41 @@ from toolchain.supervise.record import open_pipe, pieces
 LONGEST = 60_000
 """Bytes of a line that are passed on: at 64 KiB, `dapr run` reads no more, and its app would stand still."""
 
+MOST_LINES = {True: 200, False: 5_000}
+"""Lines a second that a sidecar may write for long, and an app: an error without a pause would fill a disk."""
+BURST = 10
+"""Seconds of that many lines that may come at once."""
+COUNTS_EVERY = 10.0
+"""Seconds between two reports of how many lines were dropped."""
+
 OF_A_SIDECAR = "the sidecar of "
+
+
+class Throttle:
+    """How many lines a part may write: so many a second, and those of some seconds at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._room = most, float(most * BURST)
+        self._at = self._counted_at = time.monotonic()
+        self._dropped = 0
+
+    def admits(self) -> bool:
+        """Return whether there is room for a line; one that has none is counted."""
+        now = time.monotonic()
+        more = self._most * (now - self._at)
+        self._room, self._at = min(self._room + more, self._most * BURST), now
+        if self._room < 1:
+            self._dropped += 1
+            return False
+        self._room -= 1
+        return True
+
+    def dropped(self) -> int:
+        """Return how many lines had no room since the last count, where one is due."""
+        if not self._dropped or self._at < self._counted_at + COUNTS_EVERY:
+            return 0
+        self._counted_at, number, self._dropped = self._at, self._dropped, 0
+        return number
 
 
 class Output:
@@ -22,6 +57,7 @@ class Output:
         is_a_sidecars = name.startswith(OF_A_SIDECAR)
         app = name.removeprefix(OF_A_SIDECAR)
         self._part = f"{app} sidecar" if is_a_sidecars else app
+        self._throttle = Throttle(MOST_LINES[is_a_sidecars])
         pipe = open_pipe()
         self._log = None if pipe is None else Outlet(pipe, self._lost)
         # An app's would come to the same terminal twice; a sidecar's is a file.
@@ -30,7 +66,12 @@ class Output:
         self._also = Path("/dev/tty") if is_dapr_runs_sidecar and not pipe else None
 
     def pass_on(self, line: bytes) -> None:
-        """Write a line of the part."""
+        """Write a line of the part, as long as these are not too many."""
+        is_admitted = self._throttle.admits()
+        if dropped := self._throttle.dropped():
+            self.report(f"says too much: {dropped:,} lines of it were dropped", "WARN")
+        if not is_admitted:
+            return
         line = line.rstrip(b"\r\n")  # at the part's end it may have had none
         self._write(line, line)
 

@@ -69,11 +69,12 @@ async def asked(
     folder: Path,
     sidecar: Sidecar,
     tasks: Sequence[asyncio.Task[None]] = (),
+    degraded: str = "",
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run the health routes alone, of a service that needs its pub/sub."""
     app = create_api("things")
     parts = replace(parts_on(database, folder), sidecar=sidecar)
-    app.include_router(health.router(parts, {"pubsub"}, tasks))
+    app.include_router(health.router(parts, {"pubsub"}, tasks, lambda: degraded))
     transport = httpx.ASGITransport(app)
     async with (
         sidecar,
@@ -105,6 +106,19 @@ async def is_ready(http: httpx.AsyncClient) -> None:
 
 async def test_a_service_that_has_all_it_needs_is_ready(order: Service) -> None:
     await is_ready(order.http)
+
+
+async def test_a_service_that_makes_good_for_a_subscription_is_ready_and_says_so(
+    tmp_path: Path,
+) -> None:
+    """Not ready, it would be cut off from what it pulls."""
+    database = migrated("order", tmp_path)
+    said = "the subscription to OrderCreated delivers nothing"
+    async with asked(database, tmp_path, READY.sidecar(), degraded=said) as http:
+        answer = await http.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "degraded": said}
 
 
 async def test_a_sidecar_without_the_component_is_not_enough(tmp_path: Path) -> None:

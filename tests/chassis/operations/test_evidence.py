@@ -107,6 +107,19 @@ def test_one_that_delivers_nothing_of_what_is_published_is_silent(
     )
 
 
+def test_readiness_names_a_subscription_that_is_silent(
+    watched: Watched, hands: Hands
+) -> None:
+    arrivals = watched.inbox.arrivals
+    hands.pass_by(minutes=5)
+    assert arrivals.degraded([TOPIC]) == ""
+
+    arrivals.note_missed(TOPIC, 12)
+
+    says_so = f"the subscription to {TOPIC} delivers nothing, and 12 events were pulled"
+    assert arrivals.degraded([TOPIC]).startswith(says_so)
+
+
 def test_a_delivery_ends_the_silence(watched: Watched, hands: Hands) -> None:
     watched.inbox.arrivals.note_missed(TOPIC, 12)
     hands.pass_by(minutes=5)

@@ -127,7 +127,7 @@ def test_a_terminal_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
     terminal, shown = pty.openpty()
     lines = Stream(tmp_path / "pipe", shown, Look(("one",)), info=False)
     done = tmp_path / "done"
-    script = f"print(('x' * 99 + chr(10)) * 50_000); open('{done}', 'w'); input()"
+    script = f"print(('x' * 499 + chr(10)) * 10_000); open('{done}', 'w'); input()"
     with part(tmp_path / "pipe", "one", script):
         within(60, done.exists, "the part has written five megabytes")
         read = threading.Event()
