@@ -59,13 +59,15 @@ def router(
     return made
 
 
-async def within(asking: Awaitable[T]) -> tuple[T | None, str | None]:
+async def within(
+    asking: Awaitable[T], patience: float = PATIENCE
+) -> tuple[T | None, str | None]:
     """Return an answer that comes in time, or None and why there is none."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await asking, None
     except TimeoutError:
-        return None, f"no answer within {PATIENCE} s"
+        return None, f"no answer within {patience} s"
     except SidecarUnavailable as error:
         return None, str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer

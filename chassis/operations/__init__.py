@@ -1,7 +1,18 @@
 """Operations: how a service is, for those who run it, as a page and as JSON."""
 
+from collections.abc import Sequence
+
+from chassis.http import Router
 from chassis.operations.api import observer, router
 from chassis.operations.model import Tallies, Tally, no_tallies
+from chassis.operations.page import pages
 from chassis.operations.process import Watched
+from chassis.operations.rates import Rates
 
-__all__ = ["Tallies", "Tally", "Watched", "no_tallies", "observer", "router"]
+__all__ = ["Rates", "Tallies", "Tally", "Watched", "no_tallies", "observer", "routers"]
+
+
+def routers(watched: Watched) -> Sequence[Router]:
+    """Return the routes of a service that is looked at: the API's and the page's, which ask together."""
+    observe = observer(watched)
+    return router(observe), pages(observe)

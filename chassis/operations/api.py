@@ -1,4 +1,4 @@
-"""`GET /api/operations`: how a service is, by its database, its sidecar and its own memory, within a second."""
+"""`GET /api/operations`: how a service is, by its database, its sidecar and its own memory, within two seconds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +13,9 @@ from chassis.operations.process import Watched
 from chassis.operations.stored import Asked, heads, read_stored
 from chassis.runtime import clock
 
+PATIENCE = 2.0
+"""Seconds that the database has for its part: some twenty queries, and not one as for /readyz."""
+
 Observe = Callable[[], Awaitable[Operations]]
 
 
@@ -25,8 +28,8 @@ def observer(watched: Watched) -> Observe:
         asked = Asked(parts.name, reactions, newest, watched.tallies)
         return await parts.database.read(lambda session: read_stored(session, asked))
 
-    database: Look[Stored] = Look(ask_database)
-    sidecar: Look[dict[str, Any]] = Look(parts.sidecar.metadata)
+    database: Look[Stored] = Look(ask_database, PATIENCE)
+    sidecar: Look[dict[str, Any]] = Look(parts.sidecar.metadata, health.PATIENCE)
 
     async def observe() -> Operations:
         # Once, and of nobody's time to answer: it reads the migrations' files.
@@ -36,6 +39,7 @@ def observer(watched: Watched) -> Observe:
         )
         missing = health.absent(no_database, no_sidecar, loaded, watched.needs)
         now, pubsub = clock.now(), parts.settings.pubsub_name
+        rates, latencies = watched.rates.show()
         shown = process.show_sidecar(loaded, pubsub) if loaded is not None else None
         seen = Operations(
             service=parts.name,
@@ -48,7 +52,9 @@ def observer(watched: Watched) -> Observe:
             sidecar_silence=no_sidecar,
             sidecar=shown,
             subscriptions=[*process.show_subscriptions(watched, shown, now)],
-            reactions=[*process.show_reactions(watched, stored)],
+            reactions=[*process.show_reactions(watched, stored, now)],
+            rates=rates,
+            latencies=latencies,
             loops=[*process.show_loops(watched)],
             versions=process.versions(stored.database if stored else None),
         )
@@ -65,8 +71,8 @@ def router(observe: Observe) -> Router:
     async def get_operations() -> Operations:
         """Show how the service is.
 
-        What is wrong comes first, each in one sentence with what to do. It answers within a second also where the
-        database or the sidecar does not: their parts are null then. Numbers stop at 10,000.
+        What is wrong comes first, each in one sentence with what to do. It answers within two seconds even where
+        the database or the sidecar does not: their parts are null then. Numbers stop at 10,000.
         """
         return await observe()
 

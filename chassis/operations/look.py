@@ -1,4 +1,4 @@
-"""Looks at what may not answer: each returns within a second, with an answer or why there is none."""
+"""Looks at what may not answer: each returns in time, with an answer or why there is none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,6 +18,7 @@ class Look(Generic[T]):
     """
 
     ask: Callable[[], Awaitable[T]]
+    patience: float
     _open: asyncio.Task[T] | None = None
 
     async def __call__(self) -> tuple[T | None, str | None]:
@@ -29,4 +30,4 @@ class Look(Generic[T]):
                 lambda task: task.cancelled() or task.exception()
             )
         waiting = asyncio.shield(self._open)
-        return await health.within(waiting)
+        return await health.within(waiting, self.patience)

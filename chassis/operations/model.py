@@ -32,6 +32,10 @@ class Problem(View):
     do: Annotated[
         str, Field(examples=["See that the broker runs; what waits goes by itself."])
     ]
+    address: Annotated[
+        str | None,
+        Field(description="Where that is done, relative to the service's first page"),
+    ] = None
 
 
 class Count(View):
@@ -187,7 +191,10 @@ class ReactionView(View):
     in_progress: Annotated[int, Field(description="Deliveries that are being handled")]
     stored: StoredReaction | None
     behind: Annotated[
-        int | None, Field(description="Events of any topic that its cursor is behind")
+        int | None,
+        Field(
+            description="Events of any topic that its cursor is behind; null where the feed does not answer"
+        ),
     ]
     behind_for: Annotated[float | None, Field(description="Seconds that it is so")]
     answered_at: Annotated[
@@ -213,6 +220,30 @@ class LoopView(View):
     error_at: Timestamp | None
 
 
+class Rate(View):
+    """How often something happened, in the newest minute and since the start; named as Prometheus reads it."""
+
+    name: Annotated[str, Field(examples=["inbox_repairs"])]
+    about: str
+    labels: dict[str, str]
+    per_second: float
+    total: int
+
+
+class Latency(View):
+    """How long something took, in seconds; null where it has not happened."""
+
+    name: Annotated[str, Field(examples=["messaging_process_duration_seconds"])]
+    about: str
+    labels: dict[str, str]
+    per_second: float
+    p50: float | None
+    p99: float | None
+    total: int
+    p50_since_start: float | None
+    p99_since_start: float | None
+
+
 class Operations(View):
     """How a service is: what is wrong first, then what its database, its sidecar and this process say."""
 
@@ -229,6 +260,8 @@ class Operations(View):
     sidecar: SidecarView | None
     subscriptions: list[Subscription]
     reactions: list[ReactionView]
+    rates: list[Rate]
+    latencies: list[Latency]
     loops: list[LoopView]
     versions: dict[str, str]
 

@@ -118,13 +118,20 @@ def _is_failing(loop: str, seen: Operations) -> bool:
 
 def _loops(seen: Operations) -> Iterator[Problem]:
     waits = any("for the broker" in each.what for each in _outbox(seen))
+    explained = {"relay"} if waits else set()
+    explained |= {f"reconciler {each}" for each in _rebuilding(seen)}
     for each in seen.loops:
-        if each.failing_for >= SOON and not (each.name == "relay" and waits):
+        if each.failing_for >= SOON and each.name not in explained:
             yield _failing(each)
         if each.in_step_for >= LONG:
             what = f"The {each.name} has been at one step for {duration(each.in_step_for)}."
             do = "See whether the database, the sidecar or the mail channel hangs; if not, restart the service."
             yield _problem(WARNING, what, do)
+
+
+def _rebuilding(seen: Operations) -> Iterator[str]:
+    reactions = seen.stored.reactions if seen.stored else {}
+    yield from (name for name, stored in reactions.items() if stored.rebuilding)
 
 
 def _failing(loop: LoopView) -> Problem:
@@ -165,11 +172,14 @@ def _own(seen: Operations) -> Iterator[Problem]:
 
 def _dead_letters(seen: Operations) -> Iterator[Problem]:
     for each in seen.stored.dead_letters if seen.stored else ():
-        letters = counted(each.open, "dead letter", "dead letters")
+        letters = counted(each.open, "dead letter waits", "dead letters wait")
         age = f", the oldest for {since(each.oldest, seen.at)}" if each.oldest else ""
-        what = f"{letters} of {each.reaction} wait for somebody{age}."
-        do = "Open Dead letters: look at them, then replay or discard them."
-        yield _problem(WARNING, what, do)
+        yield Problem(
+            severity=WARNING,
+            what=f"{letters} for somebody{age}: events that {each.reaction} could not handle.",
+            do="Look at them, then replay or discard them.",
+            address="dead-letters",
+        )
 
 
 def _consumers(seen: Operations) -> Iterator[Problem]:

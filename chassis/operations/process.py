@@ -3,8 +3,8 @@
 import asyncio
 import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -23,11 +23,14 @@ from chassis.operations.model import (
     Tallies,
     no_tallies,
 )
+from chassis.operations.rates import Rates
 from chassis.operations.words import counted, since
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop
 
+FRESH = timedelta(seconds=15)
+"""How old a feed's newest answer may be for a lag to be known: a reaction asks each second."""
 _PACKAGES = ("dapr", "fastapi", "sqlalchemy", "psycopg")
 
 
@@ -45,6 +48,7 @@ class Watched:
     tasks: Sequence[asyncio.Task[None]]
     needs: Collection[str]
     tallies: Tallies = no_tallies
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def topics(self) -> list[str]:
@@ -64,21 +68,27 @@ def show_loops(watched: Watched) -> Iterator[LoopView]:
         )
 
 
-def show_reactions(watched: Watched, stored: Stored | None) -> Iterator[ReactionView]:
+def show_reactions(
+    watched: Watched, stored: Stored | None, now: datetime
+) -> Iterator[ReactionView]:
     """Yield how far each reaction is."""
     for each in watched.reconcilers:
-        name = each.reaction.name
-        yield _reaction(watched, each, stored.reactions.get(name) if stored else None)
+        own = stored.reactions.get(each.reaction.name) if stored else None
+        yield _reaction(watched, each, own, now)
 
 
 def _reaction(
-    watched: Watched, reconciler: Reconciler, stored: StoredReaction | None
+    watched: Watched,
+    reconciler: Reconciler,
+    stored: StoredReaction | None,
+    now: datetime,
 ) -> ReactionView:
     reaction = reconciler.reaction
     pushed = reaction.event.delivery is Delivery.PUSH_AND_PULL
-    events, seconds = (
-        reconciler.progress.behind(stored.cursor) if stored else (None, None)
-    )
+    progress = reconciler.progress
+    heard_at, events, seconds = progress.answered_at, None, None
+    if stored and heard_at and now - heard_at < FRESH:
+        events, seconds = progress.behind(stored.cursor)
     return ReactionView(
         name=reaction.name,
         topic=reaction.event.topic(),
@@ -88,7 +98,7 @@ def _reaction(
         stored=stored,
         behind=events,
         behind_for=seconds,
-        answered_at=reconciler.progress.answered_at,
+        answered_at=heard_at,
         grace_period=reconciler.grace_period,
     )
 

@@ -19,6 +19,15 @@ def since(moment: datetime, now: datetime) -> str:
     return duration((now - moment).total_seconds())
 
 
+def precise(seconds: float) -> str:
+    """Return how long something took: 0.4 ms, 12 ms, 1.3 s, 5 min."""
+    if seconds >= 120:
+        return duration(seconds)
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms"
+
+
 def counted(number: object, one: str, many: str) -> str:
     """Return a number with its noun: 1 event, 2 events, 10,000+ events."""
     return f"{number} {one if str(number) == '1' else many}"

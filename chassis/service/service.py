@@ -102,12 +102,12 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     letters = dead_letters.Letters.of(parts, inbox, reactions)
     own = [*_own_loops(parts, reconcilers, letters), *loops]
     tasks: list[asyncio.Task[None]] = []
-    exporter = Exporter(parts, reactions)
-    app = _app(parts, exporter, own, tasks)
+    exporter, rates = Exporter(parts, reactions), operations.Rates()
+    app = _app(parts, exporter, rates, own, tasks)
     subscriptions = Subscriptions(app, inbox, pubsub, Tuning.read(file))
     needed = needs | {pubsub} | subscriptions.subscribe(parts.name, reactions)
-    watched = Watched(parts, inbox, reconcilers, own, tasks, needed, tallies)
-    exporter.observe = observe = operations.observer(watched)
+    seen = Watched(parts, inbox, reconcilers, own, tasks, needed, tallies, rates)
+    exporter.observe = observe = operations.Observer(seen)
     every = (
         *routers,
         dead_letters.router(letters),
@@ -116,14 +116,14 @@ def create(  # noqa: PLR0913 - a service, put together in one call
             parts, needed, tasks, lambda: inbox.arrivals.degraded(watched.topics)
         ),
         static.router,
-        operations.router(observe),
+        *operations.routers(observe),
     )
-    pages.install(app, routers)
     _route(app, every)
     return app
 
 
 def _route(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    pages.install(app, routers)
     # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
     app.router.routes[:0] = [route for router in routers for route in router.routes]
 
@@ -169,6 +169,7 @@ def _own_loops(
 def _app(
     parts: Parts,
     exporter: Exporter,
+    rates: operations.Rates,
     loops: Sequence[Loop],
     tasks: list[asyncio.Task[None]],
 ) -> FastAPI:
@@ -188,6 +189,7 @@ def _app(
                     in_use(parts.database),
                     parts.sidecar,
                     exporter.serving(),
+                    rates.reading(),
                     _running(loops, tasks),
                 ):
                     yield

@@ -66,6 +66,9 @@ def _of_operators(session: Session, state: State) -> Tally:
         return Tally(name=state, count=found)
     notifications = counted(found, "notification is", "notifications are")
     what = f"{notifications} {state}: {_OF_OPERATORS[state]}."
-    do = "Open Notifications, or run python -m services.notification.release (docs/operations.md)."
-    problem = Problem(severity=Severity.WARNING, what=what, do=do)
+    do = (
+        "Release them on their page, or with `python -m services.notification.release`."
+    )
+    severity, address = Severity.WARNING, f"?state={state}"
+    problem = Problem(severity=severity, what=what, do=do, address=address)
     return Tally(name=state, count=found, problem=problem)

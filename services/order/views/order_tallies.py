@@ -51,4 +51,5 @@ def _is_late(count: Count, oldest: datetime) -> Problem | None:
     orders = counted(count, "order waits", "orders wait")
     what = f"{orders} for a notification, the oldest for {since(oldest, now)}."
     do = "Open one of them: its journey says in one sentence why, and what to do."
-    return Problem(severity=Severity.WARNING, what=what, do=do)
+    address = f"?state={NotificationState.WAITING}"
+    return Problem(severity=Severity.WARNING, what=what, do=do, address=address)

@@ -1,4 +1,4 @@
-"""Operations as JSON: what the database, the sidecar and the process say, each within a second and by itself."""
+"""Operations as JSON: what the database, the sidecar and the process say, each in time and by itself."""
 
 import asyncio
 import re
@@ -33,7 +33,7 @@ async def look(service: Service) -> dict[str, Any]:
     began = time.monotonic()
     answer = await service.http.get("/api/operations")
 
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
     assert answer.status_code == 200
     seen: dict[str, Any] = answer.json()
     return seen
@@ -139,7 +139,7 @@ async def test_each_trouble_is_one_sentence_and_the_most_urgent_comes_first(
     assert said[2:] == [
         "1 event is parked: the broker refused each by itself, the newest because too wide.",
         f"{REACTION} fails on 1 event, and tries again; after ten attempts each is a dead letter.",
-        next(each for each in said if each.startswith("1 dead letter of")),
+        next(each for each in said if each.startswith("1 dead letter waits")),
         said[-1],
     ]
     assert said[-1].startswith("old/one has not read this service's feed for")
@@ -201,12 +201,12 @@ async def test_a_database_that_hangs_is_named_and_the_rest_is_shown(
         watched = Watched(parts, Inbox(database, KEYS), [], [], [], {"pubsub"})
         observe = observer(watched)
 
-        seen = await asyncio.wait_for(observe(), 1.5)
+        seen = await asyncio.wait_for(observe(), 3)
 
     await database.close()
-    assert (seen.stored, seen.database_silence) == (None, "no answer within 0.8 s")
+    assert (seen.stored, seen.database_silence) == (None, "no answer within 2.0 s")
     assert [each.what for each in seen.problems] == [
-        "The database: no answer within 0.8 s."
+        "The database: no answer within 2.0 s."
     ]
     assert seen.sidecar
     assert seen.sidecar.pubsub

@@ -1,0 +1,35 @@
+"""The page `/operations`: what is wrong comes first, the calm figures below; the same look in every service."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from chassis.http import Read
+from chassis.operations.api import Observe
+from chassis.operations.words import duration, precise, since
+from chassis.pages import PageRouter, fragment, page, watch
+
+
+def pages(observe: Observe) -> PageRouter:
+    """Return the page of a service that is looked at so, and its live part."""
+    made = PageRouter(Path(__file__).parent / "templates")
+
+    async def show(read: Read, _all: None = None) -> str:
+        words = {"duration": duration, "precise": precise, "since": since}
+        return fragment(read, "operations-live.html", seen=await observe(), **words)
+
+    @made.get("/operations")
+    async def get_operations_page(read: Read) -> Response:
+        """Show how the service is."""
+        return page(read, "operations.html", operations=await show(read))
+
+    # As deep as the page: its links lead from there (chassis/pages/page.py).
+    @made.get("/operations-live", response_class=EventSourceResponse)
+    async def get_live_operations(read: Read) -> AsyncIterator[ServerSentEvent]:
+        """Stream how the service is."""
+        async for each in watch(read, show, None):
+            yield each
+
+    return made
