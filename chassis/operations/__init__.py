@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from chassis.http import Router
-from chassis.operations.api import observer, router
+from chassis.operations.api import Observer, router
 from chassis.operations.model import Tallies, Tally, no_tallies
 from chassis.operations.page import pages
 from chassis.operations.process import Watched
 from chassis.operations.rates import Rates
 
-__all__ = ["Rates", "Tallies", "Tally", "Watched", "no_tallies", "observer", "routers"]
+__all__ = ["Observer", "Rates", "Tallies", "Tally", "Watched", "no_tallies", "routers"]
 
 
 def routers(watched: Watched) -> Sequence[Router]:
     """Return the routes of a service that is looked at: the API's and the page's, which ask together."""
-    observe = observer(watched)
+    observe = Observer(watched)
     return router(observe), pages(observe)

@@ -1,7 +1,6 @@
 """`GET /api/operations`: how a service is, by its database, its sidecar and its own memory, within two seconds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chassis.http import Router, health
@@ -16,31 +15,35 @@ from chassis.runtime import clock
 PATIENCE = 2.0
 """Seconds that the database has for its part: some twenty queries, and not one as for /readyz."""
 
-Observe = Callable[[], Awaitable[Operations]]
 
+class Observer:
+    """Looks at a service; however many ask at once, its database and its sidecar are each asked once."""
 
-def observer(watched: Watched) -> Observe:
-    """Return what looks at a service; however many ask at once, each part is asked once."""
-    parts, reactions = watched.parts, [each.reaction for each in watched.reconcilers]
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._database: Look[Stored] = Look(self._ask_database, PATIENCE)
+        metadata = watched.parts.sidecar.metadata
+        self._sidecar: Look[dict[str, Any]] = Look(metadata, health.PATIENCE)
 
-    async def ask_database() -> Stored:
+    async def _ask_database(self) -> Stored:
+        watched, parts = self._watched, self._watched.parts
+        reactions = [each.reaction for each in watched.reconcilers]
         newest = heads(parts.name, parts.migrations)
         asked = Asked(parts.name, reactions, newest, watched.tallies)
         return await parts.database.read(lambda session: read_stored(session, asked))
 
-    database: Look[Stored] = Look(ask_database, PATIENCE)
-    sidecar: Look[dict[str, Any]] = Look(parts.sidecar.metadata, health.PATIENCE)
-
-    async def observe() -> Operations:
+    async def __call__(self) -> Operations:
+        """Return how the service is."""
+        watched, parts = self._watched, self._watched.parts
         # Once, and of nobody's time to answer: it reads the migrations' files.
         await asyncio.to_thread(heads, parts.name, parts.migrations)
         (stored, no_database), (loaded, no_sidecar) = await asyncio.gather(
-            database(), sidecar()
+            self._database(), self._sidecar()
         )
         missing = health.absent(no_database, no_sidecar, loaded, watched.needs)
         now, pubsub = clock.now(), parts.settings.pubsub_name
+        sidecar = process.show_sidecar(loaded, pubsub) if loaded is not None else None
         rates, latencies = watched.rates.show()
-        shown = process.show_sidecar(loaded, pubsub) if loaded is not None else None
         seen = Operations(
             service=parts.name,
             at=now,
@@ -50,8 +53,8 @@ def observer(watched: Watched) -> Observe:
             database_silence=no_database,
             stored=stored,
             sidecar_silence=no_sidecar,
-            sidecar=shown,
-            subscriptions=[*process.show_subscriptions(watched, shown, now)],
+            sidecar=sidecar,
+            subscriptions=[*process.show_subscriptions(watched, sidecar, now)],
             reactions=[*process.show_reactions(watched, stored, now)],
             rates=rates,
             latencies=latencies,
@@ -60,10 +63,8 @@ def observer(watched: Watched) -> Observe:
         )
         return seen.model_copy(update={"problems": find_problems(seen)})
 
-    return observe
 
-
-def router(observe: Observe) -> Router:
+def router(observe: Observer) -> Router:
     """Return the route of a service that is looked at so."""
     made = Router(tags=["Operations"])
 

@@ -7,12 +7,12 @@ from fastapi import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from chassis.http import Read
-from chassis.operations.api import Observe
+from chassis.operations.api import Observer
 from chassis.operations.words import duration, precise, since
 from chassis.pages import PageRouter, fragment, page, watch
 
 
-def pages(observe: Observe) -> PageRouter:
+def pages(observe: Observer) -> PageRouter:
     """Return the page of a service that is looked at so, and its live part."""
     made = PageRouter(Path(__file__).parent / "templates")
 

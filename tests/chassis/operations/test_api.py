@@ -13,7 +13,7 @@ from chassis.database import Database
 from chassis.inbox import Inbox
 from chassis.inbox.attempts import count as count_attempt
 from chassis.inbox.dead_letter import DeadLetter, dead_letter, store
-from chassis.operations import Watched, observer
+from chassis.operations import Observer, Watched
 from chassis.operations.model import MOST
 from chassis.outbox.outbox import State, outbox
 from chassis.runtime import clock
@@ -199,7 +199,7 @@ async def test_a_database_that_hangs_is_named_and_the_rest_is_shown(
         database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", "order")
         parts = parts_of("order", database, dapr.sidecar())
         watched = Watched(parts, Inbox(database, KEYS), [], [], [], {"pubsub"})
-        observe = observer(watched)
+        observe = Observer(watched)
 
         seen = await asyncio.wait_for(observe(), 3)
 
