@@ -12,7 +12,6 @@ from chassis.operations.rates import Rates
 __all__ = ["Observer", "Rates", "Tallies", "Tally", "Watched", "no_tallies", "routers"]
 
 
-def routers(watched: Watched) -> Sequence[Router]:
-    """Return the routes of a service that is looked at: the API's and the page's, which ask together."""
-    observe = Observer(watched)
+def routers(observe: Observer) -> Sequence[Router]:
+    """Return the routes of a service that is looked at so: the API's and the page's."""
     return router(observe), pages(observe)

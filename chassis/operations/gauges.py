@@ -24,7 +24,7 @@ PROBLEMS = Shown(
     ("severity",),
 )
 DATABASE_UP = Shown(
-    "database_up", "Whether the database answered within a second: 1 or 0."
+    "database_up", "Whether the database answered within two seconds: 1 or 0."
 )
 SIDECAR_UP = Shown(
     "sidecar_up", "Whether the sidecar answered within a second: 1 or 0."

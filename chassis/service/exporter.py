@@ -22,16 +22,14 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from chassis.inbox import AnyReaction, Arrival
-from chassis.operations import gauges
-from chassis.operations.api import Observe
-from chassis.operations.model import Operations
+from chassis.operations import Observer, gauges
 from chassis.parts import Parts
 from chassis.runtime import metrics
 from chassis.runtime.settings import EX_CONFIG
 
 FRESH = 1.0
 """Seconds for which an answer is shown again, whoever scrapes."""
-DEADLINE = 2.0
+DEADLINE = 3.0
 """Seconds that a scrape waits for the event loop; the database and the sidecar have less."""
 SAMPLE = 0.5
 """Seconds between two samples of the event loop's lag."""
@@ -43,7 +41,7 @@ class Exporter(Collector):
 
     parts: Parts
     reactions: Sequence[AnyReaction]
-    observe: Observe | None = None
+    observe: Observer | None = None
     _server: tuple[WSGIServer, threading.Thread] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
@@ -98,16 +96,12 @@ class Exporter(Collector):
         loop, observe = self._loop, self.observe
         if loop is None or observe is None:  # the service starts, or stops
             return ()
-        asking = asyncio.run_coroutine_threadsafe(_observe(observe), loop)
+        asking = asyncio.run_coroutine_threadsafe(observe(), loop)
         try:
             return [*gauges.show(asking.result(DEADLINE), self.parts.database.owner)]
         except TimeoutError:  # the event loop stands still
             asking.cancel()
             return ()
-
-
-async def _observe(observe: Observe) -> Operations:
-    return await observe()
 
 
 def _initialise(reactions: Sequence[AnyReaction]) -> None:

@@ -154,6 +154,7 @@ async def test_a_number_stops_where_counting_more_would_cost_more(
         "reason": "r",
         "body": b"",
         "received_at": clock.now(),
+        "fingerprint": "f",
     }
 
     await notification.database.write(
