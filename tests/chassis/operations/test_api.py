@@ -58,12 +58,16 @@ async def test_of_a_calm_service_nothing_is_wrong(
     async def is_delivered() -> bool:
         return bool(await dapr.deliver_to(notification.app))
 
+    async def is_marked() -> bool:
+        waiting = (await look(order))["stored"]["outbox"]["waiting"]
+        return bool(waiting == {"number": 0, "more": False})
+
     await eventually(is_delivered, "the order's event is delivered")
+    await eventually(is_marked, "it waits for the broker no longer")
 
     for service in (order, notification):
         seen = await look(service)
         assert (seen["problems"], seen["missing"]) == ([], [])
-        assert seen["stored"]["outbox"]["waiting"] == {"number": 0, "more": False}
         assert {each["stored"] for each in seen["stored"]["revisions"]} == {
             each["code"] for each in seen["stored"]["revisions"]
         }
