@@ -1,6 +1,7 @@
-"""Dead letters, for those who run a service: an API and a command line to edit, replay and discard them."""
+"""Dead letters, for those who run a service: pages, an API and a command line to edit, replay and discard them."""
 
-from chassis.dead_letters.api import Letters, router
+from chassis.dead_letters.api import Letters
+from chassis.dead_letters.pages import routers
 from chassis.dead_letters.runner import Runner
 
-__all__ = ["Letters", "Runner", "router"]
+__all__ = ["Letters", "Runner", "routers"]

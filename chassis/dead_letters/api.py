@@ -131,7 +131,7 @@ class ReplayQuery(QueryModel):
 
 def list_dead_letters(query: DeadLetterQuery, session: Session) -> Page[DeadLetter]:
     """Return a page of dead letters, from after the one that the cursor names."""
-    ids = _ids(query, session)
+    ids = find_ids(query, session)
     page = select(dead_letter).where(dead_letter.c.id.in_(ids[: query.limit]))
     rows = session.execute(page.order_by(dead_letter.c.id.desc()))
     items = [shown(row) for row in rows]
@@ -139,7 +139,8 @@ def list_dead_letters(query: DeadLetterQuery, session: Session) -> Page[DeadLett
     return Page(items=items, next=str(items[-1].id) if more else None)
 
 
-def _ids(query: DeadLetterQuery, session: Session) -> list[int]:
+def find_ids(query: DeadLetterQuery, session: Session) -> list[int]:
+    """Return the ids of a page of dead letters, newest first, and of one more where there is one."""
     # State by state, each in the order of an index: however many letters there are, a page of each is read.
     states = [query.state] if query.state else [*State]
     found = [each for state in states for each in _ids_of(query, state, session)]

@@ -110,10 +110,10 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     exporter.observe = observe = operations.Observer(seen)
     every = (
         *routers,
-        dead_letters.router(letters),
+        *dead_letters.routers(app, letters),
         feed.router(parts),
         health.router(
-            parts, needed, tasks, lambda: inbox.arrivals.degraded(watched.topics)
+            parts, needed, tasks, lambda: inbox.arrivals.degraded(seen.topics)
         ),
         static.router,
         *operations.routers(observe),

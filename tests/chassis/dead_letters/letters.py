@@ -157,7 +157,8 @@ async def letters_in(folder: Path) -> AsyncIterator[Letters]:
         letters = Letters(database, http, sidecar)
         reactions, keys = {REACTION: reaction_of(letters)}, Inbox(database, KEYS)
         letters.store = dead_letters.Letters(database, keys, reactions)
-        app.include_router(dead_letters.router(letters.store))
+        for each in dead_letters.routers(app, letters.store):
+            app.include_router(each)
         yield letters
     await database.close()
 
