@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -42,7 +43,8 @@ async def shown(service: Service, path: str) -> str:
 
 async def sent(service: Service, path: str, **fields: str) -> httpx.Response:
     """Send a form."""
-    return await service.http.post(f"/dead-letters{path}", data=fields, headers=OWN)
+    given = {"idempotencyKey": str(uuid4()), **fields}
+    return await service.http.post(f"/dead-letters{path}", data=given, headers=OWN)
 
 
 async def group(service: Service) -> str:
@@ -215,4 +217,4 @@ async def test_many_letters_are_shown_a_page_at_a_time(notification: Service) ->
     (older,) = re.findall(r"cursor=(\d+)", first)
     second = await shown(notification, f"{address}?cursor={older}")
 
-    assert (first.count(">Letter "), second.count(">Letter ")) == (51, 2)
+    assert (first.count(">Letter "), second.count(">Letter ")) == (50, 1)
