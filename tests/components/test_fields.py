@@ -97,7 +97,7 @@ def test_every_field_that_is_misspelt_is_found(path: Path, tmp_path: Path) -> No
             "redis",
             "redeliverInterval",
             {"value": "5s"},
-            "is a whole number of milliseconds",
+            "it is a whole number of milliseconds",
         ),
         ("redis", "redisHost", {}, "`redisHost` is missing"),
         ("rabbitmq", "durable", {"value": "perhaps"}, "should be a bool"),

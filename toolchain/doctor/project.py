@@ -72,6 +72,13 @@ class Resources:
     is_declared: bool = False
 
     @property
+    def is_judged(self) -> bool:
+        """Return whether its files are surely loaded together: by a run file, or by the folder's name."""
+        return self.is_declared or any(
+            each.name in RESOURCE_FOLDERS for each in self.folders
+        )
+
+    @property
     def documents(self) -> list[Document]:
         """Return the documents of all files."""
         return [document for file in self.files for document in file.documents]
@@ -141,12 +148,15 @@ def is_dapr(document: Document) -> bool:
     return document.text("apiVersion").startswith("dapr.io/")
 
 
-def settings(component: Document) -> dict[str, Any]:
+def settings(component: Document) -> dict[str, str | None]:
     """Return a component's settings by name: a text, or None where it comes from elsewhere."""
     named = [
         each for _, each in entries(component) if isinstance(each.get("name"), str)
     ]
-    return {each["name"]: each.get("value") for each in named}
+    return {
+        each["name"]: each["value"] if isinstance(each.get("value"), str) else None
+        for each in named
+    }
 
 
 def entries(component: Document) -> list[tuple[int, dict[str, Any]]]:
@@ -255,7 +265,11 @@ def _paths(settings: Mapping[str, Any], start: Path) -> list[Path]:
         *(listed if isinstance(listed, list) else ()),
         settings.get("resourcesPath"),
     ]
-    return [start / each for each in names if isinstance(each, str) and each]
+    return [
+        Path(os.path.normpath(start / each))
+        for each in names
+        if isinstance(each, str) and each
+    ]
 
 
 def resource_files(folder: Path) -> list[Path]:
@@ -294,16 +308,14 @@ def _configuration(run_file: RunFile, app: App) -> Path | None:
     return app.folder / own if own else run_file.folder / common if common else None
 
 
-def tunings_of(run_file: RunFile) -> Iterator[tuple[Path, Document]]:
-    """Yield the tunings of subscriptions that a run file's apps are given."""
-    env = {
-        name
-        for app in run_file.apps
-        if (name := app.settings["env"].get("SUBSCRIPTION_FILE"))
+def tunings_of(run_file: RunFile) -> list[tuple[Path, Document]]:
+    """Return the tunings of subscriptions that a run file's apps are given."""
+    named = {
+        str(app.settings["env"].get("SUBSCRIPTION_FILE") or "") for app in run_file.apps
     }
-    yield from (
-        (run_file.folder / str(name), run_file.document) for name in sorted(env)
-    )
+    return [
+        (run_file.folder / name, run_file.document) for name in sorted(named - {""})
+    ]
 
 
 def _yaml_files(root: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from toolchain.doctor.finding import Finding, Rule, Severity
 from toolchain.doctor.project import Project
@@ -54,11 +55,21 @@ def _group(group: Sequence[Finding]) -> Iterator[str]:
     mark = terminal.marked(MARKS[rule.severity], f"{rule.severity.word:<7}")
     yield f"  {mark}  {terminal.strong(rule.title)}  {terminal.dimmed(rule.id)}"
     for each in group:
-        # A place is one word, so that terminals and editors can follow it.
-        yield f"           {each.place}"
-        yield from _wrapped(each.problem.message, 13)
+        yield from _place(each)
     yield from (terminal.dimmed(line) for line in _wrapped(rule.why, 11))
     yield from _wrapped(f"→ {rule.remedy}", 11)
+
+
+def _place(finding: Finding) -> list[str]:
+    # A place is one word, so that terminals and editors can follow it.
+    place = finding.place if finding.problem.line or finding.file != "." else ""
+    line = f"           {place}  {finding.problem.message}"
+    if place and len(line) <= WIDTH:
+        return [line]
+    return [
+        *([f"           {place}"] if place else []),
+        *_wrapped(finding.problem.message, 13),
+    ]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
@@ -69,6 +80,7 @@ def _wrapped(text: str, indent: int) -> list[str]:
         initial_indent=space,
         subsequent_indent=space,
         break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -139,7 +151,7 @@ def _described(rule: Rule) -> dict[str, Any]:
 
 def _result(finding: Finding) -> dict[str, Any]:
     place: dict[str, Any] = {
-        "artifactLocation": {"uri": finding.file, "uriBaseId": "%SRCROOT%"}
+        "artifactLocation": {"uri": quote(finding.file), "uriBaseId": "%SRCROOT%"}
     }
     if finding.problem.line:
         place["region"] = {"startLine": finding.problem.line}

@@ -1,5 +1,6 @@
 """Each rule finds its bad example, and nothing in its good one."""
 
+import random
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toolchain.doctor import yaml_files
 from toolchain.doctor.examples import Example, all_examples
@@ -247,3 +249,55 @@ def test_what_an_anchor_repeats_is_read_once(tmp_path: Path) -> None:
     (document,) = yaml_files.read(file).documents
 
     assert document.text("a0", 0) == "lol"
+
+
+Place = tuple[Any, ...]
+SHAPES: list[Any] = [
+    [],
+    {},
+    "",
+    "x",
+    [[1]],
+    {"a": {"b": 1}},
+    None,
+    7,
+    [{"name": ["x"]}],
+]
+
+
+def places(value: Any) -> list[Place]:  # noqa: ANN401 - whatever a YAML may hold
+    """Return the path to each part of a document."""
+    inside = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [(), *((key, *rest) for key, each in inside for rest in places(each))]
+
+
+def reshaped(document: Any, place: Place, shape: Any) -> Any:  # noqa: ANN401 - as above
+    """Return a document with something else in one place."""
+    if not place:
+        return shape
+    key, *rest = place
+    copy = document.copy()
+    copy[key] = reshaped(document[key], tuple(rest), shape)
+    return copy
+
+
+@pytest.mark.parametrize("rule", all_examples())
+def test_no_rule_fails_on_yaml_of_any_shape(rule: str, tmp_path: Path) -> None:
+    example, chance = all_examples()[rule], random.Random(rule)
+    example.write(example.good, tmp_path)
+    for name in {*example.beside, *example.good}:
+        file = tmp_path / name
+        whole = file.read_text()
+        documents = list(yaml.safe_load_all(whole))
+        known = places(documents[0])
+        for place in chance.sample(known, min(3, len(known))):
+            first = reshaped(documents[0], place, chance.choice(SHAPES))
+            file.write_text(yaml.safe_dump_all([first, *documents[1:]]))
+            findings(read_folder(tmp_path, {}))
+        file.write_text(whole)

@@ -152,15 +152,17 @@ def component_login_incomplete(project: Project) -> Iterator[Problem]:
     """
     for component, told in _known(project):
         values = {name.lower(): value for name, value in settings(component).items()}
-        if (
-            told.is_reviewed
-            and told.profiles
-            and not any(_fits(each, values) for each in told.profiles.values())
-        ):
+        if told.is_reviewed and told.profiles and not _can_log_in(told, values):
             ways = "; ".join(_way(title, each) for title, each in told.profiles.items())
             yield component.problem(
                 f"no way to log in is complete ({ways})", "spec", "metadata"
             )
+
+
+def _can_log_in(told: Component, values: dict[str, Any]) -> bool:
+    return "authrequired" in values or any(
+        _fits(each, values) for each in told.profiles.values()
+    )
 
 
 def _fits(profile: dict[str, Field], values: dict[str, Any]) -> bool:
@@ -276,7 +278,7 @@ def actor_state_store_twice(project: Project) -> Iterator[Problem]:
     """
     for part in project.resources:
         first: Document | None = None
-        for component in part.of_kind("Component"):
+        for component in part.of_kind("Component") if part.is_judged else ():
             if str(settings(component).get("actorStateStore", "")).lower() != "true":
                 continue
             if first is None:

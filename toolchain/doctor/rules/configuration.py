@@ -1,5 +1,6 @@
 """Rules on a Configuration, and on the version of daprd that reads it."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
@@ -157,12 +158,13 @@ def access_control_bypassed(project: Project) -> Iterator[Problem]:
 
 
 def daprd_flaw_known(project: Project) -> Iterator[Problem]:
-    """A flaw of the daprd that is installed here.
+    """A known flaw of this daprd.
 
-    Known flaws of its version, from Dapr's release notes and from this project's own tests.
+    From Dapr's release notes, and from tests on the real thing.
     """
     for flaw in known_flaws(project.daprd) if project.daprd else ():
-        effect = " ".join(flaw.split()).rstrip(".")
+        # What follows the first sentence is about this project's own services.
+        effect = re.split(r"\.\s+(?=[A-Z])", " ".join(flaw.split()))[0].rstrip(".")
         yield Problem(project.root, 0, "", f"daprd {project.daprd} {effect}")
 
 
@@ -193,6 +195,6 @@ RULES = [
     Rule(
         daprd_flaw_known,
         Severity.INFO,
-        "Update daprd where its release notes say that it is fixed.",
+        "Read Dapr's release notes, and update where it is fixed.",
     ),
 ]

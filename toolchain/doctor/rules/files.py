@@ -119,8 +119,13 @@ def resource_name_twice(project: Project) -> Iterator[Problem]:
     """
     for part in project.resources:
         first: dict[tuple[str, ...], Document] = {}
-        for document in part.documents:
-            if not is_dapr(document) or not document.name:
+        for document in part.documents if part.is_judged else ():
+            # A Configuration is loaded by its file's name.
+            if (
+                not is_dapr(document)
+                or not document.name
+                or document.kind == "Configuration"
+            ):
                 continue
             space = "" if part.is_declared else document.text("metadata", "namespace")
             before = first.setdefault((document.kind, document.name, space), document)

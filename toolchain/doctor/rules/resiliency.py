@@ -78,16 +78,17 @@ def resiliency_policy_undefined(project: Project) -> Iterator[Problem]:
 def resiliency_target_unknown(project: Project) -> Iterator[Problem]:
     """A target that does not exist.
 
-    Policies for a component or an app of another name do nothing, without a word. Apps are compared where a run
-    file, or a deployment, names them.
+    Policies for a component or an app of another name do nothing, without a word. Where no run file names the
+    folder, only names that look like another are reported.
     """
     for part in project.resources:
         names = {"components": project.names_beside(part), "apps": {*project.app_ids}}
         for document in part.of_kind("Resiliency"):
             for kind, known in names.items():
                 for name in document.mapping("spec", "targets", kind) if known else ():
-                    if name not in known:
-                        near = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+                    near = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+                    # What no run file names may be loaded with components, and call apps, that are elsewhere.
+                    if name not in known and (near or part.is_declared):
                         meant = f": {near[0]} is meant?" if near else ""
                         message = f"`{name}` is none of the {kind} here{meant}"
                         yield document.problem(message, "spec", "targets", kind, name)

@@ -90,7 +90,7 @@ def run_file_path_missing(project: Project) -> Iterator[Problem]:
                 yield document.problem(f"`{app.id}` has no `appDirPath`", *app.place)
             elif not app.folder.is_dir():
                 yield document.problem(
-                    f"`appDirPath` does not exist: {app.folder}",
+                    f"`appDirPath: {app.settings['appDirPath']}` does not exist",
                     *app.place,
                     "appDirPath",
                 )

@@ -139,7 +139,7 @@ def variable_missing(project: Project) -> Iterator[Problem]:
                 and variable
                 and variable not in (project.environment or ())
             ):
-                message = f"`{item['name']}` refers to the variable {variable}, which is not set"
+                message = f"`{item.get('name')}` refers to the variable {variable}, which is not set"
                 yield component.problem(message, "spec", "metadata", number, "envRef")
 
 
@@ -173,7 +173,7 @@ def variable_of_the_app_alone(project: Project) -> Iterator[Problem]:
         }
         for component in _loaded_by(project, run_file):
             for number, item in entries(component):
-                if (variable := item.get("envRef")) in given:
+                if (variable := str(item.get("envRef"))) in given:
                     message = f"`envRef: {variable}` is set for the apps alone, in {run_file.document.file.name}"
                     yield component.problem(
                         message, "spec", "metadata", number, "envRef"

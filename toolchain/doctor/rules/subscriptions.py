@@ -22,13 +22,15 @@ def subscription_pubsub_unknown(project: Project) -> Iterator[Problem]:
     """A subscription to a component that is not there.
 
     The sidecar writes one line into its log, and nothing is ever delivered. Names are compared letter by letter.
+    Where no run file names the folder, only names that look like another are reported.
     """
     for part in project.resources:
         names = project.names_beside(part)
         for each in part.of_kind("Subscription"):
             name = each.text("spec", "pubsubname")
-            if names and name not in names:
-                near = get_close_matches(name.lower(), names, n=1, cutoff=0.8)
+            near = get_close_matches(name.lower(), names, n=1, cutoff=0.8)
+            # What no run file names may be loaded with components that are elsewhere.
+            if name not in names and (near or part.is_declared):
                 message = f"`pubsubname: {name}` is no component here" + (
                     f": {near[0]} is meant?" if near else ""
                 )
@@ -193,36 +195,29 @@ def bulk_larger_than_work(project: Project) -> Iterator[Problem]:
     The component hands on no more messages at once than it has under way. A bulk of more waits each time until
     `maxAwaitDurationMs` has passed.
     """
-    for document, kind, _ in _subscribing(project):
-        limit, default = WORKS_ON.get(kind, ("", None))
-        for component in project.components:
-            if component.text("spec", "type") != kind or not _belongs(
-                project, document, component
-            ):
-                continue
-            has = settings(component).get(limit, default)
-            path = (
-                ("bulkSubscribe",)
-                if document.kind == "SubscriptionTuning"
-                else ("spec", "bulkSubscribe")
-            )
-            wants = document.text(*path, "maxMessagesCount")
-            if (
-                has
-                and has.isdecimal()
-                and wants.isdecimal()
-                and int(wants) > int(has) > 0
-            ):
+    for document, kind, path in _subscribing(project):
+        bulk = (*path[:-1], "bulkSubscribe", "maxMessagesCount")
+        wants = document.text(*bulk)
+        for component in _components_of(project, document, kind):
+            limit, default = WORKS_ON[kind]
+            has = settings(component).get(limit, default) or ""
+            if has.isdecimal() and wants.isdecimal() and int(wants) > int(has) > 0:
                 message = f"`maxMessagesCount: {wants}` is more than `{limit}: {has}` of `{component.name}`"
-                yield document.problem(message, *path, "maxMessagesCount")
+                yield document.problem(message, *bulk)
 
 
-def _belongs(project: Project, document: Document, component: Document) -> bool:
+def _components_of(project: Project, document: Document, kind: str) -> list[Document]:
+    of_kind = [
+        each
+        for each in project.components
+        if each.text("spec", "type") == kind and kind in WORKS_ON
+    ]
     if document.kind == "Subscription":
-        return document.text("spec", "pubsubname") == component.name
-    # The tuning of a broker lies beside its component, of which some only publish.
-    limit, _ = WORKS_ON[component.text("spec", "type")]
-    return _is_beside(component, document.file) and bool(settings(component).get(limit))
+        return [
+            each for each in of_kind if each.name == document.text("spec", "pubsubname")
+        ]
+    # The tuning of a broker lies beside its components.
+    return [each for each in of_kind if _is_beside(each, document.file)]
 
 
 def tuning_of_another_kind(project: Project) -> Iterator[Problem]:
