@@ -70,13 +70,14 @@ class Line:
         return self.part.endswith(OF_A_SIDECAR)
 
 
-def parse(record: Record) -> Line | None:
-    """Return the line that a part wrote; nothing for a blank one, or what nobody needs to read."""
+def parse(record: Record) -> list[Line]:
+    """Return the line that a part wrote, none for a blank one, and below it a traceback that is in it."""
     text = _COLOURED.sub("", record.text.decode(errors="backslashreplace")).rstrip()
     level, text = (record.level, text) if record.level else _read(text)
-    shown = _CONTROL.sub(_escaped, text)
     is_report = bool(record.level)
-    return Line(record.at, record.part, level, shown, is_report) if shown else None
+    first, *below = (_CONTROL.sub(_escaped, each) for each in text.split("\n"))
+    lines = [Line(record.at, record.part, level, first, is_report)] if first else []
+    return [*lines, *(Line(record.at, record.part, "", f"  {each}") for each in below)]
 
 
 def is_shown(line: Line, *, info: bool) -> bool:
@@ -133,7 +134,9 @@ def _of_json(found: Any, text: str) -> tuple[str, str]:  # noqa: ANN401 - whatev
     }
     details = {each: str(found[names[each]]) for each in names}
     said = f"{logger}: {message}" if logger else message
-    return LEVELS.get(level.upper(), ""), _with_details(said, details, usual)
+    below = "".join(f"\n{each}" for each in details.pop("traceback", "").splitlines())
+    shown = f"{_with_details(said, details, usual)}{below}"
+    return LEVELS.get(level.upper(), ""), shown
 
 
 def _first(found: Mapping[str, Any], names: Mapping[str, str], *wanted: str) -> str:

@@ -96,10 +96,9 @@ class Stream:
             self._cli = -1
 
     def _take(self, record: Record) -> None:
-        line = parse(record)
-        if line and is_shown(line, info=self._info):
-            with self._lock:
-                if self._repeats.is_new(line):
+        with self._lock:
+            for line in parse(record):
+                if is_shown(line, info=self._info) and self._repeats.is_new(line):
                     self._held.append(line)
 
     def _show_held(self, until: float) -> None:

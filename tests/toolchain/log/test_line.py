@@ -1,5 +1,7 @@
 """A line of the log: its level and its text, whichever way its part wrote it."""
 
+import json
+
 import pytest
 
 from toolchain.log.line import LONGEST, Line, Look, is_shown, parse
@@ -13,8 +15,8 @@ DAPRD = (
 BOTH = ("order", "notification")
 
 
-def read(text: str | bytes, part: str = "order") -> Line | None:
-    """Return the line that is read of a part's text."""
+def read(text: str | bytes, part: str = "order") -> list[Line]:
+    """Return the lines that are read of a part's text."""
     raw = text if isinstance(text, bytes) else text.encode()
     return parse(Record(part, AT, raw))
 
@@ -47,15 +49,23 @@ def read(text: str | bytes, part: str = "order") -> Line | None:
     ],
 )  # fmt: skip
 def test_level_and_text_are_found(written: str | bytes, level: str, text: str) -> None:
-    line = read(written)
+    (line,) = read(written)
 
-    assert line
     assert (line.level, line.text) == (level, text)
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\x1b[0m"])
 def test_a_blank_line_is_none(blank: str) -> None:
-    assert read(blank) is None
+    assert read(blank) == []
+
+
+def test_a_traceback_in_a_json_line_is_below_it() -> None:
+    record = {"level": "ERROR", "message": "failed", "traceback": "File x\nValueError"}
+
+    lines = read(json.dumps(record))
+
+    shown = [(each.level, each.text) for each in lines]
+    assert shown == [("ERROR", "failed"), ("", "  File x"), ("", "  ValueError")]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +95,8 @@ def test_what_is_shown_without_being_asked_for(
 
 
 def test_what_a_supervisor_reports_is_shown() -> None:
-    line = parse(Record("order sidecar", AT, b"works again", "INFO"))
+    (line,) = parse(Record("order sidecar", AT, b"works again", "INFO"))
 
-    assert line
     assert is_shown(line, info=False)
 
 
