@@ -28,7 +28,8 @@ from toolchain.supervise import descendants, server
 from toolchain.supervise.record import PIPE
 from toolchain.supervise.server import RunningServer
 
-READY_WITHIN = 120.0
+READY_WITHIN, SAYS_EVERY = 120.0, 20.0
+"""Seconds that the system has to become ready, and between two words on what it lacks until then."""
 HIGHEST_OFFSET = 49000
 """The highest port is then below 65536."""
 BROKERS: Mapping[str, Product] = {
@@ -294,7 +295,7 @@ def _wait_until_ready(
     cli: subprocess.Popen[bytes], system: System, parts: Provided
 ) -> None:
     deadline = time.monotonic() + READY_WITHIN
-    supervisors = 0
+    supervisors, next_word = 0, time.monotonic() + SAYS_EVERY
     while lack := missing(system, parts.broker):
         supervisors, before = len(descendants.children(cli.pid)), supervisors
         if cli.poll() is not None or supervisors < before:
@@ -309,6 +310,9 @@ def _wait_until_ready(
                 f"not ready after {READY_WITHIN:.0f} s: {lack}\nIt runs on, and that it works is said here.",
             )
             return
+        if time.monotonic() > next_word:
+            terminal.busy("services", f"not ready yet: {lack}")
+            next_word += SAYS_EVERY
         time.sleep(0.2)
 
 
