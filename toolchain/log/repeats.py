@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from toolchain.log.line import Line
 
 SHOWS_EVERY = 30.0
-"""Seconds in which warnings and errors that differ in their numbers alone are one line."""
+"""Seconds in which warnings and errors that differ in numbers alone are one line; each time twice as many."""
+RARELY = 600.0
+"""Seconds that there are at most between two of these lines."""
 MOST = 1000
 """How many kinds of lines are remembered."""
 
@@ -20,11 +22,12 @@ class _Seen:
     line: Line
     since: float
     more: int = 0
+    every: float = SHOWS_EVERY
 
 
 @dataclass
 class Repeats:
-    """The warnings and errors of the last half minute, each with how often it came again."""
+    """The warnings and errors that come again and again, each with how often it did."""
 
     _seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
 
@@ -43,12 +46,13 @@ class Repeats:
     def due(self, now: float) -> Iterator[Line]:
         """Yield the last line of each kind that came again, with how often; forget those that did not."""
         for kind, seen in [*self._seen.items()]:
-            if now < seen.since + SHOWS_EVERY:
+            if now < seen.since + seen.every:
                 continue
             if seen.more:
                 last = f"{datetime.fromtimestamp(seen.line.at, UTC):%H:%M:%S}"
                 text = f"{seen.line.text} ({seen.more:,} more, the last at {last})"
                 yield replace(seen.line, at=now, text=text)
                 seen.since, seen.more = now, 0
+                seen.every = min(2 * seen.every, RARELY)
             else:
                 del self._seen[kind]

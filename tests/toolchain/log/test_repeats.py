@@ -20,6 +20,16 @@ def test_what_differs_in_a_number_alone_is_shown_once_and_counted() -> None:
     assert line.at == AWAY.at + SHOWS_EVERY
 
 
+def test_what_goes_on_is_shown_less_and_less_often() -> None:
+    repeats, shown = Repeats(), []
+    for second in range(3600):
+        now = AWAY.at + second
+        repeats.is_new(replace(AWAY, at=now))
+        shown += [second for _ in repeats.due(now)]
+
+    assert shown == [30, 90, 210, 450, 930, 1530, 2130, 2730, 3330]
+
+
 def test_what_did_not_come_again_is_new_the_next_time() -> None:
     repeats = Repeats()
     assert repeats.is_new(AWAY)
