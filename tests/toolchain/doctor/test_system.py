@@ -174,6 +174,8 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
                 ): "is no `kind: SubscriptionTuning`",
                 "apiVersion: a\nkind: SubscriptionTuning": "has no whole number in `bulkSubscribe.maxM",
                 "apiVersion: a\nkind: SubscriptionTuning\nmetadata: [maxLen]": "has a `metadata` that is no",
+                "apiVersion: a\nkind: SubscriptionTuning\nmetadata: {maxLen: 1000}\n"
+                "bulkSubscribe: {maxMessagesCount: 9, maxAwaitDurationMs: 1}": "`maxLen` leaves no queue at all",
             }.items()
         ],
     ],

@@ -114,7 +114,8 @@ def subscription_cuts_queue(project: Project) -> Iterator[Problem]:
     """A limit in a subscription with which RabbitMQ makes no queue.
 
     `maxLen` and `maxLenBytes` of a subscription are numbers of a kind that daprd cannot send to RabbitMQ:
-    the queue is never declared, nothing is delivered, and the app counts as ready.
+    the queue is never declared, nothing is delivered, and the app counts as ready. daprd tries again without a
+    pause, and writes megabytes of errors a second.
     """
     for document, kind, path in _subscribing(project):
         for name in document.mapping(*path) if kind == "pubsub.rabbitmq" else ():
@@ -299,7 +300,7 @@ RULES = [
     ),
     Rule(
         subscription_cuts_queue,
-        Severity.ERROR,
+        Severity.FATAL,
         "Remove it; a policy of the broker can limit a queue.",
     ),
     Rule(
