@@ -87,9 +87,9 @@ class Playground:
             {"settle": self.settle, "stop": self.stop, "anew": self.begin_anew}[verb]()
 
     def play(self, name: str) -> None:
-        """Begin a scenario; raises Refused while another work is under way, KeyError where there is none."""
+        """Begin a scenario; raises Refused while another runs, KeyError where there is none of this name."""
         scenario = BY_NAME[name]
-        self._check_is_free("")
+        self._check_is_free("scenario")
         self._begin("scenario", scenario.title, self._play(scenario))
 
     async def play_to_its_end(self, name: str) -> str:
@@ -101,8 +101,8 @@ class Playground:
 
     def settle(self) -> None:
         """End every fault and the orders, and judge what remains; raises Refused while a scenario runs."""
-        self._check_is_free("")
-        self._begin("scenario", "settle", self._settle())
+        self._check_is_free("scenario")
+        self._begin("scenario", "Let it settle", self._settle())
 
     def stop(self) -> None:
         """Break off the scenario, or the settling."""
@@ -127,8 +127,7 @@ class Playground:
     def _check_is_free(self, target: str) -> None:
         if "scenario" in self.doing:
             raise Refused(f"“{self.doing['scenario']}” is under way: stop it first.")
-        if target in self.doing or (not target and self.doing):
-            busy = self.doing.get(target) or next(iter(self.doing.values()))
+        if busy := self.doing.get(target):
             raise Refused(f"“{busy}” is not done yet: try again in some seconds.")
 
     def _begin(self, key: str, what: str, work: Coroutine[Any, Any, None]) -> None:
@@ -238,6 +237,9 @@ class Playground:
         self.write(self.verdict.text)
 
     async def _end_faults(self) -> None:
+        others = [each for key, each in self._tasks.items() if key != "scenario"]
+        if others:
+            await asyncio.wait(others)
         for kind in sorted(self.messages):
             await self._on_messages("off", kind)
         for part in [each for each in PARTS if each in self.down | self.frozen]:

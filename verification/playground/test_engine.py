@@ -90,13 +90,28 @@ async def test_what_is_under_way_with_a_part_is_not_begun_a_second_time(
     playground.do("kill", "broker")
     with pytest.raises(Refused, match="not done yet"):
         playground.do("kill", "broker")
-    with pytest.raises(Refused):
-        playground.do("play", "broker")
     playground.do("kill", "order")
 
     ours.may_kill.set()
     await idle(playground)
     assert done(playground)[0] == ["kill broker", "kill order"]
+
+
+async def test_settling_waits_for_what_is_under_way_with_a_part(
+    playground: Playground,
+) -> None:
+    (ours, _) = playground.sides
+    assert isinstance(ours, StandIn)
+    ours.may_kill.clear()
+
+    playground.do("kill", "broker")
+    playground.do("settle")
+    await asyncio.sleep(0.05)
+    assert playground.doing.keys() == {"broker", "scenario"}
+    ours.may_kill.set()
+    await idle(playground)
+
+    assert playground.verdict
 
 
 async def test_two_safeguards_of_a_service_are_taken_out_one_after_the_other(
