@@ -214,6 +214,17 @@ def test_at_debug_libraries_still_only_warn_and_each_line_is_there_once() -> Non
     assert [each["message"] for each in shown] == ["ours", "a warning"]
 
 
+def test_a_flood_of_one_error_is_some_lines() -> None:
+    more = (
+        "[logging.getLogger('asyncio').error('accept() failed') for _ in range(5000)]"
+    )
+
+    lines = _run("text", more).stderr.splitlines()
+
+    assert lines[-1].endswith("more like this are left out for 10 s)")
+    assert len(lines) == BURST + 2
+
+
 def test_what_was_logged_last_is_written_before_a_process_ends_at_once() -> None:
     more = "logging.getLogger('chassis').error('the end'); logs.flush(); import os; os._exit(78)"
 
