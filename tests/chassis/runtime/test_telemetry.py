@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from chassis.runtime.telemetry import traceparent_or_new
+from chassis.dapr import Sidecar
+from chassis.dapr.wire import Answer, Call
+from chassis.runtime.telemetry import current, traceparent_or_new
 
 VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NEW = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
@@ -41,3 +43,39 @@ def test_an_invalid_trace_is_replaced_by_a_new_one(given: str | None) -> None:
 
 def test_every_new_trace_is_different() -> None:
     assert len({traceparent_or_new(None) for _ in range(1000)}) == 1000
+
+
+class Overheard:
+    """A wire that keeps the trace contexts of the calls."""
+
+    def __init__(self) -> None:
+        self.traces: list[str | None] = []
+
+    async def carry(self, call: Call) -> Answer:
+        """Answer with nothing."""
+        self.traces.append(call.headers.get("traceparent"))
+        return Answer(200, b"{}")
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+async def test_a_call_carries_its_trace_or_one_that_is_not_recorded(
+    *, is_traced: bool
+) -> None:
+    wire = Overheard()
+    sidecar = Sidecar("http://sidecar", wire=wire)
+    sidecar.is_traced = is_traced
+
+    await sidecar.metadata()
+    token = current.set(VALID)
+    await sidecar.metadata()
+    current.reset(token)
+
+    if not is_traced:
+        assert wire.traces == [None, None]
+        return
+    asked, within = wire.traces
+    assert NEW.fullmatch(asked or "")
+    assert within == VALID
