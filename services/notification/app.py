@@ -11,9 +11,13 @@ from chassis.parts import Parts
 from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from services.notification.channels import BINDING, Mail
-from services.notification.commands import release_notification
+from services.notification.commands import (
+    discard_notification,
+    release_notification,
+)
 from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
+from services.notification.pages import notifications
 from services.notification.reactions import notify_customer_on_order_created
 from services.notification.views import (
     notification_journey,
@@ -59,8 +63,10 @@ def create_app(
         parts,
         routers=[
             release_notification.router,
+            discard_notification.router,
             notification_overview.router,
             notification_journey.router,
+            notifications.router,
         ],
         reactions=[notify_customer_on_order_created.reaction],
         loops=[dispatcher.loop()],

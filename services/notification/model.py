@@ -24,6 +24,7 @@ class State(StrEnum):
     FAILED = "FAILED"
     UNKNOWN = "UNKNOWN"
     HELD = "HELD"
+    DISCARDED = "DISCARDED"
 
 
 class Channel(StrEnum):
@@ -76,6 +77,9 @@ class Notification(Base):
     released_at: Mapped[datetime | None] = mapped_column(Utc)
     released_by: Mapped[str | None] = mapped_column(String(100))
     release_reason: Mapped[str | None] = mapped_column(String(500))
+    discarded_at: Mapped[datetime | None] = mapped_column(Utc)
+    discarded_by: Mapped[str | None] = mapped_column(String(100))
+    discard_reason: Mapped[str | None] = mapped_column(String(500))
     # How many events were published about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")
@@ -98,8 +102,9 @@ def text_of(order_id: UUID, customer_name: str, created_at: datetime) -> str:
 # Written out: a database can match a partial index only with values that it sees in the statement.
 IS_OPEN = text("state IN ('READY', 'SENDING', 'UNKNOWN')")
 """Still to be sent: only mails are."""
-IS_IN_TROUBLE = text("state IN ('FAILED', 'UNKNOWN', 'HELD')")
-"""What an operator looks for."""
+OF_OPERATORS = (State.HELD, State.FAILED, State.UNKNOWN, State.DISCARDED)
+IS_IN_TROUBLE = text("state IN ('FAILED', 'UNKNOWN', 'HELD', 'DISCARDED')")
+"""What an operator looks for, or has decided about."""
 
 # Few rows are either: these indexes stay small however long the table grows.
 Index(

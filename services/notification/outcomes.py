@@ -208,15 +208,24 @@ def release(session: Session, which: Which, by: str, reason: str) -> None:
     wake(session, SIGNAL)
 
 
+def discard(session: Session, which: Which, by: str, reason: str) -> None:
+    """Mark as DISCARDED what was not sent and never will be, and append the event of it: to others it FAILED."""
+    who: Values = {"discarded_by": by, "discard_reason": reason}
+    why, now = f"discarded by {by}: {reason}", clock.now()
+    marked: Values = {"reason": why, "discarded_at": now, "owner": None, **who}
+    mark_and_append(session, which, State.DISCARDED, **marked)
+
+
 def _event(notification: Notification) -> Event:
     if notification.state == State.SENT:
         return NotificationSent.model_validate(notification)
     if notification.state == State.READY:
         return NotificationReleased.model_validate(notification)
+    is_discarded = notification.state == State.DISCARDED
     failed = {
         "order_id": notification.order_id,
         "channel": notification.channel,
-        "outcome": notification.state,
+        "outcome": State.FAILED if is_discarded else notification.state,
         "reason": notification.reason,
         "failed_at": clock.now(),
     }

@@ -72,7 +72,7 @@ def hold_all(session: Session) -> None:
     unsent, now = Notification.state != State.SENT, version_now()
     newer = case((Notification.version < now, now), else_=Notification.version + 1)
     session.execute(update(Notification).where(unsent).values(version=newer))
-    still_open = Notification.state.not_in([State.SENT, State.FAILED])
+    still_open = Notification.state.not_in([State.SENT, State.FAILED, State.DISCARDED])
     values = {"state": State.HELD, "reason": REASON, "due_at": None}
     session.execute(update(Notification).where(still_open).values(values))
 

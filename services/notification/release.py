@@ -1,7 +1,8 @@
-"""Release many notifications, whether the service runs or not, one after another at a rate, until Ctrl-C.
+"""Release, or discard, many notifications, whether the service runs or not, at a rate, until Ctrl-C.
 
 python -m services.notification.release --by "Ada Lovelace" --reason "no mail came" ORDER_ID ...
 python -m services.notification.release --by "Ada Lovelace" --reason "after the rebuild" --all-held --rate 20
+python -m services.notification.release --by "Ada Lovelace" --reason "a test" --discard ORDER_ID ...
 """
 
 import argparse
@@ -22,6 +23,10 @@ from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
 from chassis.service import migrate
 from services.notification.app import Settings, make_parts
+from services.notification.commands.discard_notification import (
+    DiscardNotification,
+    discard_notification,
+)
 from services.notification.commands.release_notification import (
     ReleaseNotification,
     release_notification,
@@ -43,12 +48,15 @@ async def release_all(
     rate: float,
     stop: asyncio.Event,
 ) -> tuple[int, int]:
-    """Release at most `rate` a second until `stop`; return how many were released, and how many refused."""
+    """Release at most `rate` a second until `stop`; return how many were released, and how many refused.
+
+    Or discard them, where that is the command.
+    """
     released = refused = 0
     async for order_id in at_rate(orders, rate, stop):
         try:
             await database.write(
-                lambda session: release_notification(order_id, command, session)  # noqa: B023
+                lambda session: _decide(order_id, command, session)  # noqa: B023
             )
             released += 1
         except Rejected as error:
@@ -57,11 +65,19 @@ async def release_all(
     return released, refused
 
 
+def _decide(order_id: UUID, command: ReleaseNotification, session: Session) -> object:
+    if isinstance(command, DiscardNotification):
+        return discard_notification(order_id, command, session)
+    return release_notification(order_id, command, session)
+
+
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, ReleaseNotification]:
     """Return the parsed command line; end the process if it is not valid."""
     parser = argparse.ArgumentParser(prog="python -m services.notification.release")
     parser.add_argument("orders", nargs="*", type=UUID, metavar="ORDER_ID")
     parser.add_argument("--all-held", action="store_true", help="all that are held")
+    instead = "discard them: they are never sent"
+    parser.add_argument("--discard", action="store_true", help=instead)
     parser.add_argument("--rate", type=positive, default=10, help="how many a second")
     parser.add_argument("--by", required=True, help="who releases them")
     parser.add_argument("--reason", required=True, help="why")
@@ -69,7 +85,8 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, ReleaseNotifica
     if bool(options.orders) == options.all_held:
         parser.error("name orders, or say --all-held")
     try:
-        command = ReleaseNotification(by=options.by, reason=options.reason)
+        kind = DiscardNotification if options.discard else ReleaseNotification
+        command = kind(by=options.by, reason=options.reason)
     except ValidationError as error:
         parser.error(str(error))
     return options, command
@@ -90,7 +107,8 @@ async def main(arguments: Sequence[str]) -> int:
                 )
     finally:
         await database.close()
-    sys.stdout.write(f"{released:,} released, {refused:,} refused.\n")
+    done = "discarded" if options.discard else "released"
+    sys.stdout.write(f"{released:,} {done}, {refused:,} refused.\n")
     if stop.is_set():
         return STOPPED
     return os.EX_DATAERR if refused else 0

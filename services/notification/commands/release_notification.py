@@ -1,4 +1,4 @@
-"""Release a notification that is HELD or FAILED: an operator decided that it is sent after all."""
+"""Release a notification that is HELD, FAILED or DISCARDED: an operator decided that it is sent after all."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ from services.notification.model import Notification, NotificationNotFound, Stat
 
 router = Router(tags=["Notifications"])
 
-RELEASABLE = (State.HELD, State.FAILED)
+RELEASABLE = (State.HELD, State.FAILED, State.DISCARDED)
 
 
 class ReleaseNotification(Body):
@@ -44,7 +44,7 @@ class Released(View):
 
 
 class NotReleasable(Rejected):
-    """Only a notification that is held, or has failed, can be released."""
+    """Only a notification that is held, has failed or was discarded can be released."""
 
     status = 409
 
@@ -56,13 +56,7 @@ def release_notification(
 
     A mail is sent as if it had never been tried; to a mail API, with the key that it always had.
     """
-    # Locked: of two concurrent releases, the second finds it released.
-    mine = select(Notification).where(Notification.order_id == order_id)
-    found = session.scalar(mine.with_for_update())
-    if found is None:
-        raise NotificationNotFound(
-            f"There is no notification for order {order_id} yet.", orderId=str(order_id)
-        )
+    found = lock(order_id, session)
     if found.state not in RELEASABLE:
         raise NotReleasable(
             f"The notification for order {order_id} is {found.state}.",
@@ -75,6 +69,20 @@ def release_notification(
     return Released.model_validate(found)
 
 
+def lock(order_id: UUID, session: Session) -> Notification:
+    """Return the notification of an order; of two who decide about it at once, the second finds it decided.
+
+    Raises NotificationNotFound.
+    """
+    mine = select(Notification).where(Notification.order_id == order_id)
+    found = session.scalar(mine.with_for_update())
+    if found is None:
+        raise NotificationNotFound(
+            f"There is no notification for order {order_id} yet.", orderId=str(order_id)
+        )
+    return found
+
+
 @router.post("/api/notification/{orderId}/release", response_model=Released)
 @refuses(NotificationNotFound, NotReleasable)
 async def post_release(
@@ -82,7 +90,7 @@ async def post_release(
     command: ReleaseNotification,
     unit: Unit,
 ) -> Response:
-    """Release a notification that is held or has failed.
+    """Release a notification that is held, has failed or was discarded.
 
     It is sent after all. If it had arrived without anybody knowing, its customer may get it twice, except
     from a mail API that still knows its key.

@@ -12,6 +12,7 @@ from chassis.event import Timestamp
 from chassis.http import Page, PageQuery, Read, Router, View, refuses
 from services.notification.model import (
     IS_IN_TROUBLE,
+    OF_OPERATORS,
     Channel,
     Notification,
     NotificationNotFound,
@@ -46,6 +47,11 @@ class NotificationOverview(View):
     ]
     released_by: str | None
     release_reason: str | None
+    discarded_at: Annotated[
+        Timestamp | None, Field(description="When an operator last discarded it")
+    ]
+    discarded_by: str | None
+    discard_reason: str | None
 
 
 class NotificationQuery(PageQuery):
@@ -83,7 +89,7 @@ def list_notification_overviews(
         listed = listed.where(Notification.id < query.cursor)
     if query.state is not None:
         listed = listed.where(Notification.state == query.state)
-        if query.state in {State.FAILED, State.UNKNOWN, State.HELD}:
+        if query.state in {*OF_OPERATORS}:
             listed = listed.where(IS_IN_TROUBLE)  # by the small index
     if query.order:
         listed = listed.where(Notification.order_id.in_(query.order))

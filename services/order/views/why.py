@@ -45,6 +45,7 @@ def explain(known: Known) -> Explanation:
     return (
         _is_done(known)
         or _is_sent(known)
+        or _is_discarded(known)
         or _is_for_an_operator(known)
         or _is_unknown(known)
         or _waits_for_mail(known)
@@ -97,6 +98,13 @@ def _is_for_an_operator(known: Known) -> Explanation | None:
         f"{known.order.order_id} (docs/operations.md) sends it after all"
     )
     return Explanation(f"Its notification {what}: {reason}.", command)
+
+
+def _is_discarded(known: Known) -> Explanation | None:
+    mail = known.reply.notification
+    if mail is None or mail.state != "DISCARDED":
+        return None
+    return Explanation(f"An operator decided that it is not sent: {mail.reason}.")
 
 
 def _is_unknown(known: Known) -> Explanation | None:

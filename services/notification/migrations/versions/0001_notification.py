@@ -34,13 +34,16 @@ def upgrade() -> None:
         sa.Column("released_at", _UTC),
         sa.Column("released_by", sa.String(100)),
         sa.Column("release_reason", sa.String(500)),
+        sa.Column("discarded_at", _UTC),
+        sa.Column("discarded_by", sa.String(100)),
+        sa.Column("discard_reason", sa.String(500)),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("trace", sa.String(200), server_default="", nullable=False),
         sa.Column("caused_by", sa.String(200), server_default="", nullable=False),
     )
     open_states = "'READY', 'SENDING', 'UNKNOWN'"
     _index("notification_open", ["due_at", "id"], open_states)
-    in_trouble = "'FAILED', 'UNKNOWN', 'HELD'"
+    in_trouble = "'FAILED', 'UNKNOWN', 'HELD', 'DISCARDED'"
     _index("notification_in_trouble", ["state", "id"], in_trouble)
 
 
