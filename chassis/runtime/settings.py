@@ -83,8 +83,8 @@ class TelemetrySettings(BaseSettings):
     trace_viewer_url: str | None = Field(
         None,
         pattern=r"^https?://[^{}]+\{trace_id\}[^{}]*$",
-        description="where a trace can be looked at, for the links of the pages: "
-        "`http://127.0.0.1:9411/zipkin/traces/{trace_id}`",
+        description="the address of a trace, with `{trace_id}` for its id, that an order's page leads to: "
+        "`http://127.0.0.1:9411/zipkin/traces/{trace_id}`; `make run` sets it beside `make observe`",
     )
 
 

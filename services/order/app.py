@@ -21,11 +21,6 @@ class Settings(ServiceSettings):
     """The order service's settings."""
 
     database_url: DatabaseUrl = "sqlite:///.local/order.db"
-    trace_viewer_url: str | None = Field(
-        None,
-        pattern="^https?://",
-        description="the address of a trace, with `{trace}` for its id, that an order's page leads to",
-    )
     notification_pages_url: str | None = Field(
         None,
         pattern="^https?://.*/$",

@@ -66,7 +66,7 @@ async def test_a_held_notification_leads_to_the_page_where_it_is_released(
 ) -> None:
     links = {
         "notification_pages_url": "http://127.0.0.1:8002/",
-        "trace_viewer_url": "http://127.0.0.1:1/trace/{trace}",
+        "trace_viewer_url": "http://127.0.0.1:1/trace/{trace_id}",
     }
     async with (
         order_service(tmp_path, dapr, **links) as order,

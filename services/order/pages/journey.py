@@ -19,7 +19,7 @@ from services.order.views.why import Known
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Pages that an order's page leads to, where their addresses are set; `{trace}` stands for a trace's id."""
+    """Pages that an order's page leads to, where their addresses are set; `{trace_id}` stands for a trace's id."""
 
     trace: str | None = None
     notifications: str | None = None
@@ -62,7 +62,7 @@ def router(elsewhere: Elsewhere) -> PageRouter:
 def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
     journey = describe(known)
     trace = known.event.trace_id if known.event else None
-    linked = elsewhere.trace and trace and elsewhere.trace.replace("{trace}", trace)
+    linked = elsewhere.trace and trace and elsewhere.trace.replace("{trace_id}", trace)
     return fragment(
         read,
         "journey-live.html",
