@@ -28,6 +28,8 @@ SEED ?= 1
 CLIENTS ?= 8
 REPLICAS ?= 1
 STILL ?= 60
+# The seconds without a fault in which no alert may fire, before the faults of `make alerts`
+CALM ?=
 ORDINARY ?= no
 # Of the playground: scenarios to play without its page: make playground PLAY="--play without-pull"
 PLAY ?=
@@ -38,7 +40,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos playground mutants mutation bench
+.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos alerts playground mutants mutation bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +103,10 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 playground: FOR = --for-tests
 playground: ready #proof Break ours and the ordinary Dapr program on a page, and see what customers notice
 	@.venv/bin/python -m verification.playground --port $$((8090 + $(OFFSET))) $(if $(BROKER),--broker $(BROKER)) $(PLAY)
+
+alerts: FOR = --for-tests
+alerts: ready #proof Measure that each alert fires by its fault in time, and none in calm (25 minutes): make alerts CALM=3600
+	@.venv/bin/python -m verification.alerts $(if $(CALM),--calm $(CALM))
 
 mutants: FOR = --for-tests
 mutants: ready #proof Break each promise of docs/guarantees.md in a copy of the code: its tests must fail

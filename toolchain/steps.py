@@ -11,7 +11,7 @@ from toolchain.machine import (
     terminal,
     virtual_environment,
 )
-from toolchain.servers import kafka, postgresql, rabbitmq, redis
+from toolchain.servers import kafka, postgresql, prometheus, rabbitmq, redis
 from toolchain.supervise.locks import alone
 
 
@@ -26,6 +26,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             postgresql.prepare(machine)
             faketime.prepare(machine)
             chromium.prepare(machine)
+            prometheus.prepare(machine)
     terminal.done("Ready", "type: make run")
 
 

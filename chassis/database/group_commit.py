@@ -185,8 +185,8 @@ class GroupCommit:
                     break
             run_batches(session)
             self._commit(session, group[:done])
-        metrics.GROUPS.labels(group[0].lane).observe(done)
-        metrics.COMMITS.labels(group[0].lane).observe(perf_counter() - began)
+        metrics.of(metrics.GROUPS, group[0].lane).observe(done)
+        metrics.of(metrics.COMMITS, group[0].lane).observe(perf_counter() - began)
         return done
 
     @staticmethod

@@ -127,5 +127,5 @@ class Measured:
         finally:
             route = getattr(scope.get("route"), "path", "")
             method = scope["method"] if scope["method"] in self.METHODS else "_OTHER"
-            requests = metrics.REQUESTS.labels(method, route, status)
+            requests = metrics.of(metrics.REQUESTS, method, route, status)
             requests.observe(perf_counter() - began)

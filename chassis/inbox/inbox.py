@@ -95,8 +95,8 @@ class Inbox:
         names = reaction.event.topic(), reaction.name
         with metrics.timed(metrics.HANDLING, *names):
             new = await self.database.write(work, lane)
-        metrics.HANDLED.labels(*names, arrival).inc(len(new))
-        metrics.DUPLICATES.labels(reaction.name).inc(len(parsed) - len(new))
+        metrics.of(metrics.HANDLED, *names, arrival).inc(len(new))
+        metrics.of(metrics.DUPLICATES, reaction.name).inc(len(parsed) - len(new))
         return new
 
     async def deliver(

@@ -211,7 +211,7 @@ def append(
             queue.lease(session, stored)
         else:
             wake(session, SIGNAL)
-    once_committed(session, metrics.APPENDED.labels(stored["topic"]).inc)
+    once_committed(session, metrics.of(metrics.APPENDED, stored["topic"]).inc)
     add(session, outbox, stored)
 
 

@@ -152,8 +152,8 @@ class Relay:
         self.probing = error is not None
         if published:
             topic, refusals = events[0].topic, len(refused)
-            metrics.PUBLISHED.labels(topic, "").inc(len(published) - refusals)
-            metrics.PUBLISHED.labels(topic, "refused").inc(refusals)
+            metrics.of(metrics.PUBLISHED, topic, "").inc(len(published) - refusals)
+            metrics.of(metrics.PUBLISHED, topic, "refused").inc(refusals)
             marks = partial(mark, events=published, refused=refused)
             await self.database.write(marks)
         if error:

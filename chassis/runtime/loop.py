@@ -143,7 +143,7 @@ class Loop:
             _log.warning(text, self.name, kind[0].__name__, kind[1], exc_info=trace)
 
     def _succeeded(self) -> None:
-        metrics.LOOP_SUCCESS.labels(self.name).set(clock.now().timestamp())
+        metrics.of(metrics.LOOP_SUCCESS, self.name).set(clock.now().timestamp())
         if self._logged:
             _log.info("%s recovered after %d failures", self.name, self._failures)
         self._failures = 0

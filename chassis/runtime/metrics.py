@@ -4,13 +4,16 @@ Where OpenTelemetry's conventions have a name, it is theirs. Labels are few and 
 never an id or anything that a customer wrote.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics import MetricWrapperBase
+
+Instrument = TypeVar("Instrument", bound=MetricWrapperBase)
 
 DURATIONS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5),
@@ -101,17 +104,32 @@ LOOP_FAILURES = Counter(
 )
 
 
-@contextmanager
-def timed(durations: Histogram, *labels: str) -> Iterator[None]:
-    """Observe how long the block takes; `error_type`, the last label, is the class of what it raises."""
-    began, error_type = perf_counter(), ""
-    try:
-        yield
-    except BaseException as error:
-        error_type = type(error).__name__
-        raise
-    finally:
-        durations.labels(*labels, error_type).observe(perf_counter() - began)
+_children: dict[tuple[object, ...], Any] = {}
+
+
+def of(instrument: Instrument, *labels: object) -> Instrument:
+    """Return the instrument for these values of its labels; the client's own `labels` takes five times as long."""
+    key = (instrument, *labels)
+    found: Instrument | None = _children.get(key)
+    if found is None:
+        found = _children[key] = instrument.labels(*labels)
+    return found
+
+
+class timed:  # noqa: N801 - it is used as a function
+    """Observe how long a block takes; `error_type`, the last label, is the class of what it raises."""
+
+    def __init__(self, durations: Histogram, *labels: str) -> None:
+        self._durations, self._labels, self._began = durations, labels, perf_counter()
+
+    def __enter__(self) -> None:
+        """Begin the block, which begins with this object."""
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Observe its time."""
+        error_type = error.__name__ if error else ""
+        took = perf_counter() - self._began
+        of(self._durations, *self._labels, error_type).observe(took)
 
 
 Values = Mapping[tuple[str, ...], float]

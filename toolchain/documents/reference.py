@@ -22,7 +22,7 @@ from chassis.errors import Rejected
 from chassis.event import Event
 from chassis.runtime import ServiceSettings
 from toolchain.documents import schemas, services
-from toolchain.documents.metrics import measured
+from toolchain.documents.metrics import Described, measured
 
 COMMANDS = {
     "chassis.dead_letters.__main__": [
@@ -185,7 +185,6 @@ def _metrics() -> Iterator[str]:
     yield "What Prometheus reads at `/metrics`, besides `process_…` and `python_…`; no label holds an id,"
     yield "or what a customer wrote. Their alerts, and what to do: [runbooks.md](runbooks.md)."
     yield ""
-    found = {each.name: each for module in _modules() for each in measured(module)}
     rows = (
         (
             f"`{each.name}`",
@@ -193,9 +192,15 @@ def _metrics() -> Iterator[str]:
             ", ".join(f"`{label}`" for label in each.labels),
             each.documentation,
         )
-        for _, each in sorted(found.items())
+        for each in described()
     )
     yield from _table(("metric", "kind", "labels", "meaning"), rows)
+
+
+def described() -> list[Described]:
+    """Return every metric that the services define, by name."""
+    found = {each.name: each for module in _modules() for each in measured(module)}
+    return [found[name] for name in sorted(found)]
 
 
 def _commands() -> Iterator[str]:

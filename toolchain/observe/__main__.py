@@ -9,9 +9,10 @@ from functools import partial
 from toolchain import runfile
 from toolchain.machine import Machine, terminal, this_machine
 from toolchain.machine.failure import Failure
-from toolchain.observe import otlp, prometheus, zipkin
+from toolchain.observe import otlp, zipkin
 from toolchain.run import LOOKS_EVERY, Interrupted, alone, chosen
 from toolchain.runfile import System
+from toolchain.servers import prometheus
 from toolchain.supervise import server
 from toolchain.supervise.server import RunningServer
 
