@@ -1,13 +1,25 @@
 """Examine any Dapr project: `python -m toolchain.doctor FOLDER`. Nothing of it is run or changed."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chassis.flaws import numbers
 from toolchain.doctor import command
 from toolchain.doctor.command import COULD_NOT_RUN
 from toolchain.doctor.project import read_folder
 from toolchain.machine import terminal, this_machine
+
+
+def _version(text: str) -> str:
+    try:
+        numbers(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no version such as 1.18.5"
+        ) from None
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--daprd",
         metavar="VERSION",
+        type=_version,
         help="judge for this version of daprd, such as 1.18.5",
     )
     chosen = parser.parse_args(arguments)

@@ -22,7 +22,7 @@ class Severity(IntEnum):
     ERROR = 2
     """Something does not work, or loses data."""
     FATAL = 3
-    """A sidecar dies of it, is refused, or goes on without the whole file."""
+    """A sidecar dies of it or goes on without the whole file, the CLI refuses it, or nothing is ever delivered."""
 
     @property
     def word(self) -> str:

@@ -26,7 +26,7 @@ YAML is saved while it runs.
 
 | severity | meaning | exit status |
 | --- | --- | --- |
-| fatal | a sidecar dies of it, is refused, or goes on without the whole file | 1 |
+| fatal | a sidecar dies of it or goes on without the file, the CLI refuses it, or nothing is ever delivered | 1 |
 | error | something does not work, or loses data | 1 |
 | warning | it works, and will hurt some day | 0 |
 | info | worth knowing | 0 |

@@ -159,6 +159,15 @@ def settings(component: Document) -> dict[str, str | None]:
     }
 
 
+def only_publishes(component: Document, beside: Iterable[Document]) -> bool:
+    """Return whether a component is another way out beside a first: `pubsub-2` beside `pubsub` of its type."""
+    stem = component.name.rstrip("0123456789").rstrip("-")
+    kind = component.text("spec", "type")
+    return stem != component.name and any(
+        each.name == stem and each.text("spec", "type") == kind for each in beside
+    )
+
+
 def entries(component: Document) -> list[tuple[int, dict[str, Any]]]:
     """Return a component's settings as they stand, with their numbers in the list."""
     listed = component.items("spec", "metadata")

@@ -9,13 +9,26 @@ LISTENS = "0A"
 
 def holder(port: int) -> str:
     """Return the program and the process that listen there, as far as this user may see them."""
+    for process in _holders(port):
+        with suppress(OSError):  # it has ended meanwhile
+            return f"{(process / 'comm').read_text().strip()}, process {process.name}"
+    return "a program of another user"
+
+
+def is_held_from(port: int, folder: Path) -> bool:
+    """Return whether a program that was started in a folder, or in one below it, listens there."""
+    for process in _holders(port):
+        with suppress(OSError):
+            return (process / "cwd").readlink().is_relative_to(folder.resolve())
+    return False
+
+
+def _holders(port: int) -> Iterator[Path]:
     wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
     for links in Path("/proc").glob("[0-9]*/fd"):
         with suppress(OSError):  # it has ended meanwhile, or is another user's
             if any(str(each.readlink()) in wanted for each in links.iterdir()):
-                name = (links.parent / "comm").read_text().strip()
-                return f"{name}, process {links.parent.name}"
-    return "a program of another user"
+                yield links.parent
 
 
 def _inodes(port: int) -> Iterator[str]:

@@ -185,6 +185,16 @@ def test_warnings_alone_end_well(
     assert "1 warning" in capsys.readouterr().out
 
 
+def test_a_version_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        doctor.main([str(tmp_path), "--daprd", "newest"])
+
+    assert ended.value.code == COULD_NOT_RUN
+    assert "newest is no version such as 1.18.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["empty", "absent"])
 def test_a_folder_without_anything_of_daprs_could_not_be_examined(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

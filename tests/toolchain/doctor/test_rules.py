@@ -198,6 +198,34 @@ def test_a_taken_port_is_named_with_its_holder_unless_the_system_itself_has_it(
     assert "port-taken" not in found(running(tmp_path, None, port=port, status=0))
 
 
+def test_a_port_that_the_project_itself_has_is_not_reported(tmp_path: Path) -> None:
+    port = free_port()
+    project = running(tmp_path, None, port=port, status=0)
+    with taken(port):
+        assert "port-taken" not in found(replace(project, root=Path.cwd()))
+
+
+def test_a_database_that_does_not_listen_is_named(tmp_path: Path) -> None:
+    port = free_port()
+    project = running(tmp_path, LOADED, port=port)
+    (sidecar,) = project.sidecars
+    env = {"DATABASE_URL": f"postgresql://order@127.0.0.1:{port}/order"}
+    app = replace(sidecar.app, settings={**sidecar.app.settings, "env": env})
+
+    message = found(
+        replace(
+            project,
+            resources=[replace(project.resources[0], files=[])],
+            sidecars=[replace(sidecar, app=app)],
+        )
+    )
+
+    assert (
+        message["server-silent"]
+        == f"nothing listens at port {port}, where `checkout` connects to by DATABASE_URL"
+    )
+
+
 def test_a_server_that_does_not_listen_is_named_while_a_sidecar_runs(
     tmp_path: Path,
 ) -> None:

@@ -38,6 +38,10 @@ def written(text: str, name: str = "more.yaml") -> Change:
     return lambda folder: (folder / name).write_text(text)
 
 
+def _replace(file: Path, old: str, new: str) -> None:
+    file.write_text(file.read_text().replace(old, new))
+
+
 def with_secret(store: str) -> Change:
     """Return how a component with a secret, and its store, come into the folder."""
 
@@ -159,6 +163,20 @@ def test_nothing_is_wrong_with_ours(broker: str, mail: str) -> None:
             ),
             "more.yaml:10: `password` refers to the secret redis, which vault has not",
             id="a secret of a file",
+        ),
+        pytest.param(
+            lambda folder: _replace(
+                folder / "subscription.yaml", "queueType", "maxLen: 9\n  queueType"
+            ),
+            "subscription.yaml:9: `maxLen` leaves no queue at all",
+            id="a limit of the queue",
+        ),
+        pytest.param(
+            lambda folder: _replace(
+                folder / "pubsub.yaml", "deletedWhenUnused", "deletedWhenUnusd"
+            ),
+            "subscription.yaml:9: RabbitMQ refuses it while `deletedWhenUnused` of `pubsub` is true",
+            id="a queue that is refused",
         ),
         *[
             pytest.param(

@@ -39,6 +39,12 @@ class Field:
     is_deprecated: bool = False
     allowed: tuple[str, ...] = ()
 
+    def allows(self, value: str) -> bool:
+        """Return whether a value is an allowed one, if only some are; most components ignore the case."""
+        return not self.allowed or value.lower() in (
+            each.lower() for each in self.allowed
+        )
+
     def fits(self, value: str) -> bool:
         """Return whether a text has the form of this field's type."""
         form = FORMS.get(self.type)
@@ -74,9 +80,9 @@ class Component:
 def packed(told: Mapping[str, Any]) -> str:
     """Return a field of a metadata.yaml in few words, as it is stored."""
     words = [str(told.get("type") or "string").strip()]
-    words += [
-        each for each in ("required", "sensitive", "deprecated") if told.get(each)
-    ]
+    # What has a default can be left out, whatever else is said of it.
+    words += ["required"] if told.get("required") and "default" not in told else []
+    words += [each for each in ("sensitive", "deprecated") if told.get(each)]
     if allowed := told.get("allowedValues"):
         words.append("=" + "|".join(str(each).strip('"') for each in allowed))
     return " ".join(words)
@@ -153,6 +159,8 @@ def _corrected(told: Component, deviation: Mapping[str, Any]) -> Component:
         return replace(
             told, subscription=told.subscription | {name: _with(Field(), facts)}
         )
+    if how == "profile":
+        return replace(told, profiles={**told.profiles, name: _unpacked(facts)})
     if how == "unread":
         return replace(told, ignored=told.ignored | {name})
     return replace(

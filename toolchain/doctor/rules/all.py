@@ -53,7 +53,7 @@ def _shown(project: Project, file: object) -> str:
 
 
 def fatal(project: Project) -> list[Finding]:
-    """Return what a sidecar dies of, is refused for, or goes on without."""
+    """Return what is fatal."""
     return findings(
         project, [each for each in RULES if each.severity is Severity.FATAL]
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from chassis.flaws import numbers
 from toolchain.doctor.finding import Problem, Rule, Severity
-from toolchain.doctor.project import Project, place_of, settings
+from toolchain.doctor.project import Project, only_publishes, place_of, settings
 from toolchain.doctor.yaml_files import Document
 
 RABBITMQ, REDIS, KAFKA = "pubsub.rabbitmq", "pubsub.redis", "pubsub.kafka"
@@ -236,11 +236,9 @@ def _of_type(
 def _subscribing(
     project: Project, kind: str
 ) -> Iterator[tuple[Document, dict[str, str | None]]]:
-    """Yield the components that somebody may subscribe through; `pubsub-2` beside `pubsub` only publishes."""
-    of_type = list(_of_type(project, kind))
-    for component, told in of_type:
-        stem = component.name.rstrip("0123456789").rstrip("-")
-        if stem == component.name or stem not in {each.name for each, _ in of_type}:
+    """Yield the components that somebody may subscribe through."""
+    for component, told in _of_type(project, kind):
+        if not only_publishes(component, project.components):
             yield component, told
 
 

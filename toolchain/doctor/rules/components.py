@@ -171,7 +171,7 @@ def _fits(profile: dict[str, Field], values: dict[str, Any]) -> bool:
         if name.lower() not in values:
             if each.is_required:
                 return False
-        elif each.allowed and value is not None and value not in each.allowed:
+        elif value is not None and not each.allows(value):
             return False
     return True
 
@@ -200,7 +200,7 @@ def component_setting_value(project: Project) -> Iterator[Problem]:
                 or "$" in value
             ):
                 continue
-            if each.allowed and told.is_reviewed and value not in each.allowed:
+            if told.is_reviewed and not each.allows(value):
                 message = f"`{name}` is {value!r}, and may be {', '.join(each.allowed)}"
                 yield component.problem(message, *place_of(component, name))
             elif not each.fits(value):
@@ -313,16 +313,16 @@ RULES = [
         Severity.FATAL,
         "Write `- name: …` and `value: …` for each setting.",
     ),
-    Rule(component_type_misspelt, Severity.ERROR, "Correct the type."),
-    Rule(component_version_unknown, Severity.ERROR, "Correct the version."),
+    Rule(component_type_misspelt, Severity.FATAL, "Correct the type."),
+    Rule(component_version_unknown, Severity.FATAL, "Correct the version."),
     Rule(
         component_setting_unknown,
         Severity.WARNING,
         "Correct the name, or remove the setting.",
     ),
     Rule(component_setting_case, Severity.WARNING, "Write it as the component does."),
-    Rule(component_setting_missing, Severity.ERROR, "Add it."),
-    Rule(component_login_incomplete, Severity.ERROR, "Complete the one that you mean."),
+    Rule(component_setting_missing, Severity.FATAL, "Add it."),
+    Rule(component_login_incomplete, Severity.FATAL, "Complete the one that you mean."),
     Rule(component_setting_value, Severity.ERROR, "Correct the value."),
     Rule(
         component_setting_deprecated,

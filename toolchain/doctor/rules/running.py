@@ -18,19 +18,26 @@ PORTS = (
 )
 HERE = re.compile(r"(?:^|[@/,\s])(?:localhost|127\.0\.0\.1):(\d{2,5})(?![\d.])")
 """An address on this machine, in whatever a component is given."""
+DATABASE = re.compile(
+    r"(postgres|mysql|mariadb|mongodb|redis|amqp|mssql|sqlserver)[\w+]*://"
+)
 
 
 def port_taken(project: Project) -> Iterator[Problem]:
     """A port of the run file that another program has.
 
-    What starts there ends, as the address is in use. Ports of a system that runs already are not reported.
+    What starts there ends, as the address is in use. What the project itself runs there is not reported.
     """
     for sidecar in project.sidecars:
         if sidecar.metadata is not None or sidecar.status:
             continue
         for name in PORTS:
             port = sidecar.app.number(name)
-            if port and not runfile.is_free(port):
+            if (
+                port
+                and not runfile.is_free(port)
+                and not ports.is_held_from(port, project.root)
+            ):
                 message = f"`{name}: {port}` of `{sidecar.app.id}` is taken by {ports.holder(port)}"
                 yield sidecar.document.problem(message, *sidecar.app.place, name)
 
@@ -103,23 +110,30 @@ def server_silent(project: Project) -> Iterator[Problem]:
     A broker, a database or a mail server: while the sidecars run, nothing goes through this component. Only
     servers on this machine are asked, and only while a sidecar runs.
     """
-    asked = set()
-    for _, part in _running(project):
+    for sidecar, part in _running(project):
         for component in part.of_kind("Component"):
             for number, item in entries(component):
                 for port in _ports(project, item):
-                    if (component.name, port) not in asked and runfile.is_free(port):
-                        message = f"nothing listens at port {port}, where `{component.name}` connects to"
-                        yield component.problem(
-                            message, "spec", "metadata", number, "name"
-                        )
-                    asked.add((component.name, port))
+                    message = f"nothing listens at port {port}, where `{component.name}` connects to"
+                    yield component.problem(message, "spec", "metadata", number, "name")
+        yield from _databases_silent(sidecar)
+
+
+def _databases_silent(sidecar: Sidecar) -> Iterator[Problem]:
+    for name, value in sidecar.app.settings["env"].items():
+        for port in HERE.findall(str(value)) if DATABASE.match(str(value)) else ():
+            if runfile.is_free(int(port)):
+                message = f"nothing listens at port {port}, where `{sidecar.app.id}` connects to by {name}"
+                yield sidecar.document.problem(message, *sidecar.app.place, "env", name)
 
 
 def _ports(project: Project, item: Mapping[str, Any]) -> list[int]:
     from_environment = (project.environment or {}).get(str(item.get("envRef")))
     value = item.get("value") or from_environment
-    return [int(port) for port in HERE.findall(value)] if isinstance(value, str) else []
+    found = (
+        [int(port) for port in HERE.findall(value)] if isinstance(value, str) else []
+    )
+    return [port for port in found if runfile.is_free(port)]
 
 
 def sidecars_of_several_versions(project: Project) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from toolchain.doctor import yaml_files
 from toolchain.doctor.finding import Problem, Rule, Severity
 from toolchain.doctor.metadata import table
-from toolchain.doctor.project import Project, settings
+from toolchain.doctor.project import Project, only_publishes, settings
 from toolchain.doctor.yaml_files import Document
 
 SETTLED = ("bulkSubscribe.maxMessagesCount", "bulkSubscribe.maxAwaitDurationMs")
@@ -158,7 +158,7 @@ def subscription_setting_value(project: Project) -> Iterator[Problem]:
             each = told.subscription.get(name) if told else None
             if each is None or not isinstance(value, str):
                 continue
-            if (each.allowed and value not in each.allowed) or not each.fits(value):
+            if not each.allows(value) or not each.fits(value):
                 wanted = " or ".join(each.allowed) or f"a {each.type}"
                 yield document.problem(
                     f"`{name}` is {value!r}, and should be {wanted}", *path, name
@@ -172,22 +172,14 @@ def quorum_queue_refused(project: Project) -> Iterator[Problem]:
     the broker answers 406, the sidecar tries again without end, and while it does the other topics of the
     component starve.
     """
-    for part in project.resources:
-        beside = project.typed(part)
-        for document, kind, path in _subscribing(project):
-            component = beside.get(document.text("spec", "pubsubname")) or _of_type(
-                beside, kind
-            )
-            if (
-                document.text(*path, "queueType") != "quorum"
-                or kind != "pubsub.rabbitmq"
-                or component is None
-            ):
-                continue
-            told = settings(component)
-            if (told.get("deletedWhenUnused") or "true").lower() == "true":
-                message = f"RabbitMQ refuses it while `deletedWhenUnused` of `{component.name}` is true"
-                yield document.problem(message, *path, "queueType")
+    for document, kind, path in _subscribing(project):
+        if kind == "pubsub.rabbitmq" and document.text(*path, "queueType") == "quorum":
+            for component in _components_of(project, document, kind):
+                if (
+                    settings(component).get("deletedWhenUnused") or "true"
+                ).lower() == "true":
+                    message = f"RabbitMQ refuses it while `deletedWhenUnused` of `{component.name}` is true"
+                    yield document.problem(message, *path, "queueType")
 
 
 def bulk_larger_than_work(project: Project) -> Iterator[Problem]:
@@ -217,8 +209,9 @@ def _components_of(project: Project, document: Document, kind: str) -> list[Docu
         return [
             each for each in of_kind if each.name == document.text("spec", "pubsubname")
         ]
-    # The tuning of a broker lies beside its components.
-    return [each for each in of_kind if _is_beside(each, document.file)]
+    # The tuning of a broker lies beside its components, of which some only publish.
+    beside = [each for each in of_kind if _is_beside(each, document.file)]
+    return [each for each in beside if not only_publishes(each, beside)]
 
 
 def tuning_of_another_kind(project: Project) -> Iterator[Problem]:
@@ -270,12 +263,6 @@ def _is_beside(document: Document, file: Path) -> bool:
     return document.file.parent.resolve() == file.parent.resolve()
 
 
-def _of_type(beside: dict[str, Document], kind: str) -> Document | None:
-    return next(
-        (each for each in beside.values() if each.text("spec", "type") == kind), None
-    )
-
-
 RULES = [
     Rule(
         subscription_pubsub_unknown,
@@ -308,10 +295,10 @@ RULES = [
         Severity.WARNING,
         "Correct the name, or remove it.",
     ),
-    Rule(subscription_setting_value, Severity.ERROR, "Correct the value."),
+    Rule(subscription_setting_value, Severity.FATAL, "Correct the value."),
     Rule(
         quorum_queue_refused,
-        Severity.ERROR,
+        Severity.FATAL,
         'Set `deletedWhenUnused` of the component to "false".',
     ),
     Rule(bulk_larger_than_work, Severity.INFO, "Make the bulk no larger than that."),
