@@ -106,7 +106,9 @@ def _rates(now: Reading, then: Reading, seconds: float) -> Iterator[Rate]:
 
 
 def _latencies(now: Reading, then: Reading, seconds: float) -> Iterator[Latency]:
-    for (name, labels), buckets in sorted(now.histograms.items()):
+    # What customers wait for comes before what it is made of.
+    by_name = sorted(sorted(now.histograms.items()), key=_name_first, reverse=True)
+    for (name, labels), buckets in by_name:
         before = then.histograms.get((name, labels), {})
         newest = {le: number - before.get(le, 0.0) for le, number in buckets.items()}
         if name.endswith("_seconds"):
@@ -121,6 +123,10 @@ def _latencies(now: Reading, then: Reading, seconds: float) -> Iterator[Latency]
                 p50_since_start=quantile(buckets, 0.5),
                 p99_since_start=quantile(buckets, 0.99),
             )
+
+
+def _name_first(item: tuple[tuple[str, Labels], object]) -> str:
+    return item[0][0]
 
 
 def quantile(buckets: Buckets, share: float) -> float | None:

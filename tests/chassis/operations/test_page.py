@@ -57,7 +57,7 @@ async def test_what_is_wrong_comes_before_the_figures_and_is_text(
     page = await html(order)
 
     assert "1 event is parked" in page
-    assert page.index("1 event is parked") < page.index("Waits for broker")
+    assert page.index("1 event is parked") < page.index("Outbox")
     assert "<script>alert" not in page
 
 
@@ -119,7 +119,7 @@ async def test_the_live_part_shows_within_two_seconds_what_the_database_says(
     watching = asyncio.create_task(stream(order, "/operations-live", sent))
 
     async def shows_that_waits(number: int) -> bool:
-        return any(f"Waits for broker</dt><dd><b>{number}</b>" in each for each in sent)
+        return any(f"Outbox</dt><dd><b>{number}</b>" in each for each in sent)
 
     await eventually(partial(shows_that_waits, 0), "the first look is sent")
     await order.http.post("/api/order", json={"customerName": "Jane Doe"})
