@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from toolchain import run, runfile
+from toolchain.doctor.rules.run_files import OWN, SHARED, TOP
 from toolchain.machine import this_machine
 
 ROOT = Path(__file__).parents[2]
@@ -19,36 +20,14 @@ COMMON: dict[str, Any] = RUN_FILE["common"]
 APPS: list[dict[str, Any]] = RUN_FILE["apps"]
 SERVICES = [app for app in APPS if (ROOT / "services" / app["appID"]).is_dir()]
 """The apps that are ours; others may run beside them."""
-
-# The keys that the CLI knows, from its source at v1.16.5; others it ignores without a word.
-# fmt: off
-TOP_KEYS = {"apps", "common", "name", "version"}
-"""pkg/runfileconfig/run_file_config.go:35-40, RunFileConfig."""
-CONTAINER_KEYS = {"containerImage", "containerImagePullPolicy", "createService"}
-"""pkg/runfileconfig/run_file_config.go:43-47, ContainerConfiguration."""
-APP_KEYS = {
-    "appDirPath",  # pkg/runfileconfig/run_file_config.go:53, App
-    "appChannelAddress", "appID", "appPort", "command", "daprGRPCPort", "daprHTTPPort",
-    "daprInternalGRPCPort", "metricsPort", "profilePort", "unixDomainSocket",
-}
-"""pkg/standalone/run.go:51-63, RunConfig."""
-SHARED_KEYS = {
-    "apiListenAddresses", "appHealthCheckPath", "appHealthProbeInterval", "appHealthProbeTimeout",
-    "appHealthThreshold", "appLogDestination", "appMaxConcurrency", "appProtocol", "appSSL", "configFilePath",
-    "daprdLogDestination", "enableApiLogging", "enableAppHealthCheck", "enableProfiling", "env", "logLevel",
-    "maxBodySize", "placementHostAddress", "readBufferSize", "resourcesPath", "resourcesPaths", "runtimePath",
-    "schedulerHostAddress",
-}
-"""pkg/standalone/run.go:66-100, SharedRunConfig."""
-# fmt: on
 DEPRECATED = {"resourcesPath", "appSSL"}
 
 
 def test_every_key_is_one_that_the_cli_knows() -> None:
-    shared = SHARED_KEYS - DEPRECATED
-    unknown = [*(RUN_FILE.keys() - TOP_KEYS), *(COMMON.keys() - shared)]
+    shared = SHARED - DEPRECATED
+    unknown = [*(RUN_FILE.keys() - TOP), *(COMMON.keys() - shared)]
     for app in APPS:
-        unknown += app.keys() - shared - APP_KEYS - CONTAINER_KEYS
+        unknown += app.keys() - shared - OWN
 
     assert unknown == []
     assert RUN_FILE["version"] == 1

@@ -45,8 +45,11 @@ def _head(project: Project) -> str:
     parts = [
         _counted(len(files), "file"),
         f"daprd {project.daprd}" if project.daprd else "no daprd found",
-        f"running: {', '.join(running)}" if running else "no sidecar of it runs",
     ]
+    if project.sidecars:
+        parts.append(
+            f"running: {', '.join(running)}" if running else "no sidecar of it runs"
+        )
     return f"  {project.root}\n  {terminal.dimmed('; '.join(parts))}"
 
 
