@@ -8,6 +8,7 @@ from toolchain.doctor.finding import Problem, Rule, Severity
 from toolchain.doctor.metadata import table
 from toolchain.doctor.metadata.table import Component, Field
 from toolchain.doctor.project import Project, entries, place_of, settings
+from toolchain.doctor.rules.scopes import meet
 from toolchain.doctor.yaml_files import Document
 
 FIRST = {"", "v0", "v1"}
@@ -283,16 +284,11 @@ def actor_state_store_twice(project: Project) -> Iterator[Problem]:
                 continue
             if first is None:
                 first = component
-            elif _meet(first, component):
+            elif meet(first, component):
                 message = f"`{component.name}` is a state store for actors, as `{first.name}` is"
                 yield component.problem(
                     message, *place_of(component, "actorStateStore")
                 )
-
-
-def _meet(one: Document, other: Document) -> bool:
-    scopes = {*map(str, one.items("scopes"))}, {*map(str, other.items("scopes"))}
-    return not scopes[0] or not scopes[1] or bool(scopes[0] & scopes[1])
 
 
 def _key_of(component: Document, name: str) -> tuple[str | int, ...]:

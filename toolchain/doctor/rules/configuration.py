@@ -84,7 +84,8 @@ def configuration_key_unknown(project: Project) -> Iterator[Problem]:
 def tracing_rate(project: Project) -> Iterator[Problem]:
     """A sampling rate that is no share.
 
-    `samplingRate` is a number from 0 to 1. With anything else daprd takes its default, one trace in 10,000.
+    `samplingRate` is a number from 0 to 1. Above 1 every call is traced; with a text that is no number daprd takes
+    its default, one in 10,000.
     """
     for document in _configurations(project):
         rate = document.text("spec", "tracing", "samplingRate")

@@ -18,6 +18,9 @@ VERSIONS = {
 """Dapr's kinds of resource, and the versions of each."""
 
 
+REPLACED = ("Configuration", "Subscription")
+
+
 def _faults(project: Project, rule: str) -> Iterator[Problem]:
     for part in project.resources:
         for file in part.files:
@@ -120,12 +123,8 @@ def resource_name_twice(project: Project) -> Iterator[Problem]:
     for part in project.resources:
         first: dict[tuple[str, ...], Document] = {}
         for document in part.documents if part.is_judged else ():
-            # A Configuration is loaded by its file's name.
-            if (
-                not is_dapr(document)
-                or not document.name
-                or document.kind == "Configuration"
-            ):
+            # A Configuration is loaded by its file's name; of subscriptions the last one counts.
+            if not is_dapr(document) or not document.name or document.kind in REPLACED:
                 continue
             space = "" if part.is_declared else document.text("metadata", "namespace")
             before = first.setdefault((document.kind, document.name, space), document)

@@ -65,6 +65,12 @@ def consumer_group_shared(project: Project) -> Iterator[Problem]:
                     yield component.problem(message, *place_of(component, name))
 
 
+def meet(one: Document, other: Document) -> bool:
+    """Return whether some app may load both."""
+    scopes = {*map(str, one.items("scopes"))}, {*map(str, other.items("scopes"))}
+    return not all(scopes) or bool(scopes[0] & scopes[1])
+
+
 def _apps(part: Resources, component: Document) -> list[str]:
     scopes = [each for each in component.items("scopes") if isinstance(each, str)]
     return scopes or list(part.apps)

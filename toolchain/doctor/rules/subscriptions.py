@@ -8,6 +8,7 @@ from toolchain.doctor import yaml_files
 from toolchain.doctor.finding import Problem, Rule, Severity
 from toolchain.doctor.metadata import table
 from toolchain.doctor.project import Project, only_publishes, settings
+from toolchain.doctor.rules.scopes import meet
 from toolchain.doctor.yaml_files import Document
 
 SETTLED = ("bulkSubscribe.maxMessagesCount", "bulkSubscribe.maxAwaitDurationMs")
@@ -41,7 +42,7 @@ def subscription_route_missing(project: Project) -> Iterator[Problem]:
     """A subscription without a route that its version reads.
 
     `v1alpha1` reads `route`; `v2alpha1` reads `routes`, with a `default` or `rules`. The other's key is ignored:
-    messages are acknowledged, and no app gets them.
+    messages are acknowledged and reach nobody, or are posted to `/`.
     """
     for each in project.of_kind("Subscription"):
         is_second = each.text("apiVersion").endswith("v2alpha1")
@@ -108,6 +109,25 @@ def subscription_twice(project: Project) -> Iterator[Problem]:
                     yield each.problem(message, "spec", "topic")
                     break
             first[topic].append(each)
+
+
+def subscription_name_twice(project: Project) -> Iterator[Problem]:
+    """Two subscriptions with one name.
+
+    A sidecar that loads both keeps the one that it reads last, and drops the other without a word.
+    """
+    for part in project.resources:
+        subscriptions = part.of_kind("Subscription") if part.is_judged else []
+        for number, each in enumerate(subscriptions):
+            same = [
+                before
+                for before in subscriptions[:number]
+                if before.name == each.name and meet(before, each)
+            ]
+            for before in same[:1]:
+                where = f"{before.file.name}:{before.line('metadata', 'name')}"
+                message = f"`metadata.name: {each.name}` is in {where} too, and one of them is dropped"
+                yield each.problem(message, "metadata", "name")
 
 
 def subscription_cuts_queue(project: Project) -> Iterator[Problem]:
@@ -285,6 +305,7 @@ RULES = [
         Severity.ERROR,
         "Remove one, or give them scopes that do not meet.",
     ),
+    Rule(subscription_name_twice, Severity.ERROR, "Rename one, or remove it."),
     Rule(
         subscription_cuts_queue,
         Severity.FATAL,
