@@ -29,7 +29,7 @@ def test_every_verb_that_a_document_names_is_one_of_the_makefile(
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_path_that_a_document_names_is_there(document: Path) -> None:
     folders = (
-        "chassis|components|configuration|contracts|docs|services|tests|toolchain"
+        "chassis|components|configuration|contracts|docs|observability|services|tests|toolchain"
         "|verification"
     )
     named = re.findall(rf"`((?:{folders})/[\w./-]*\w)[/`]", document.read_text())
