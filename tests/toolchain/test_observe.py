@@ -3,9 +3,11 @@
 import gzip
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+import yaml
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -14,9 +16,10 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from tests.support.eventually import within
 from tests.support.terminal import CTRL_C, Terminal
 from toolchain import runfile
-from toolchain.observe import otlp, prometheus, zipkin
+from toolchain.observe import otlp, zipkin
 from toolchain.observe.otlp import Span
 from toolchain.runfile import ROOT, System
+from toolchain.servers import prometheus
 
 TRACE = 0x4BF92F3577B34DA6A3CE929D0E0E4736
 SPAN = Span(
@@ -80,16 +83,35 @@ def test_zipkin_is_given_links_as_tags() -> None:
     }
 
 
-def test_prometheus_reads_each_service_of_the_system() -> None:
-    system = runfile.load(1000)
+def test_prometheus_reads_each_service_and_each_sidecar_of_the_system() -> None:
+    configuration = prometheus.configuration(runfile.load(1000))
 
-    (job,) = prometheus.configuration(system)["scrape_configs"]
-
-    targets = {each["labels"]["service"]: each["targets"] for each in job["static_configs"]}  # fmt: skip
-    assert targets == {
-        "order": ["127.0.0.1:10464"],
-        "notification": ["127.0.0.1:10465"],
+    targets = {
+        (job["job_name"], each["labels"]["service"]): each["targets"]
+        for job in configuration["scrape_configs"]
+        for each in job["static_configs"]
     }
+    assert targets == {
+        ("services", "order"): ["127.0.0.1:10464"],
+        ("services", "notification"): ["127.0.0.1:10465"],
+        ("sidecars", "order"): ["127.0.0.1:10474"],
+        ("sidecars", "notification"): ["127.0.0.1:10475"],
+    }
+
+
+def test_as_it_is_declared_it_is_what_dapr_yaml_runs() -> None:
+    moved = prometheus.configuration(runfile.load())
+    declared = yaml.safe_load((prometheus.FOLDER / "prometheus.yaml").read_text())
+
+    def targets(configuration: dict[str, Any]) -> list[tuple[str, str, str]]:
+        return sorted(
+            (job["job_name"], group["labels"]["service"], target)
+            for job in configuration["scrape_configs"]
+            for group in job["static_configs"]
+            for target in group["targets"]
+        )
+
+    assert targets(declared) == targets(moved)
 
 
 @pytest.fixture
