@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chassis.operations.model import MOST, Count, Problem, Severity, Tally
+from chassis.operations.model import Count, Problem, Severity, Tally
+from chassis.operations.stored import count_of
 from chassis.operations.words import counted, since
 from chassis.runtime import clock
 from services.order.model import IS_UNSENT, NotificationState, Order
@@ -16,30 +17,17 @@ LATE = timedelta(minutes=1)
 
 
 def find_order_tallies(session: Session) -> Sequence[Tally]:
-    """Return the states, counted together by the small index of unsent orders."""
-    some = (
-        select(Order.notification_state.label("state"), Order.created_at)
-        .where(IS_UNSENT)
-        .order_by(Order.order_id)
-        .limit(MOST + 1)
-        .subquery()
-    )
-    by_state = select(some.c.state, func.count(), func.min(some.c.created_at))
-    rows = session.execute(by_state.group_by(some.c.state)).all()
-    found = {NotificationState(state): (number, first) for state, number, first in rows}
-    more = sum(number for number, _ in found.values()) > MOST
-    return [
-        _tally(each, *found.get(each, (0, None)), more=more)
-        for each in NotificationState
-        if each is not NotificationState.SENT
-    ]
+    """Return the states but SENT, each counted by the small index of unsent orders."""
+    states = (each for each in NotificationState if each is not NotificationState.SENT)
+    return [_tally(session, each) for each in states]
 
 
-def _tally(
-    state: NotificationState, number: int, oldest: datetime | None, *, more: bool
-) -> Tally:
-    count = Count(number=min(number, MOST), more=more)
-    waits = state is NotificationState.WAITING and oldest is not None
+def _tally(session: Session, state: NotificationState) -> Tally:
+    mine = IS_UNSENT, Order.notification_state == state
+    count = count_of(session, select(Order.order_id).where(*mine))
+    by_age = select(Order.created_at).where(*mine).order_by(Order.order_id)
+    oldest = session.scalar(by_age.limit(1)) if count.number else None
+    waits = state is NotificationState.WAITING
     problem = _is_late(count, oldest) if waits and oldest else None
     return Tally(name=state, count=count, oldest=oldest, problem=problem)
 
