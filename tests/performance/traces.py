@@ -4,11 +4,9 @@ import gc
 from collections.abc import Callable
 from time import process_time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace import SpanKind
 
@@ -16,7 +14,7 @@ from chassis.cloud_event import CloudEvent
 from chassis.inbox.reaction import Arrival, Reaction
 from chassis.inbox.tracing import act
 from chassis.outbox.outbox import trace_creation
-from chassis.runtime import telemetry
+from chassis.runtime import otlp, telemetry
 from chassis.runtime.telemetry import Tracer
 from contracts.order_created import OrderCreated
 from tests.support.delivering import order_created
@@ -30,18 +28,18 @@ RECORDED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Encoding(SpanProcessor):
-    """Encodes spans as they are exported, and sends them nowhere."""
+    """Makes requests of spans, as they are exported, and sends them nowhere."""
 
     def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
+        self.spans: list[bytes] = []
         self.number = 0
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span; encode them where they are enough for a batch."""
-        self.spans.append(span)
+    def on_end(self, span: Any) -> None:  # noqa: ANN401 - a telemetry.Ended
+        """Keep a span; make a request where they are enough for a batch."""
+        self.spans.append(span.encoded)
         self.number += 1
         if len(self.spans) == BATCH:
-            encode_spans(self.spans).SerializePartialToString()
+            otlp.request({"service.name": "order"}, self.spans)
             self.spans.clear()
 
 
@@ -100,7 +98,7 @@ def measure(place: Callable[[], None], orders: int = ORDERS) -> float:
 def main() -> None:
     """Print what an order costs with traces off, on and not recorded, and on and recorded."""
     processor = Encoding()
-    tracer = Tracer(Resource.create({"service.name": "order"}), processor, DEFAULT_ON)
+    tracer = Tracer(processor, DEFAULT_ON)
     unrecorded = telemetry.unsampled(RECORDED)
     off = measure(Order(None, RECORDED).place)
     dropped = measure(Order(tracer, unrecorded).place)
