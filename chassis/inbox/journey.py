@@ -1,6 +1,8 @@
 """The journey of one event: what its sender's outbox, and a reaction's inbox, know of it."""
 
 import json
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +20,10 @@ from chassis.runtime.ids import first_id
 
 NEAR = 1000
 """Events among which one is looked for: those that the service appended from a moment on."""
+SOON = timedelta(milliseconds=200)
+"""How soon after its subject an event is made, where both are stored in one transaction."""
+_CLOCK = timedelta(milliseconds=1)
+_SUBJECT = re.compile(r'"subject": ?"([0-9a-f-]{36})"')
 
 
 class StoredEvent(View):
@@ -63,7 +69,7 @@ def find_event(
 
     An id begins with the time at which it was made, so that the ids' own index leads there.
     """
-    first = str(first_id(since - timedelta(milliseconds=1)))
+    first = str(first_id(since - _CLOCK))
     near = select(outbox).where(outbox.c.event_id >= first)
     rows = near.order_by(outbox.c.event_id).limit(NEAR).subquery()
     mine = rows.c.topic == topic, rows.c.event.contains(str(subject))
@@ -73,6 +79,36 @@ def find_event(
     context = str(json.loads(found.event).get("traceparent", ""))
     trace_id = context.split("-")[1] if context.count("-") == 3 else None
     return StoredEvent.model_validate({**found._mapping, "trace_id": trace_id})
+
+
+def find_published(
+    session: Session, topic: str, subjects: Mapping[UUID, datetime]
+) -> set[UUID]:
+    """Return which of these subjects have an event of a topic that the broker has.
+
+    Each was appended at its subject's time, or within SOON. Subjects of about the same time cost one statement.
+    """
+    found: set[UUID] = set()
+    for first, last in _spans(subjects.values()):
+        made = outbox.c.event_id.between(
+            str(first_id(first - _CLOCK)), str(first_id(last + SOON))
+        )
+        is_published = outbox.c.topic == topic, outbox.c.published_at.is_not(None)
+        near = select(outbox.c.event).where(made, *is_published)
+        events = session.scalars(near.order_by(outbox.c.event_id).limit(NEAR))
+        matches = (_SUBJECT.search(each) for each in events)
+        found |= {UUID(each[1]) for each in matches if each}
+    return found & subjects.keys()
+
+
+def _spans(times: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+    spans: list[tuple[datetime, datetime]] = []
+    for each in sorted(times):
+        if spans and each - spans[-1][1] <= SOON:
+            spans[-1] = spans[-1][0], each
+        else:
+            spans.append((each, each))
+    return spans
 
 
 def find_oldest_open(session: Session) -> datetime | None:

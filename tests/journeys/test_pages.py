@@ -104,12 +104,16 @@ async def test_axe_finds_nothing_and_nothing_is_cut_off_in_light_and_dark(
     pages = ["/", "/?find=nobody", "/?state=x", f"/orders/{placed[3].id}"]
     pages += [f"/orders/{placed[5].id}", "/orders/01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"]
 
+    port = system.instances["notification"]["appPort"]
+    others = ["/", "/?state=HELD"]
     for width, height in SIZES.values():
         for scheme in ("light", "dark"):
-            size = {"width": width, "height": height}
-            await _is_sound(
-                browser, desk(system), pages, color_scheme=scheme, viewport=size
-            )
+            look = {
+                "color_scheme": scheme,
+                "viewport": {"width": width, "height": height},
+            }
+            await _is_sound(browser, desk(system), pages, **look)
+            await _is_sound(browser, f"http://127.0.0.1:{port}/", others, **look)
 
 
 async def _is_sound(

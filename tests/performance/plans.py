@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 from sqlalchemy import Engine, event
 
 from chassis.reconciler.grace_period import SHORTEST
@@ -163,8 +165,24 @@ async def _is_listed(course: Course) -> None:
         for query in [*asked, *(f"?state={each}" for each in states)]:
             assert (await http.get(f"{path}{query}")).status_code == 200
         assert (await http.get("/readyz")).status_code in {200, 503}
+        await _is_paged(http, service, one)
         seen = (await http.get("/api/operations")).json()
         assert seen["stored"], seen["databaseSilence"]
+
+
+async def _is_paged(http: httpx.AsyncClient, service: str, one: str) -> None:
+    # A frequent name and one that nobody has, a day and a state with none; and the pages behind a late cursor.
+    searches = ["find=jane", "find=nobody", "until=2026-01-01", "state=SENT"]
+    searches += [
+        "find=jane&state=FAILED&since=2026-01-01",
+        f"cursor={UUID(int=1 << 64)}",
+    ]
+    pages = (
+        [f"/?{each}" for each in searches] if service == "order" else ["/?state=HELD"]
+    )
+    pages += [f"/orders/{one}"] if service == "order" else []
+    for path in ("/", *pages):
+        assert (await http.get(path)).status_code == 200, path
 
 
 async def _record(folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from chassis.http import Page, QueryModel, Read
+from chassis.inbox.journey import find_published
 from chassis.pages import (
     Form,
     PageRouter,
@@ -24,10 +25,11 @@ from chassis.pages import (
     see_other,
     watch,
 )
+from contracts.order_created import OrderCreated
 from services.order.commands.create_order import CreateOrder, create_order
 from services.order.model import NotificationState
 from services.order.notification_service import NotificationPart, ask_of
-from services.order.views.order_journey import STAGES, find_published
+from services.order.views.order_journey import STAGES
 from services.order.views.order_overview import (
     OrderOverview,
     OrderQuery,
@@ -158,12 +160,12 @@ def _order_id(text: str) -> UUID | None:
 
 def _find(search: Search, session: Session) -> tuple[Page[OrderOverview], set[UUID]]:
     found = list_order_overviews(search.query(), session)
-    waiting = [
-        each
+    waiting = {
+        each.order_id: each.created_at
         for each in found.items
         if each.notification.state is NotificationState.WAITING
-    ]
-    return found, find_published(session, waiting)
+    }
+    return found, find_published(session, OrderCreated.topic(), waiting)
 
 
 def _row(

@@ -1,6 +1,6 @@
 """Where an order is: accepted, published, received, sent, shown; and if it is stuck, why, and what to do."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -24,7 +24,6 @@ from services.order.model import NotificationState
 from services.order.notification_service import NotificationPart, Part, ask
 from services.order.views.order_overview import (
     OrderNotFound,
-    OrderOverview,
     find_order_overview,
 )
 from services.order.views.why import Known, explain
@@ -59,17 +58,6 @@ class OrderJourney(View):
     event: StoredEvent | None
     received: Handling
     notification: NotificationPart | None
-
-
-def find_published(session: Session, orders: Iterable[OrderOverview]) -> set[UUID]:
-    """Return which of these orders, at most a page of them, the broker has the event of."""
-    events = {
-        each.order_id: find_event(
-            session, OrderCreated.topic(), each.order_id, each.created_at
-        )
-        for each in orders
-    }
-    return {key for key, event in events.items() if event and event.published_at}
 
 
 def find_order_journey(order_id: UUID, session: Session) -> Known:
