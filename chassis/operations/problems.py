@@ -79,7 +79,7 @@ def _outbox(seen: Operations) -> Iterator[Problem]:
         yield _problem(CRITICAL if age >= LONG else WARNING, _sentence(what), do)
     if outbox.parked.number:
         events = counted(outbox.parked, "event is", "events are")
-        what = f"{events} parked: the broker refused each by itself, the newest because {outbox.parked_reason}"
+        what = f"{events} parked after five refusals of the broker, the newest because {outbox.parked_reason}"
         do = "Mend the reason; then set `state` to PENDING and `refusals` to 0 in the outbox. Consumers pull them."
         yield _problem(WARNING, _sentence(what), do)
     if outbox.hidden:

@@ -141,7 +141,7 @@ async def test_each_trouble_is_one_sentence_and_the_most_urgent_comes_first(
         f"A rebuild was not finished: {REACTION} handles nothing.",
     ]
     assert said[2:] == [
-        "1 event is parked: the broker refused each by itself, the newest because too wide.",
+        "1 event is parked after five refusals of the broker, the newest because too wide.",
         f"{REACTION} fails on 1 event, and tries again; after ten attempts each is a dead letter.",
         next(each for each in said if each.startswith("1 dead letter waits")),
         said[-1],
