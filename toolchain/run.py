@@ -191,7 +191,8 @@ def welcome(system: System) -> str:
     demo = f"make demo OFFSET={system.offset}" if system.offset else "make demo"
     token = """-H "dapr-api-token: $DAPR_API_TOKEN" """ if token_of("DAPR") else ""
     return (
-        f"\n  Everything runs. Open http://127.0.0.1:{api}/docs, or type in another terminal: {demo}, or\n"
+        f"\n  Everything runs. Open the order desk, http://127.0.0.1:{api}\n"
+        f"  or type in another terminal: {demo}, or\n"
         f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
         f"{token}-H 'content-type: application/json' -H \"idempotency-key: $(cat /proc/sys/kernel/random/uuid)\" "
         """-d '{"customerName":"Jane Doe"}'\n"""

@@ -100,7 +100,9 @@ def commands() -> Iterator[str]:
 def test_run_and_demo_and_ctrl_c(system: System) -> None:
     times = r"\d+, \d+, \d+ ms"
     with running(system) as (terminal, shown):
-        assert f"http://127.0.0.1:{system.app('order')['appPort']}/docs" in shown
+        desk = f"http://127.0.0.1:{system.app('order')['appPort']}"
+        assert re.search(rf"Open the order desk, {desk}\r?\n", shown)
+        assert "<h1" in httpx.get(desk, trust_env=False).text
 
         demo = demonstrated(system)
 
