@@ -138,7 +138,7 @@ def test_a_broker_that_is_killed_is_started_again_and_the_next_order_is_notified
 
         os.kill(node, signal.SIGKILL)
 
-        terminal.shows("RabbitMQ +it serves again", deadline=60)
+        terminal.shows("RabbitMQ +INFO +it serves again", deadline=60)
         assert re.search(ACCEPTED, typed(curl))
         terminal.shows(f"(?s){LINE}.*{SHOWN}{LINE}", deadline=60)
 
