@@ -30,8 +30,15 @@ from verification.benchmark.fill import fill
 
 ROWS = 20_000
 """Orders in a test: enough that a whole table differs from a page."""
-GROWING = ("orders", "notification", "outbox", "inbox", "idempotency_key")
-"""The tables that have a row for each order."""
+GROWING = (
+    "orders",
+    "notification",
+    "outbox",
+    "inbox",
+    "idempotency_key",
+    "dead_letter",
+)
+"""The tables that have a row for each order, or may have many."""
 MOST_STEPS = 50_000
 """Of SQLite's virtual machine, for one statement: a page of a thousand rows takes 20 to 30 for each."""
 MOST_COST = 3_000

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.performance import letters
 from tests.performance.counters import in_virtual_time
 from tests.performance.plans import ROWS, fill_both, findings
 from tests.support.database import execute, migrated
@@ -24,6 +25,14 @@ def test_a_statement_that_lacks_its_index_is_found(
     in_virtual_time(drop_index(tmp_path, "outbox_open"))
 
     assert any("outbox" in each for each in findings(tmp_path))
+
+
+async def test_no_list_of_dead_letters_reads_or_sorts_all_of_them(
+    each_database: None, tmp_path: Path
+) -> None:
+    found = await letters.findings(tmp_path, ROWS)
+
+    assert not found, "\n".join(found)
 
 
 async def drop_index(folder: Path, index: str) -> None:
