@@ -96,7 +96,7 @@ async def presses(page: Page, button: str, then: str) -> None:
 
 
 async def is_edited(page: Page) -> None:
-    """Give the customer a name, after a slip."""
+    """Edit the name of the customer, after a slip."""
     await page.get_by_text("Edit", exact=True).press("Enter")
     data = page.get_by_label("Data, as JSON")
     text = await data.input_value()
