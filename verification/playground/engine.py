@@ -197,7 +197,7 @@ class Playground:
         await asyncio.shield(asyncio.gather(*tasks))
 
     def _set_rate(self, rate: int) -> None:
-        self.rate = rate
+        self.rate = rate if self.placed < MOST_ORDERS else 0
         self.write(f"{self.rate} orders a second" if self.rate else "no more orders")
 
     def _forget(self) -> None:
@@ -276,7 +276,7 @@ class Playground:
             # Not one after the other what a pause, or a busy machine, has held up.
             due = max(due + pause, time.monotonic() - LOOKS_EVERY)
             await asyncio.sleep(due - time.monotonic())
-            if self.rate and self.placed < MOST_ORDERS:
+            if self.rate:
                 self._place_one()
 
     def _place_one(self) -> None:

@@ -146,7 +146,7 @@ async def test_an_app_that_is_gone_is_no_answer_of_the_couriers(
 ) -> None:
     courier.target = free_port()
 
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(aiohttp.ClientConnectionError):
         await delivered(courier, ONE)
 
 

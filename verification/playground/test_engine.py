@@ -24,9 +24,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def playground() -> AsyncIterator[Playground]:
     """Run a playground of stand-ins."""
-    made = Playground([StandIn("ours"), StandIn("ordinary", notifies=2)])
-    async with working(made):
+    sides = [StandIn("ours"), StandIn("ordinary", notifies=2)]
+    async with working(Playground(sides)) as made:
         yield made
+        sides[0].may_kill.set()
 
 
 def done(playground: Playground) -> list[list[str]]:
@@ -108,6 +109,7 @@ async def test_settling_waits_for_what_is_under_way_with_a_part(
     playground.do("settle")
     await asyncio.sleep(0.05)
     assert playground.doing.keys() == {"broker", "scenario"}
+    assert not any("all faults are over" in each.text for each in playground.log)
     ours.may_kill.set()
     await idle(playground)
 
@@ -164,6 +166,8 @@ async def test_orders_come_in_until_they_are_enough(
 
     await eventually(is_over, "no more orders are placed", 10)
     assert [side.counts().accepted for side in playground.sides] == [3, 3]
+    playground.do("orders", "50")
+    assert playground.rate == 0
     assert "3 orders are enough" in "".join(each.text for each in playground.log)
 
 
