@@ -63,7 +63,7 @@ class Runner:
     """Carries out the runs of a service's dead letters."""
 
     letters: Letters
-    _looked_at: float = -LOOK
+    _looked_at: float | None = None
 
     def loop(self) -> Loop:
         """Return the loop that resumes what was under way, and does what is started."""
@@ -103,6 +103,8 @@ class Runner:
 
     def _is_time_to_look(self) -> bool:
         now = clock.monotonic()
+        if self._looked_at is None:  # `resume` has looked when the loop began
+            self._looked_at = now
         is_time = self.database.is_shared and now - self._looked_at >= LOOK
         if is_time:
             self._looked_at = now

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from chassis.dead_letters import Runner
+import pytest
+
+from chassis.dead_letters import Runner, runner
+from chassis.dead_letters.runs import STARTED
 from tests.chassis.dead_letters.letters import Letters, is_refused
 from tests.chassis.dead_letters.running import (
     carried_out,
@@ -83,3 +86,21 @@ async def test_a_run_that_is_stopped_says_by_whom_and_goes_no_further(
     assert len(await letters.greeted()) == 3
     again = await letters.http.post(url, json={"reason": "Mails fail", "by": "joe"})
     is_refused(again, 409, "not-running")
+
+
+async def test_what_a_replica_has_left_is_found_after_a_while(
+    letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not letters.database.is_shared:
+        return  # one process has the database, and resumes when it starts
+    await kept(letters, 3)
+    made = Runner(letters.store)
+    run_id = await started(letters, "REPLAY")
+    letters.database.signal(STARTED).clear()  # another process has started it, and died
+
+    assert not await made.step()
+    monkeypatch.setattr(runner, "LOOK", 0.0)
+    while await made.step():
+        pass
+
+    assert (await shown(letters, run_id))["done"] == 3
