@@ -105,7 +105,7 @@ playground: ready #proof Break ours and the ordinary Dapr program on a page, and
 	@.venv/bin/python -m verification.playground --port $$((8090 + $(OFFSET))) $(if $(BROKER),--broker $(BROKER)) $(PLAY)
 
 alerts: FOR = --for-tests
-alerts: ready #proof Measure that each alert fires by its fault in time, and none in calm (25 minutes): make alerts CALM=3600
+alerts: ready #proof Measure that each alert fires by its fault in time, and none in calm (half an hour): make alerts CALM=3600
 	@.venv/bin/python -m verification.alerts $(if $(CALM),--calm $(CALM))
 
 mutants: FOR = --for-tests

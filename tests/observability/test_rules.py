@@ -70,6 +70,17 @@ def test_every_rule_has_a_fault_that_fires_it() -> None:
     assert sorted(fired) == sorted(ALERTS)
 
 
+def test_the_runbooks_have_what_make_alerts_measured_of_every_rule() -> None:
+    rows = re.findall(
+        r"^\| (\w+) \| .* \| (\d+) s \| (\d+) s \|$", RUNBOOKS.read_text(), re.MULTILINE
+    )
+
+    assert sorted(name for name, _, _ in rows) == sorted(ALERTS)
+    for name, stated, measured in rows:
+        assert int(stated) == seconds(ALERTS[name]["annotations"]["fires_within"])
+        assert int(measured) <= int(stated)
+
+
 def test_the_names_in_an_expression_are_found() -> None:
     expression = 'sum by (a, b) (rate(x_total{c="d"}[5m])) / on (slo) 2.5 * y:z > 1 and time() - w == 0'
 
