@@ -124,13 +124,14 @@ class PageRoute(ApiRoute):
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, with our request; what it refuses is shown on a page."""
         answer = super(ApiRoute, self).get_route_handler()
+        route = self.path
 
         async def handle(request: Request) -> Response:
             form = Form(request.scope, request.receive)
             try:
-                if form.method != "GET":
-                    await form.json()
-                return await answer(form)
+                if form.method == "GET":
+                    return await answer(form)
+                return await form.answered(answer, route)
             except ANSWERED as error:
                 return _refusal(form, await errors.answer(form, error))
 

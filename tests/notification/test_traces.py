@@ -169,6 +169,15 @@ async def test_a_mail_is_a_span_of_its_order(both: Both) -> None:
     assert JANE not in str(both.collector.spans)
 
 
+async def test_an_order_that_is_placed_on_the_page_is_traced_too(both: Both) -> None:
+    fields = {"customerName": "Jane Doe", "idempotencyKey": "a-key"}
+    await both.order.http.post("/", data=fields, headers={"traceparent": RECORDED})
+
+    spans = await both.collector.has(TRACE, "POST /", "create OrderCreated")
+
+    assert named(spans, "create OrderCreated").parent == named(spans, "POST /").id
+
+
 async def test_a_batch_has_a_link_to_each_event(both: Both) -> None:
     both.dapr.answering.clear()
     traces = [RECORDED.replace("4bf92f", f"4bf92{n}") for n in range(3)]
