@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.eventually import eventually
-from toolchain.observe.otlp import Span, receiving
+from toolchain.observe.otlp import Span, parse, receiving
 from toolchain.runfile import free_port
 
 
@@ -63,7 +63,11 @@ class Collector:
 def collecting() -> Iterator[Collector]:
     """Run a collector."""
     collector = Collector()
-    with receiving(free_port(), collector.spans.extend) as endpoint:
+
+    def take(body: bytes) -> None:
+        collector.spans.extend(parse(body))
+
+    with receiving(free_port(), take) as endpoint:
         collector.endpoint = endpoint
         yield collector
 

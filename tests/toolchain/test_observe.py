@@ -57,7 +57,9 @@ def test_what_is_sent_over_http_is_handed_on(encoding: str) -> None:
     came: list[Span] = []
     body = gzip.compress(encoded()) if encoding == "gzip" else encoded()
 
-    with otlp.receiving(runfile.free_port(), came.extend) as endpoint:
+    with otlp.receiving(
+        runfile.free_port(), lambda body: came.extend(otlp.parse(body))
+    ) as endpoint:
         headers = {"content-encoding": encoding}
         taken = httpx.post(f"{endpoint}{otlp.PATH}", content=body, headers=headers)
         metrics = httpx.post(f"{endpoint}/v1/metrics", content=body)

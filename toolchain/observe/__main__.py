@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 
 from toolchain import runfile
 from toolchain.machine import Machine, terminal, this_machine
@@ -52,7 +51,9 @@ def running(machine: Machine, system: System) -> Iterator[list[RunningServer]]:
     with (
         server.running(traces) as one,
         server.running(measures) as other,
-        otlp.receiving(system.port("otlp"), partial(zipkin.send, port=viewer)),
+        otlp.receiving(
+            system.port("otlp"), lambda body: zipkin.send(otlp.parse(body), viewer)
+        ),
     ):
         yield [one, other]
 

@@ -37,7 +37,7 @@ class Span:
     links: Sequence[tuple[str, str]]
 
 
-Take = Callable[[Sequence[Span]], object]
+Take = Callable[[bytes], object]
 
 
 def parse(body: bytes) -> list[Span]:
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         if self.path == PATH:
-            self.server.take(parse(body))
+            self.server.take(body)
         self.send_response(200 if self.path == PATH else 404)
         self.send_header("content-type", "application/x-protobuf")
         self.send_header("content-length", "0")
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiving(port: int, take: Take) -> Iterator[str]:
-    """Receive at this port of the loopback interface, and hand on what comes; yield the endpoint."""
+    """Receive at this port of the loopback interface, and hand on each request; yield the endpoint."""
     with _Receiver(("127.0.0.1", port), _Handler) as server:
         server.take = take
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from tests.support.part import Part
 from tests.support.system import RealSystem, build
 from toolchain import runfile
 from toolchain.machine import this_machine
-from toolchain.runfile import ROOT
+from toolchain.observe.otlp import receiving
+from toolchain.runfile import ROOT, free_port
 from toolchain.servers import companions
 from verification.benchmark.contestants import Contestant
 from verification.benchmark.fill import fill
@@ -94,7 +95,12 @@ async def running(
     real = build(folder, broker=broker, database=database, replicas=replicas)
     if contestant.peer:
         _replace_apps(real, contestant.peer)
-    with companions.database(this_machine(), real.system) as cluster:
+    with (
+        companions.database(this_machine(), real.system) as cluster,
+        ExitStack() as stack,
+    ):
+        if contestant.traced:
+            _trace(real, stack.enter_context(receiving(free_port(), lambda _: None)))
         servers = {"database": cluster.pids()} if cluster else {}
         if contestant.stored:
             urls = {
@@ -112,6 +118,15 @@ async def running(
             yield Running(real, servers)
         finally:
             await asyncio.to_thread(real.stop)
+
+
+def _trace(real: RealSystem, endpoint: str) -> None:
+    for part in (*real.apps.values(), *real.sidecars.values()):
+        part.environment.update(
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+            OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+            OTEL_EXPORTER_OTLP_INSECURE="true",
+        )
 
 
 def _replace_apps(real: RealSystem, peer: str) -> None:
