@@ -17,6 +17,7 @@ from chassis.errors import Rejected
 from chassis.event import Event
 from chassis.http import Body, Line
 from chassis.inbox import Inbox
+from chassis.inbox.dead_letter import one_line
 from chassis.inbox.parse import (
     NotAuthentic,
     Received,
@@ -102,7 +103,7 @@ def _slips(event: type[Event], data: Json, came: Json) -> list[tuple[str, str]]:
     known = set(event.model_json_schema()["properties"])
     names = ", ".join(sorted(known))
     return [
-        (f"data.{each}", f"The contract has no such field; it has {names}")
+        (f"data.{one_line(each)}", f"The contract has no such field; it has {names}")
         for each in data
         if each not in known and each not in came
     ]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 from fastapi.sse import ServerSentEvent
 
+from chassis.errors import Rejected
 from chassis.http.units import Read
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ LATER = 30_000
 """Milliseconds after which a page that got no stream asks again."""
 NOT_LIVE = "not-live"
 """The event that tells a page why it is not live just now (chassis/pages/static/pages.js)."""
+UNREADABLE = "the service cannot read its database; trying again."
 
 K = TypeVar("K", bound=Hashable)
 Look = Callable[[Read, K], Awaitable[str]]
@@ -70,10 +72,12 @@ class Live:
         while True:
             try:
                 newest = ServerSentEvent(raw_data=await look(read, key))
+            except Rejected as error:  # what the page shows is not there
+                newest = ServerSentEvent(event=NOT_LIVE, raw_data=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the page says that it is not live
-                _log.warning("a live page cannot be refreshed: %r", error)
-                why = "the service cannot read its database; trying again."
-                newest = ServerSentEvent(event=NOT_LIVE, raw_data=why)
+                newest = ServerSentEvent(event=NOT_LIVE, raw_data=UNREADABLE)
+                if self.hubs[look, key].newest != newest:
+                    _log.warning("a live page cannot be refreshed: %r", error)
             self.hubs[look, key].newest = newest
             await self.wake()
             await asyncio.sleep(INTERVAL)

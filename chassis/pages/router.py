@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -92,7 +92,8 @@ def _check_site(request: Request) -> None:
     if site is None and origin is not None:
         # Older, or neither TLS nor loopback: the address that the browser sees is compared.
         own = request.headers.get("host", "")
-        site = "same-origin" if urlsplit(origin).netloc == own else "cross-site"
+        is_own = origin in {f"http://{own}", f"https://{own}"}
+        site = "same-origin" if is_own else "cross-site"
     if site not in {None, "same-origin", "none"}:
         raise CrossSiteForm
 

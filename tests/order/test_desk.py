@@ -125,6 +125,8 @@ async def test_the_list_is_searched_and_paged_by_links(order: Service) -> None:
         ("since=yesterday", "From"),
         ("until=9999-12-31", "To"),
         ("find=" + "a" * 201, "Name or order id"),
+        ("find=%00", "Name or order id"),
+        ("find=a%E2%80%AE", "Name or order id"),
         ("cursor=1", "Page"),
     ],
 )

@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from chassis.http import Page, QueryModel, Read
+from chassis.http import Line, Page, QueryModel, Read
 from chassis.inbox.journey import find_published
 from chassis.pages import (
     Form,
@@ -44,7 +44,7 @@ Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(3000, 1, 1))]
 class Search(QueryModel):
     """What the desk's list is searched for; `find` is a name's beginning, or an order's id."""
 
-    find: Annotated[str | None, Field(max_length=200)] = None
+    find: Annotated[Line | None, Field(max_length=200)] = None
     state: NotificationState | None = None
     since: Day | None = None
     until: Day | None = None

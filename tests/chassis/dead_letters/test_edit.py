@@ -116,6 +116,22 @@ async def test_data_that_the_contract_does_not_accept_is_refused_by_its_field(
     assert await history(letters, letter) == []
 
 
+async def test_a_name_that_no_answer_can_hold_is_refused_as_any_other(
+    letters: Letters,
+) -> None:
+    letter, _ = await without_a_name(letters)
+    body = json.dumps({"data": {"\ud800": 1}, **WHY}).encode()
+
+    answer = await letters.http.post(
+        f"/api/dead-letter/{letter}/edit",
+        content=body,
+        headers={"content-type": "application/json"},
+    )
+
+    is_refused(answer, 422, "invalid-edit")
+    assert answer.json()["errors"][0]["field"] == r"data.\xd800"
+
+
 async def test_what_nobody_signed_and_what_is_another_event_is_not_edited(
     letters: Letters,
 ) -> None:

@@ -83,6 +83,8 @@ async def test_what_is_wrong_is_said_at_the_field_in_the_words_of_the_api(
         {"sec-fetch-site": "same-site", "origin": "http://other.app"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "null", "host": ""},
+        {"origin": "http://["},
     ],
 )
 async def test_a_form_of_another_site_is_refused(

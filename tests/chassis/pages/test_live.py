@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.sse import ServerSentEvent
 
+from chassis.errors import Rejected
 from chassis.http import Read
 from chassis.pages import live, watch
 from tests.chassis.pages.things import list_of_things
@@ -28,7 +29,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "INTERVAL", 0.02)
 
 
-def stream(service: Service, word: str = "a") -> AsyncIterator[ServerSentEvent]:
+def stream(
+    service: Service, word: str = "a", look: live.Look[str] = list_of_things
+) -> AsyncIterator[ServerSentEvent]:
     """Open the stream of a page."""
     scope = {
         "type": "http",
@@ -39,7 +42,7 @@ def stream(service: Service, word: str = "a") -> AsyncIterator[ServerSentEvent]:
         "headers": [],
         "server": ("app", 80),
     }
-    return watch(Read(scope), list_of_things, word)
+    return watch(Read(scope), look, word)
 
 
 async def newest(stream: AsyncIterator[ServerSentEvent]) -> ServerSentEvent:
@@ -110,6 +113,39 @@ async def test_a_stream_says_when_the_database_does_not_answer_and_goes_on_after
 
     assert lost.event == "not-live"
     assert found.raw_data == "<ul><li>a</li></ul>"
+
+
+async def test_a_database_that_does_not_answer_is_logged_once_for_each_part(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = asyncio.Event()
+    looks: list[str] = []
+
+    async def look(_read: Read, word: str) -> str:
+        looks.append(word)
+        if len(looks) > 3:
+            again.set()
+        raise OSError(word)
+
+    opened = stream(service, look=look)
+    assert (await newest(opened)).raw_data == live.UNREADABLE
+    await asyncio.wait_for(again.wait(), 10)
+
+    assert [
+        each.getMessage() for each in caplog.records if each.name == live.__name__
+    ] == ["a live page cannot be refreshed: OSError('a')"]
+
+
+async def test_a_stream_of_what_is_not_there_says_so_and_blames_nothing_else(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def look(_read: Read, _word: str) -> str:
+        raise Rejected("There is no order x.")
+
+    told = await newest(stream(service, look=look))
+
+    assert (told.event, told.raw_data) == ("not-live", "There is no order x.")
+    assert live.__name__ not in [each.name for each in caplog.records]
 
 
 async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
