@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.sse import ServerSentEvent
+from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.http.units import Read
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 MOST = 100
 """Streams of one process; a page beyond them says that it is not live."""
+AT_ONCE = 2
+"""Polls that read the database at a time: however slow it is, the other threads are left to whoever asks."""
 INTERVAL = 1.0
 """Seconds between two polls."""
 LATER = 30_000
@@ -31,6 +34,7 @@ NOT_LIVE = "not-live"
 UNREADABLE = "the service cannot read its database; trying again."
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 Look = Callable[[Read, K], Awaitable[str]]
 """Returns a part of a page as HTML; the key says which: an order's id, a search."""
 
@@ -51,6 +55,7 @@ class Live:
     is_stopping: bool = False
     hubs: dict[Hashable, Hub] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     @property
     def streams(self) -> int:
@@ -99,6 +104,15 @@ class Live:
                 hub.task.cancel()
 
 
+class _InTurn(Read):
+    """The request of a stream, of which few read the database at a time."""
+
+    async def __call__(self, query: Callable[[Session], T], /) -> T:
+        """Return what the query returns."""
+        async with self.app.state.live.turns:
+            return await super().__call__(query)
+
+
 async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEvent]:
     """Yield a part of a page whenever it has changed, the first time at once, until the service ends."""
     live: Live = read.app.state.live
@@ -106,7 +120,7 @@ async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEv
         why = f"{MOST} pages are live already. Reload this one to see what is new."
         yield ServerSentEvent(event=NOT_LIVE, raw_data=why, retry=LATER)
         return
-    with live.joined(read, look, key) as hub:
+    with live.joined(_InTurn(read.scope), look, key) as hub:
         sent: ServerSentEvent | None = None
         while not live.is_stopping:
             if hub.newest is None or hub.newest == sent:

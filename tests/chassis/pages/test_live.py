@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import threading
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.sse import ServerSentEvent
+from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.http import Read
@@ -70,6 +72,29 @@ async def test_streams_of_the_same_part_share_one_poll(service: Service) -> None
     state: live.Live = service.app.state.live
     assert state.streams == 4
     assert len(state.hubs) == 2
+
+
+async def test_streams_leave_threads_to_others_while_the_database_does_not_answer(
+    service: Service,
+) -> None:
+    answers_again = threading.Event()
+
+    def hang(_session: Session) -> str:
+        assert answers_again.wait(20)
+        return "at last"
+
+    async def look(read: Read, _word: str) -> str:
+        return await read(hang)
+
+    opened = [stream(service, str(each), look) for each in range(10)]
+    first = [asyncio.create_task(newest(each)) for each in opened]
+    try:
+        await asyncio.wait(first, timeout=0.2)
+        assert (await asyncio.wait_for(service.http.get("/things/a"), 5)).is_success
+    finally:
+        answers_again.set()
+
+    assert {each.raw_data for each in await asyncio.gather(*first)} == {"at last"}
 
 
 async def test_nothing_is_polled_for_when_the_last_stream_has_ended(
