@@ -136,7 +136,9 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
     assert {letter, altered} <= {line.split()[0] for line in listed}
     (one,) = [json.loads("".join(await typed(shop, 0, "show", letter)))]
     assert (one["id"], one["state"]) == (int(letter), "OPEN")
-    still, unsafe, summary = await typed(shop, 1, "replay", letter, altered)
+    still, unsafe, summary = await typed(
+        shop, 1, "replay", letter, altered, "--by", "jane"
+    )
     assert still.startswith(f"{letter}: failed: its source is '/elsewhere'")
     assert unsafe.startswith(f"{altered}: failed: It is not authentic")
     assert summary == "2 failed."

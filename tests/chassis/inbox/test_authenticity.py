@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
 
-from chassis.inbox.dead_letter import SAMPLE, State, dead_letter
+from chassis.dead_letters.replay import discard
+from chassis.inbox.dead_letter import SAMPLE, dead_letter
 from chassis.inbox.reaction import inbox
 from chassis.signature import SigningKeys
 from services.notification.model import Notification
@@ -140,10 +140,9 @@ async def test_a_sample_that_was_looked_at_makes_room_for_another(
 ) -> None:
     for number in range(SAMPLE):
         await deliver(notification, f"nonsense {number}".encode())
-    first = select(func.min(dead_letter.c.id)).scalar_subquery()
-    discard = update(dead_letter).where(dead_letter.c.id == first)
+    first = min(each.id for each in await rows(notification, dead_letter.c.id))
     await notification.database.write(
-        lambda session: session.execute(discard.values(state=State.DISCARDED))
+        lambda session: discard(session, first, by="jane", because="a test")
     )
 
     for _ in range(2):
