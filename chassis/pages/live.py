@@ -122,13 +122,15 @@ async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEv
         return
     with live.joined(_InTurn(read.scope), look, key) as hub:
         sent: ServerSentEvent | None = None
-        while not live.is_stopping:
-            if hub.newest is None or hub.newest == sent:
+        while True:
+            if hub.newest is not None and hub.newest != sent:
+                sent = hub.newest
+                yield sent
+            elif live.is_stopping:
+                return
+            else:
                 async with live.changed:
                     await live.changed.wait()
-                continue
-            sent = hub.newest
-            yield sent
 
 
 @contextmanager
