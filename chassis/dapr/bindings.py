@@ -97,11 +97,16 @@ def daprds_error(text: str) -> dict[str, Any]:
     return {}
 
 
+def said(text: str) -> str:
+    """Return the sentence in daprd's own error document, or what else was answered."""
+    return str(daprds_error(text).get("message") or text)[:500]
+
+
 def not_sent(
     binding: str, answered: Answer, refusals: Refusals
 ) -> BindingRefused | OutcomeUnknown:
     """Return the error that an answer means which is no success."""
-    text = f"{answered.status} {answered.text[:500]}"
+    text = f"{answered.status} {said(answered.text)}"
     if 400 <= answered.status < 500:  # daprd's own: a binding's error is always 500
         return BindingRefused(text, permanent=answered.status == 400)
     message = str(daprds_error(answered.text).get("message", ""))

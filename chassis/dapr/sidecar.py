@@ -10,6 +10,7 @@ from chassis.dapr.bindings import (
     OutcomeUnknown,
     check_posted,
     daprds_error,
+    said,
 )
 from chassis.dapr.wire import (
     Answer,
@@ -94,7 +95,7 @@ class Sidecar:
         if answer.status == 400 or UNREADABLE in answer.text:
             raise PublishRejected(answer.text)
         raise SidecarUnavailable(
-            f"publishing was answered {answer.status} {answer.text[:200]}"
+            f"publishing was answered {answer.status} {said(answer.text)}"
         )
 
     async def metadata(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class Sidecar:
             answer.status >= 400 and daprds_error(answer.text)
         ):
             raise SidecarUnavailable(
-                f"{app_id} was not reached: {answer.status} {answer.text[:500]}"
+                f"{app_id} was not reached: {answer.status} {said(answer.text)}"
             )
         return answer
 

@@ -112,6 +112,7 @@ class Tally(View):
     """How many of the service's own records are in a state, and what that asks of an operator, if anything."""
 
     name: Annotated[str, Field(examples=["HELD"])]
+    of: Annotated[str, Field(examples=["Notifications"])]
     count: Count
     oldest: Timestamp | None = None
     problem: Problem | None = None

@@ -1,6 +1,6 @@
 """The page `/operations`: what is wrong comes first, the calm figures below; the same look in every service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from fastapi import Response
@@ -12,12 +12,17 @@ from chassis.operations.words import duration, precise, since
 from chassis.pages import PageRouter, fragment, page, watch
 
 
+def _unbroken(words: Callable[..., str]) -> Callable[..., str]:
+    """Return a function whose text keeps a number and its unit on one line."""
+    return lambda *given: words(*given).replace(" ", "\u00a0")
+
+
 def pages(observe: Observer) -> PageRouter:
     """Return the page of a service that is looked at so, and its live part."""
     made = PageRouter(Path(__file__).parent / "templates")
 
     async def show(read: Read, _all: None = None) -> str:
-        words = {"duration": duration, "precise": precise, "since": since}
+        words = {each.__name__: _unbroken(each) for each in (duration, precise, since)}
         return fragment(read, "operations-live.html", seen=await observe(), **words)
 
     @made.get("/operations")

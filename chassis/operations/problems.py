@@ -74,6 +74,8 @@ def _outbox(seen: Operations) -> Iterator[Problem]:
         events = counted(outbox.waiting, "event waits", "events wait")
         relay = next((each for each in seen.loops if each.name == "relay"), None)
         why = f": {relay.error}" if relay and relay.failures and relay.error else ""
+        if seen.sidecar and "sidecar does not answer" in why:
+            why = ": the sidecar answers, and the broker does not take them"
         what = f"{events} for the broker, the oldest for {duration(age)}{why}"
         do = "See that the broker and the sidecar run: what waits is published by itself, and pulled meanwhile."
         yield _problem(CRITICAL if age >= LONG else WARNING, _sentence(what), do)

@@ -21,6 +21,14 @@ KEPT = 13
 """Readings: a minute and its beginning."""
 OUTCOMES = frozenset({"error_type", "http_response_status_code", "le"})
 """Labels whose values are added up."""
+OF_THE_CHASSIS = (
+    "http_server_request_duration_seconds",
+    "messaging_process_duration_seconds",
+    "messaging_client_operation_duration_seconds",
+    "group_commit_duration_seconds",
+    "event_loop_lag_seconds",
+)
+"""The durations that every service measures, those that customers wait for first."""
 OF_THE_INTERPRETER = ("python_", "process_")
 
 Labels = tuple[tuple[str, str], ...]
@@ -106,9 +114,7 @@ def _rates(now: Reading, then: Reading, seconds: float) -> Iterator[Rate]:
 
 
 def _latencies(now: Reading, then: Reading, seconds: float) -> Iterator[Latency]:
-    # What customers wait for comes before what it is made of.
-    by_name = sorted(sorted(now.histograms.items()), key=_name_first, reverse=True)
-    for (name, labels), buckets in by_name:
+    for (name, labels), buckets in sorted(now.histograms.items(), key=_what_matters):
         before = then.histograms.get((name, labels), {})
         newest = {le: number - before.get(le, 0.0) for le, number in buckets.items()}
         if name.endswith("_seconds"):
@@ -125,8 +131,12 @@ def _latencies(now: Reading, then: Reading, seconds: float) -> Iterator[Latency]
             )
 
 
-def _name_first(item: tuple[tuple[str, Labels], object]) -> str:
-    return item[0][0]
+def _what_matters(item: tuple[tuple[str, Labels], object]) -> tuple[int, bool]:
+    """Order what the service itself measures, as it declares that, before what it is made of."""
+    (name, labels), _ = item
+    rank = OF_THE_CHASSIS.index(name) if name in OF_THE_CHASSIS else -1
+    # An order that is placed comes before one that is looked at.
+    return rank, ("http_request_method", "POST") not in labels
 
 
 def quantile(buckets: Buckets, share: float) -> float | None:

@@ -44,6 +44,7 @@ SAID = {
         "notification app", "its sidecar cannot reach it"
     ),
     "no host found": Silence("notification sidecar", "nobody has heard of it lately"),
+    "Error while dialing": Silence("notification sidecar", "it takes no connection"),
     NO_ANSWER: Silence("notification app or its sidecar", NO_ANSWER),
 }
 

@@ -99,7 +99,7 @@ async def test_an_answer_that_is_cut_off_counts_as_none_though_its_status_is_200
 
 
 async def test_a_service_that_does_not_exist_is_unavailable(dapr: Stage) -> None:
-    with pytest.raises(SidecarUnavailable, match=r"ERR_DIRECT_INVOKE.*no host found"):
+    with pytest.raises(SidecarUnavailable, match="no host found"):
         await ask(dapr, "echo", app_id="nobody")
 
 
@@ -107,7 +107,7 @@ async def test_a_service_that_is_stopped_is_unavailable_until_it_is_back(
     dapr: Stage,
 ) -> None:
     async with dapr.app_stopped():
-        said = r"ERR_DIRECT_INVOKE.*error invoking app channel.*refused"
+        said = r"error invoking app channel.*refused"
         with pytest.raises(SidecarUnavailable, match=said):
             await ask(dapr, "echo")
 

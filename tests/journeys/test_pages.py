@@ -127,6 +127,10 @@ async def _is_sound(
                 "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             )
             assert not cut, f"{path} {context}"
+            stretched = await page.evaluate(
+                "[...document.querySelectorAll('td .badge')].some(it => it.offsetWidth > 160)"
+            )
+            assert not stretched, f"{path} {context}"
 
 
 async def test_everything_is_there_without_script(

@@ -109,6 +109,25 @@ async def test_the_page_lists_a_state_and_decides_about_what_was_selected(
     assert states == ["DISCARDED", "DISCARDED", "HELD"]
 
 
+async def test_the_page_of_one_order_decides_about_it_whatever_its_state(
+    notification: Service,
+) -> None:
+    order, other = await kept(notification, State.FAILED), uuid4()
+    await kept(notification, State.HELD, "Somebody else")
+    url = f"/?order={order}"
+
+    page = (await notification.http.get(url)).text
+    fields = {f"order-{order}": "on", "act": "discard", **WHY}
+    answer = await notification.http.post(url, data=fields, headers=OWN)
+
+    assert f'action="./?order={order}"' in page
+    assert "Release the selected" in page
+    assert "Somebody else" not in page
+    assert "Done for 1." in answer.text
+    assert (await shown(notification, order))["state"] == "DISCARDED"
+    assert "There is none" in (await notification.http.get(f"/?order={other}")).text
+
+
 async def test_all_of_a_page_are_selected_together(notification: Service) -> None:
     orders = [await kept(notification, State.FAILED) for _ in range(3)]
     listed = " ".join(map(str, orders))

@@ -78,5 +78,18 @@ async def test_a_held_notification_leads_to_the_page_where_it_is_released(
 
         page = (await order.http.get(f"/orders/{order_id}")).text
 
-    assert 'href="http://127.0.0.1:8002/?state=HELD"' in page
+    assert f'href="http://127.0.0.1:8002/?order={order_id}"' in page
     assert re.search(r'href="http://127\.0\.0\.1:1/trace/[0-9a-f]{32}"', page)
+
+
+async def test_a_part_in_its_way_leads_to_the_operations_of_the_service_that_shows_it(
+    tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    links = {"notification_pages_url": "http://127.0.0.1:8002/"}
+    async with order_service(tmp_path, dapr, **links) as order:
+        order_id = await place(order)
+        await says(order, order_id, "It waits for the notification sidecar")
+
+        page = (await order.http.get(f"/orders/{order_id}")).text
+
+    assert 'href="http://127.0.0.1:8002/operations"' in page

@@ -4,16 +4,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
+from chassis.dapr import Sidecar
 from chassis.inbox.dead_letter import State as LetterState
 from chassis.inbox.journey import Handling, HeldLetter, StoredEvent
 from chassis.outbox.outbox import State
 from services.order.model import NotificationState
-from services.order.notification_service import NotificationPart, Reply
+from services.order.notification_service import NotificationPart, Reply, ask
+from services.order.pages.history import history
 from services.order.views.order_journey import describe
 from services.order.views.order_overview import NotificationShown, OrderOverview
 from services.order.views.why import Known, explain
+from tests.support.carried import Carried
 
 ORDER = UUID("01a20727-ad7d-7a6d-8ffc-e0698ef24ad8")
 NOW = datetime(2026, 1, 31, 8, 15, 30, tzinfo=UTC)
@@ -102,6 +106,11 @@ HANDLED = Reply(received=Handling(handled_at=NOW))
             "see that the broker runs",
         ),
         (
+            known(mail("DISCARDED", reason="discarded by Ada: a test")),
+            "An operator decided that it is not sent: discarded by Ada: a test.",
+            "nothing, unless a release",
+        ),
+        (
             known(event=event(State.PENDING, refusals=1, reason="no", due_at=NOW)),
             "The broker refuses its event: no; it is published again at 2026-01-31",
             "nothing: it is retried",
@@ -124,3 +133,28 @@ def test_what_a_broker_said_is_one_line_that_a_terminal_may_show() -> None:
     assert why.startswith("The broker refuses its event: no such\\x1b[2J queue xxx")
     assert why.isprintable()
     assert len(why) <= 1000
+
+
+def test_an_event_that_became_a_dead_letter_is_not_called_handled() -> None:
+    letter = Reply(received=Handling(handled_at=NOW, dead_letter=LETTER))
+
+    said = [each.what for each in history(known(letter))]
+
+    assert "OrderCreated is received: the broker delivered it." in said
+
+
+async def test_a_sidecar_that_takes_no_connection_is_named_and_not_its_app() -> None:
+    refused = "Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1.0/metadata":
+            return httpx.Response(200, json={})
+        failed = {"errorCode": "ERR_DIRECT_INVOKE", "message": refused}
+        return httpx.Response(500, json=failed)
+
+    wire = Carried(httpx.MockTransport(answer))
+    async with Sidecar("http://sidecar", wire=wire) as sidecar:
+        reply = await ask(sidecar, ORDER, None)
+
+    assert reply.silence is not None
+    assert reply.silence.part == "notification sidecar"

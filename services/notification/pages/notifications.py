@@ -114,13 +114,18 @@ def decide(orders: list[UUID], command: Decide, session: Session) -> Decided:
 
 async def _shown(read: Read, sent: Sent) -> Response:
     try:
-        given = filled(read.query_params)
-        query, wrong = NotificationQuery.model_validate_strings(given), {}
+        given: dict[str, object] = {**filled(read.query_params)}
+        if orders := read.query_params.getlist("order"):
+            given["order"] = orders
+        query, wrong = NotificationQuery.model_validate(given), {}
     except ValidationError as error:
         query, wrong = NotificationQuery(), faults(error)
     counts, found = await read(
         lambda session: (_count(session), list_notification_overviews(query, session))
     )
+    # Of one order, its state now: whoever follows its link need not know that.
+    asked = {query.state} if query.state else set()
+    states = {each.state for each in found.items} if query.order else asked
     is_wrong = wrong or sent.errors
     return page(
         read,
@@ -132,8 +137,8 @@ async def _shown(read: Read, sent: Sent) -> Response:
         counts=counts,
         most=MOST,
         found=found,
-        can_release=query.state in RELEASABLE,
-        can_discard=query.state in DISCARDABLE,
+        can_release=bool(states & {*RELEASABLE}),
+        can_discard=bool(states & {*DISCARDABLE}),
     )
 
 

@@ -14,6 +14,7 @@ from services.notification.model import IS_IN_TROUBLE, IS_OPEN, Notification, St
 
 LATE = timedelta(minutes=1)
 """How long a mail may be due before somebody looks at its channel."""
+OF = "Notifications"
 _OF_OPERATORS = {
     State.HELD: "nobody knows whether their mail arrived: decide, and release them",
     State.FAILED: "refused for good: correct what the reason names, and release them",
@@ -38,7 +39,11 @@ def _on_the_way(session: Session) -> Sequence[Tally]:
     due = select(func.min(Notification.due_at)).where(IS_OPEN)
     oldest = session.scalar(due)
     tallies = [
-        Tally(name=each, count=Count(number=min(found.get(each, 0), MOST), more=more))
+        Tally(
+            name=each,
+            of=OF,
+            count=Count(number=min(found.get(each, 0), MOST), more=more),
+        )
         for each in (State.READY, State.SENDING, State.UNKNOWN)
     ]
     ready = tallies[0]
@@ -63,7 +68,7 @@ def _of_operators(session: Session, state: State) -> Tally:
     mine = select(Notification.id).where(Notification.state == state, IS_IN_TROUBLE)
     found = count_of(session, mine)
     if not found.number:
-        return Tally(name=state, count=found)
+        return Tally(name=state, of=OF, count=found)
     notifications = counted(found, "notification is", "notifications are")
     what = f"{notifications} {state}: {_OF_OPERATORS[state]}."
     do = (
@@ -71,4 +76,4 @@ def _of_operators(session: Session, state: State) -> Tally:
     )
     severity, address = Severity.WARNING, f"?state={state}"
     problem = Problem(severity=severity, what=what, do=do, address=address)
-    return Tally(name=state, count=found, problem=problem)
+    return Tally(name=state, of=OF, count=found, problem=problem)

@@ -82,7 +82,8 @@ def _handled(
     if handling.handled_at is not None:
         arrival = handling.arrival or Arrival.PUSHED
         # An event that is only ever pulled is not worth a note.
-        what = f"{name} is handled: {arrivals.get(arrival, 'it was pulled')}."
+        done = "received" if handling.dead_letter else "handled"
+        what = f"{name} is {done}: {arrivals.get(arrival, 'it was pulled')}."
         kind: Kind = "warn" if arrivals and arrival is not Arrival.PUSHED else ""
         yield Happening(handling.handled_at, service, what, {}, kind)
     if handling.dead_letter is not None:

@@ -80,19 +80,30 @@ def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
 def _remedy(
     known: Known, journey: OrderJourney, notifications: str | None
 ) -> Remedy | None:
-    if _is_open(known.showing):
-        return Remedy("Open the dead letters", "../dead-letters")
+    if letter := _open(known.showing):
+        return Remedy("Open the dead letter", f"../dead-letters/{letter}")
+    if journey.blocked_by in {"order sidecar", "broker"}:
+        return Remedy("Open Operations", "../operations")
     if notifications is None or journey.done:
         return None
-    if _is_open(known.reply.received):
-        address = f"{notifications}dead-letters"
-        return Remedy("Open the notification service's dead letters", address)
+    return _remedy_there(known, journey, notifications)
+
+
+def _remedy_there(known: Known, journey: OrderJourney, there: str) -> Remedy | None:
+    """Return the page of the notification service, where it is what stands in the way."""
+    if letter := _open(known.reply.received):
+        name = "Open its dead letter, to replay or discard it"
+        return Remedy(name, f"{there}dead-letters/{letter}")
     state = (known.reply.notification or known.order.notification).state
     if state in {"HELD", "FAILED"}:
-        return Remedy(f"Open what is {state}", f"{notifications}?state={state}")
-    return None
+        address = f"{there}?order={known.order.order_id}"
+        return Remedy("Open its notification, to release or discard it", address)
+    if journey.blocked_by is None and journey.next.startswith("nothing"):
+        return None
+    # Where only its sidecar is away, that page says so; where the app is, it does not open.
+    return Remedy("Open Operations of the notification service", f"{there}operations")
 
 
-def _is_open(handling: Handling) -> bool:
+def _open(handling: Handling) -> int | None:
     letter = handling.dead_letter
-    return letter is not None and letter.state is LetterState.OPEN
+    return letter.id if letter and letter.state is LetterState.OPEN else None

@@ -29,7 +29,7 @@ def _tally(session: Session, state: NotificationState) -> Tally:
     oldest = session.scalar(by_age.limit(1)) if count.number else None
     waits = state is NotificationState.WAITING
     problem = _is_late(count, oldest) if waits and oldest else None
-    return Tally(name=state, count=count, oldest=oldest, problem=problem)
+    return Tally(name=state, of="Orders", count=count, oldest=oldest, problem=problem)
 
 
 def _is_late(count: Count, oldest: datetime) -> Problem | None:

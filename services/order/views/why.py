@@ -104,7 +104,8 @@ def _is_discarded(known: Known) -> Explanation | None:
     mail = known.reply.notification
     if mail is None or mail.state != "DISCARDED":
         return None
-    return Explanation(f"An operator decided that it is not sent: {mail.reason}.")
+    why = f"An operator decided that it is not sent: {mail.reason}."
+    return Explanation(why, "nothing, unless a release is to send it after all")
 
 
 def _is_unknown(known: Known) -> Explanation | None:
@@ -162,7 +163,7 @@ def _is_cut_off(known: Known) -> Explanation | None:
     why = f"It waits for the {silence.part}: {silence.heard}."
     if known.event and known.event.published_at is None:
         why += " Nor does the broker have its event."
-    again = "(`make run` restarts what ends by itself, not what hangs)"
+    again = "(`make run` names what hangs, and restarts what ends)"
     then = f"start the {silence.part} again {again}; nothing is lost"
     return Explanation(why, then, silence.part)
 

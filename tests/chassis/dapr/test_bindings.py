@@ -77,3 +77,12 @@ def test_a_status_about_the_client_concerns_every_message(status: int) -> None:
 @pytest.mark.parametrize("status", [304, 408, 409, 500, 502, 503, 504])
 def test_a_status_that_proves_nothing_is_no_refusal(status: int) -> None:
     assert status_refusal(status, "no") is None
+
+
+def test_of_daprds_error_document_the_sentence_is_told() -> None:
+    text = (
+        '{"errorCode": "ERR_INVOKE_OUTPUT_BINDING", "message": "sending failed: EOF"}'
+    )
+
+    with pytest.raises(OutcomeUnknown, match=r"^500 sending failed: EOF$"):
+        check_posted("email", Answer(500, text.encode(), {}))

@@ -347,7 +347,7 @@ FAILED = {"errorCode": "ERR_DIRECT_INVOKE", "message": "failed"}
     ("answer", "message"),
     [
         (httpx.Response(200), f"{NOT_REACHED}200 "),
-        (httpx.Response(500, json=FAILED), f"{NOT_REACHED}500 {httpx.Response(500, json=FAILED).text}"),
+        (httpx.Response(500, json=FAILED), f"{NOT_REACHED}500 failed"),
         (httpx.Response(503, json={"type": "urn:x", "detail": "It is full."}), "It is full."),
         (httpx.Response(404, text="Not Found"), f"{NOT_REACHED}404 Not Found"),
     ],

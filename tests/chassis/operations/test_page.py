@@ -34,6 +34,8 @@ async def test_a_calm_service_says_that_nothing_is_wrong(
     page = await html(notification)
 
     assert "Nothing is wrong." in page
+    assert "Notifications HELD" in page
+    assert re.search("after \\d\u00a0s", page), "a number and its unit are on one line"
     for heading in (
         "Subscriptions",
         "Reactions",

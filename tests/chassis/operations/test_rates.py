@@ -83,3 +83,22 @@ def test_a_quantile_is_found_within_its_bucket(share: float, value: float) -> No
     buckets = {1.0: 5.0, 10.0: 9.0, float("inf"): 10.0}
 
     assert quantile(buckets, share) == pytest.approx(value)
+
+
+async def test_what_customers_wait_for_comes_first() -> None:
+    registry = CollectorRegistry()
+    http = "http_server_request_duration_seconds"
+    for name in ("group_commit_duration_seconds", "event_loop_lag_seconds"):
+        Histogram(name, "Inside.", registry=registry)
+    asked = Histogram(http, "Requests.", ["http_request_method"], registry=registry)
+    for method in ("GET", "POST"):
+        asked.labels(method)
+    for name in ("waiting_seconds", "mailing_seconds"):
+        Histogram(name, "The service's own.", registry=registry)
+
+    _, shown = Rates(registry).show()
+
+    found = [each.labels.get("http_request_method", each.name) for each in shown]
+    inside = ["group_commit_duration_seconds", "event_loop_lag_seconds"]
+    own = ["waiting_seconds", "mailing_seconds"]
+    assert found == [*own, "POST", "GET", *inside]
