@@ -14,7 +14,8 @@ from chassis.inbox import Inbox
 from chassis.inbox.attempts import count as count_attempt
 from chassis.inbox.dead_letter import DeadLetter, dead_letter, store
 from chassis.operations import Observer, Watched
-from chassis.operations.model import MOST
+from chassis.operations.model import MOST, Operations
+from chassis.operations.problems import find_problems
 from chassis.outbox.outbox import State, outbox
 from chassis.runtime import clock
 from tests.chassis.http.test_health import silent_server
@@ -98,6 +99,25 @@ async def test_while_the_broker_is_away_what_waits_is_counted_with_the_oldest(
     assert problem["what"].startswith(
         "3 events wait for the broker, the oldest for 2 min"
     )
+
+
+async def test_a_broker_that_hangs_is_not_taken_for_the_sidecar_that_answers(
+    order: Service, dapr: SimulatedDapr
+) -> None:
+    dapr.available = False
+    await places(order, 1)
+    seen = Operations.model_validate(await look(order))
+    assert seen.stored
+    long_ago = seen.at - 5 * clock.CLOCKS_APART
+    stored = seen.stored.outbox.model_copy(update={"oldest": long_ago})
+    heard = {"failures": 1, "error": "SidecarUnavailable: the sidecar does not answer"}
+    loops = [each.model_copy(update=heard) for each in seen.loops]
+    outbox = {"stored": seen.stored.model_copy(update={"outbox": stored})}
+
+    found = find_problems(seen.model_copy(update={**outbox, "loops": loops}))
+
+    said = [each.what for each in found if "for the broker" in each.what]
+    assert said[0].endswith("the sidecar answers, and the broker does not take them.")
 
 
 def in_trouble(session: Session) -> None:
