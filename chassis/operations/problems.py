@@ -38,6 +38,7 @@ def find_problems(seen: Operations) -> list[Problem]:
         _revisions,
         _outbox,
         _reactions,
+        _silent_feeds,
         _loops,
         _subscriptions,
         _own,
@@ -103,6 +104,19 @@ def _reactions(seen: Operations) -> Iterator[Problem]:
             what = f"{each.name} fails on {events}, and tries again; after ten attempts each is a dead letter."
             yield _problem(WARNING, what, "Read the traceback in this service's log.")
         yield from _behind(each, seen)
+
+
+def _silent_feeds(seen: Operations) -> Iterator[Problem]:
+    # A service that hangs is seen here before a call to it has failed.
+    heard = {r.source: r.answered_at for r in seen.reactions if r.answered_at}
+    for source, answered in heard.items():
+        mine = (each.name for each in seen.reactions if each.source == source)
+        names = [f"reconciler {name}" for name in mine]
+        quiet = _age(answered, seen.at)
+        if quiet >= SOON and not any(_is_failing(name, seen) for name in names):
+            what = f"The {source} service has not answered for {duration(quiet)}."
+            do = "See that it and its sidecar run, and that neither hangs; what it says is read then."
+            yield _problem(WARNING, what, do)
 
 
 def _behind(each: ReactionView, seen: Operations) -> Iterator[Problem]:

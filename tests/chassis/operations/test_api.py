@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,27 @@ async def test_while_the_broker_is_away_what_waits_is_counted_with_the_oldest(
     assert problem["what"].startswith(
         "3 events wait for the broker, the oldest for 2 min"
     )
+
+
+async def test_a_service_that_hangs_is_named_before_a_call_to_it_has_failed(
+    order: Service,
+) -> None:
+    seen = Operations.model_validate(await look(order))
+    before = seen.at - timedelta(seconds=12)
+    silent = [
+        each.model_copy(update={"answered_at": before}) for each in seen.reactions
+    ]
+    failing = [each.model_copy(update={"failing_for": 12.0}) for each in seen.loops]
+    quiet = seen.model_copy(update={"reactions": silent})
+
+    said = [each.what for each in find_problems(quiet)]
+    named = [
+        each.what for each in find_problems(quiet.model_copy(update={"loops": failing}))
+    ]
+
+    unanswered = "The notification service has not answered for 12 s."
+    assert said.count(unanswered) == 1
+    assert unanswered not in named  # the loops that fail say it
 
 
 async def test_a_broker_that_hangs_is_not_taken_for_the_sidecar_that_answers(
