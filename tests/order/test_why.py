@@ -14,6 +14,7 @@ from chassis.outbox.outbox import State
 from services.order.model import NotificationState
 from services.order.notification_service import NotificationPart, Reply, ask
 from services.order.pages.history import history
+from services.order.pages.journey import find_remedy
 from services.order.views.order_journey import describe
 from services.order.views.order_overview import NotificationShown, OrderOverview
 from services.order.views.why import Known, explain
@@ -158,3 +159,21 @@ async def test_a_sidecar_that_takes_no_connection_is_named_and_not_its_app() -> 
 
     assert reply.silence is not None
     assert reply.silence.part == "notification sidecar"
+
+
+def test_an_order_that_is_sent_and_not_shown_leads_to_this_services_operations() -> (
+    None
+):
+    found = find_remedy(known(SENT_BEFORE), describe(known(SENT_BEFORE)), "http://n/")
+
+    assert found
+    assert found.address == "../operations"
+
+
+def test_what_is_on_its_way_for_long_says_until_when_to_wait() -> None:
+    published = NOW - timedelta(seconds=20)
+
+    found = explain(known(event=event(State.PUBLISHED, published)))
+
+    assert found.why.startswith("It is on its way")
+    assert found.next.startswith("wait until 2026-01-31 08:15:50 UTC")

@@ -71,18 +71,20 @@ def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
         next=next((s.name for s in journey.stages if not s.reached), None),
         trace=trace,
         trace_address=linked,
-        remedy=_remedy(known, journey, elsewhere.notifications),
+        remedy=find_remedy(known, journey, elsewhere.notifications),
         history=history(known),
         now=known.now,
     )
 
 
-def _remedy(
+def find_remedy(
     known: Known, journey: OrderJourney, notifications: str | None
 ) -> Remedy | None:
+    """Return the page where somebody can do something about what an order waits for, if there is one."""
     if letter := _open(known.showing):
         return Remedy("Open the dead letter", f"../dead-letters/{letter}")
-    if journey.blocked_by in {"order sidecar", "broker"}:
+    is_here = journey.next.endswith("of the order service")
+    if is_here or journey.blocked_by in {"order sidecar", "broker"}:
         return Remedy("Open Operations", "../operations")
     if notifications is None or journey.done:
         return None

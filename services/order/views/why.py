@@ -201,7 +201,11 @@ def _is_on_its_way(known: Known) -> Explanation:
         return Explanation(why, "look whether a database was restored")
     if known.now - published_at < PULLED:
         why = "It is on its way; what the broker does not deliver within seconds is pulled."
-        return Explanation(why)
+        soon = known.now - published_at < SOON
+        look = (
+            f"wait until {_at(published_at + PULLED)}: what is pulled has come by then"
+        )
+        return Explanation(why, NOTHING if soon else look)
     why = f"The broker has it since {_at(published_at)}, and has not delivered it; nobody has pulled it."
     return Explanation(why, _look_for("reconciler notify_customer", "notification"))
 
