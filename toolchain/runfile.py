@@ -38,7 +38,7 @@ BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What the dapr.yaml of this project runs on."""
 DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
 """Where the services can keep their data, and how mails leave (the folders in components/mail)."""
-OFFSETS = range(1100, 15000, 100)
+OFFSETS = range(1100, 15000, 10)
 """How much higher the ports of another system may be."""
 SINGLE = range(30700, 32700)
 """Ports that a single server of a test may take: above every system's, below the kernel's own for connections."""
@@ -247,11 +247,16 @@ def free_offset() -> int:
 
 def ports_are_free(offset: int) -> bool:
     """Return whether nothing listens where a system with this offset would."""
+    return all(is_free(port) for port in every_port(offset))
+
+
+def every_port(offset: int = 0) -> list[int]:
+    """Return every port that a system with this offset may take."""
     ports = [port + offset for port in PORTS.values()]
     for app in load().document["apps"]:
         ports += _ports(app, offset).values()
         ports += [port + offset for port in metrics_ports(app)]
-    return all(is_free(port) for port in ports)
+    return ports
 
 
 def ports_of(system: System) -> list[int]:

@@ -124,7 +124,9 @@ class SimulatedDapr:
     async def _publish(self, request: Request) -> Response:
         pubsub, topic = request.path_params["pubsub"], request.path_params["topic"]
         if pubsub not in self.pubsubs:
-            return JSONResponse({"errorCode": "ERR_PUBSUB_NOT_FOUND"}, 404)
+            said = f"pubsub {pubsub} is not found"
+            wrong = {"errorCode": "ERR_PUBSUB_NOT_FOUND", "message": said}
+            return JSONResponse(wrong, 404)
         try:
             events = _entries(await request.body())
         except ValueError as error:
