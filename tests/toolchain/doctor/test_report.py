@@ -1,13 +1,15 @@
 """What doctor prints: for people, for programs, for code scanners; and how it ends."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from toolchain import checkup
+from toolchain import checkup, runfile
 from toolchain.doctor import __main__ as doctor
 from toolchain.doctor import page
 from toolchain.doctor.command import CLEAN, COULD_NOT_RUN, FOUND
@@ -225,6 +227,16 @@ def test_files_that_only_mention_dapr_are_not_judged(tmp_path: Path) -> None:
     assert doctor.main([folder]) == CLEAN
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Examine ports of our own: the kernel may take a usual one, 50002, for somebody's connection."""
+    offset = runfile.free_offset()
+    monkeypatch.setenv("OFFSET", str(offset))
+    yield
+    shutil.rmtree(runfile.LOCAL / str(offset), ignore_errors=True)
+
+
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("broker", ["rabbitmq", "redis", "kafka"])
 def test_this_project_is_in_order_with_each_broker(
     broker: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
