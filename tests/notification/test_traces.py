@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,9 +30,9 @@ from tests.support.collector import Collector, are_connected, collecting, named
 from tests.support.delivering import deliver, order_created, rows
 from tests.support.eventually import eventually
 from tests.support.services import Service, notification_service, order_service
+from tests.support.serving import serving
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain.observe.otlp import Span
-from toolchain.runfile import free_port
 
 RECORDED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOT_RECORDED = f"{RECORDED[:-2]}00"
@@ -287,26 +288,54 @@ async def test_a_reaction_that_fails_is_a_span_with_its_error(both: Both) -> Non
     assert span.attributes["error.type"] == "Unprocessable"
 
 
-async def test_an_endpoint_that_is_down_is_one_line_in_the_log(
+class Refusing(BaseHTTPRequestHandler):
+    """A collector that takes nothing."""
+
+    refused = 0
+
+    def do_POST(self) -> None:
+        """Refuse what is exported, for good."""
+        self.rfile.read(int(self.headers["content-length"]))
+        type(self).refused += 1
+        self.send_response(400)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+async def test_a_collector_that_takes_nothing_is_one_line_in_the_log(
     tmp_path: Path,
     dapr: SimulatedDapr,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("OTEL_BSP_SCHEDULE_DELAY", "20"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    nobody = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     caplog.set_level(logging.INFO)
 
-    async with order_service(
-        tmp_path, dapr, otel_exporter_otlp_endpoint=nobody
-    ) as service:
-        for _ in range(3):
-            body, headers = {"customerName": "Jane"}, {"traceparent": RECORDED}
-            answer = await service.http.post("/api/order", json=body, headers=headers)
-            assert answer.status_code == 201
-            await asyncio.sleep(0.15)
+    with serving(Refusing) as port:
+        endpoint = f"http://127.0.0.1:{port}"
+        await _place_while_refused(tmp_path, dapr, endpoint)
 
     lines = [each for each in caplog.records if "trace" in each.getMessage()]
     assert [each.levelname for each in lines] == ["WARNING"]
     assert "are dropped until" in lines[0].getMessage()
+
+
+async def _place_while_refused(
+    folder: Path, dapr: SimulatedDapr, endpoint: str
+) -> None:
+    async with order_service(
+        folder, dapr, otel_exporter_otlp_endpoint=endpoint
+    ) as service:
+        for _ in range(3):
+            before = Refusing.refused
+            body, headers = {"customerName": "Jane"}, {"traceparent": RECORDED}
+            answer = await service.http.post("/api/order", json=body, headers=headers)
+            assert answer.status_code == 201
+
+            async def is_refused(before: int = before) -> bool:
+                return Refusing.refused > before
+
+            await eventually(is_refused, "what was traced is refused")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -99,14 +99,22 @@ class Degraded(Guarded):
     """Answers that it is ready, and what it makes good for."""
 
     said = "the subscription to OrderCreated delivers nothing"
+    topics: ClassVar[list[dict[str, str]]] = []
 
     def do_GET(self) -> None:
-        """Answer as a service does."""
-        topics = self.path == "/dapr/subscribe"
+        """Answer as a service does, and as its sidecar passes that on."""
+        asked = self.path == "/dapr/subscribe"
         ready = {"status": "ready", **({"degraded": self.said} if self.said else {})}
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps([] if topics else ready).encode())
+        self.wfile.write(json.dumps(self.topics if asked else ready).encode())
+
+
+class Subscribed(Degraded):
+    """Is ready, and subscribes to a topic."""
+
+    said = ""
+    topics: ClassVar = [{"topic": "OrderCreated"}]
 
 
 def test_what_works_no_longer_is_said_once_and_that_it_works_again(
@@ -117,7 +125,6 @@ def test_what_works_no_longer_is_said_once_and_that_it_works_again(
     with serving(Degraded) as port:
         order = {"appID": "order", "appPort": port, "daprHTTPPort": port}
         system = System({"apps": [order]}, tmp_path)
-        monkeypatch.setattr(System, "invoke_url", lambda *_: f"http://127.0.0.1:{port}")
         health = Health(system, Broker("none", "-"))
         for _ in range(3):
             health.look()
@@ -133,12 +140,10 @@ def test_what_works_no_longer_is_said_once_and_that_it_works_again(
 
 
 def test_a_queue_that_the_broker_refuses_is_named_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(readiness, "topics_of", lambda _: ["OrderCreated"])
-    with serving(Degraded) as port:
+    with serving(Subscribed) as port:
         order = {"appID": "order", "appPort": port, "daprHTTPPort": port}
-        monkeypatch.setattr(System, "invoke_url", lambda *_: f"http://127.0.0.1:{port}")
         broker = Broker("RabbitMQ", "-", keeps=lambda *_: False)
 
         lack = readiness.missing(System({"apps": [order]}, tmp_path), broker)

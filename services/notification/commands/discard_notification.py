@@ -44,13 +44,7 @@ def discard_notification(
     order_id: UUID, command: ReleaseNotification, session: Session
 ) -> Discarded:
     """Make an order's notification DISCARDED; raises NotificationNotFound, NotDiscardable."""
-    found = lock(order_id, session)
-    if found.state not in DISCARDABLE:
-        raise NotDiscardable(
-            f"The notification for order {order_id} is {found.state}.",
-            orderId=str(order_id),
-            state=found.state,
-        )
+    found = lock(order_id, session, DISCARDABLE, NotDiscardable)
     which = Notification.id == found.id
     outcomes.discard(session, which, command.by, command.reason)
     session.refresh(found)

@@ -1,5 +1,6 @@
 """Release a notification that is HELD, FAILED or DISCARDED: an operator decided that it is sent after all."""
 
+from collections.abc import Collection
 from typing import Annotated
 from uuid import UUID
 
@@ -56,29 +57,34 @@ def release_notification(
 
     A mail is sent as if it had never been tried; to a mail API, with the key that it always had.
     """
-    found = lock(order_id, session)
-    if found.state not in RELEASABLE:
-        raise NotReleasable(
-            f"The notification for order {order_id} is {found.state}.",
-            orderId=str(order_id),
-            state=found.state,
-        )
+    found = lock(order_id, session, RELEASABLE, NotReleasable)
     which = Notification.id == found.id
     outcomes.release(session, which, command.by, command.reason)
     session.refresh(found)
     return Released.model_validate(found)
 
 
-def lock(order_id: UUID, session: Session) -> Notification:
+def lock(
+    order_id: UUID,
+    session: Session,
+    states: Collection[State],
+    refusal: type[Rejected],
+) -> Notification:
     """Return the notification of an order; of two who decide about it at once, the second finds it decided.
 
-    Raises NotificationNotFound.
+    Raises NotificationNotFound, and the refusal where it is in none of these states.
     """
     mine = select(Notification).where(Notification.order_id == order_id)
     found = session.scalar(mine.with_for_update())
     if found is None:
         raise NotificationNotFound(
             f"There is no notification for order {order_id} yet.", orderId=str(order_id)
+        )
+    if found.state not in states:
+        raise refusal(
+            f"The notification for order {order_id} is {found.state}.",
+            orderId=str(order_id),
+            state=found.state,
         )
     return found
 

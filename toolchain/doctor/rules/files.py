@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from toolchain.doctor.finding import Problem, Rule, Severity
 from toolchain.doctor.project import Project, is_dapr
+from toolchain.doctor.rules import configuration
 from toolchain.doctor.yaml_files import Document
 
 VERSIONS = {
@@ -165,30 +166,7 @@ KEYS: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "Resiliency": (TOP, {"policies", "targets"}),
-    "Configuration": (
-        TOP,
-        {
-            *(
-                "appHttpPipeline",
-                "httpPipeline",
-                "tracing",
-                "metric",
-                "metrics",
-                "mtls",
-                "secrets",
-                "accessControl",
-            ),
-            *(
-                "nameResolution",
-                "features",
-                "api",
-                "components",
-                "logging",
-                "wasm",
-                "workflow",
-            ),
-        },
-    ),
+    "Configuration": (TOP, configuration.KEYS[()]),
 }
 """What Dapr reads at the top of each kind, and in its `spec`."""
 
