@@ -1,4 +1,4 @@
-"""The promises of docs/guarantees.md, and the tests that hold each of them."""
+"""The promises of docs/guarantees.md (and docs/security.md), and the tests that hold each of them."""
 
 import re
 from collections.abc import Iterator
@@ -20,12 +20,14 @@ class Promise:
 
 
 @cache
-def promises(root: Path = ROOT) -> tuple[Promise, ...]:
-    """Return every row of the document."""
-    return tuple(_rows((root / "docs" / "guarantees.md").read_text()))
+def promises(root: Path = ROOT, name: str = "guarantees") -> tuple[Promise, ...]:
+    """Return every row of a document that promises something."""
+    return tuple(_rows((root / "docs" / f"{name}.md").read_text()))
 
 
 def _rows(document: str) -> Iterator[Promise]:
     promised, _, _ = document.partition("## What is not promised")
+    # Threats stand in a table too, before the promises that answer them.
+    promised = promised.partition("## Who calls")[2] or promised
     for text, tests in _ROW.findall(promised):
         yield Promise(text, tuple(_TEST.findall(tests)))
