@@ -76,7 +76,7 @@ quick: ready ## Run the tests that need no sidecar and no broker, on SQLite (und
 
 test: FOR = --for-tests
 test: check ## Run every test, on real sidecars and brokers
-	@.venv/bin/python -m pytest -n 3 -m "not alone"
+	@.venv/bin/python -m pytest --cache-clear -n 3 -m "not alone" || .venv/bin/python -m tests.support.again $$?
 	@.venv/bin/python -m pytest -m alone
 
 check: ready ## Check format, lint, types and architecture (under 30 s)

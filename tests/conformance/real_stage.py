@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from chassis.dapr.sidecar import Sidecar, SidecarUnavailable
 from tests.conformance.probe import BULK, DEAD, TOPIC, WATCHED, Probe, served
 from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, Stage
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, is_held_still
 from tests.support.mail_server import HOST, Mailbox, serving
 from tests.support.part import Part
 from tests.support.system import sidecar_command
@@ -151,9 +151,15 @@ class RealStage(Stage):
         """Stop both daprds in the middle of what they do."""
         pids = [*self.daprd.pids(), *self.other_daprd.pids()]
         assert len(pids) == 2
+
+        async def held() -> bool:
+            return all(is_held_still(each) for each in pids)
+
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
+            # On a busy machine the signal arrives later than the next call would.
+            await eventually(held, "both daprds are held still")
             yield
         finally:
             for pid in pids:

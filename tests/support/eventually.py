@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -41,3 +42,9 @@ def within(seconds: float, attempt: Callable[[], bool], what: str) -> None:
     while not attempt():
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
         time.sleep(0.05)
+
+
+def is_held_still(pid: int) -> bool:
+    """Return whether every thread of a process has stopped, which SIGSTOP takes its time for."""
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(each.read_text().rpartition(") ")[2].startswith("T") for each in stats)

@@ -21,7 +21,6 @@ from verification.playground.engine import Playground, working
 from verification.playground.page import create_app
 from verification.playground.scenarios import BY_NAME
 from verification.playground.side import running
-from verification.playground.tally import LOST_AFTER
 
 PORT = 8090
 IDLE = 3600.0
@@ -52,8 +51,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--broker", choices=[*BROKERS], default=runfile.BROKER)
     parser.add_argument("--port", type=int, default=PORT, help="of the page")
-    lost = "seconds, with every part up, after which an order counts as lost"
-    parser.add_argument("--lost-after", type=float, default=LOST_AFTER, help=lost)
     play = "play this scenario, print its verdict, and end; may be given several times"
     names = [*BY_NAME]
     parser.add_argument("--play", action="append", choices=names, default=[], help=play)
@@ -81,12 +78,12 @@ def _this_task() -> asyncio.Task[None]:
 
 
 async def _serve(options: argparse.Namespace, ending: Ending) -> None:
-    setting, lost_after = Setting(options.broker), options.lost_after
+    setting = Setting(options.broker)
     terminal.busy("ours", "its broker, sidecars and services start: about 10 s")
-    async with running(setting, lost_after) as ours:
+    async with running(setting) as ours:
         terminal.busy("ordinary", "so does the ordinary program beside it")
         other = Setting(options.broker, ordinary=True)
-        async with running(other, lost_after) as ordinary:
+        async with running(other) as ordinary:
             playground = Playground([ours, ordinary])
             async with working(playground):
                 if options.play:

@@ -213,7 +213,7 @@ PREFIX = "playground-"
 
 
 @asynccontextmanager
-async def running(setting: Setting, lost_after: float) -> AsyncIterator[Side]:
+async def running(setting: Setting) -> AsyncIterator[Side]:
     """Run a program with its broker, on ports and in a folder of its own; nothing is left of it at the end."""
     async with AsyncExitStack() as stack:
         made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
@@ -223,7 +223,7 @@ async def running(setting: Setting, lost_after: float) -> AsyncIterator[Side]:
             Path(folder), setting, prepare=lambda stage: _pass_by(stage, courier)
         )
         on = await stack.enter_async_context(running_stage)
-        tally = Tally(lost_after)
+        tally = Tally()
         urls = [on.real.invoke_url("order", "order")]
         load = Load(urls, tally, 0, 0.0, clients=MOST_ASKING + len(PARTS))
         http = await stack.enter_async_context(load.customers())
