@@ -17,9 +17,9 @@ from tests.support.brokers import own_broker
 from tests.support.eventually import within
 from tests.support.part import Part
 from tests.support.serving import serving
-from tests.support.system import sidecar_command
+from tests.support.system import sidecar_command, without_topic_scopes
 from toolchain import runfile
-from toolchain.runfile import ROOT, System
+from toolchain.runfile import System
 from toolchain.supervise import server
 
 pytestmark = pytest.mark.system
@@ -77,11 +77,11 @@ class Refusing:
 def renamed(folder: Path) -> System:
     """Return a system whose pub/sub component has another name."""
     system = runfile.load(runfile.free_offset(), folder / "state")
-    component = (ROOT / "components/rabbitmq/pubsub.yaml").read_text()
     own = folder / NAME
-    own.mkdir()
-    (own / "pubsub.yaml").write_text(component.replace("name: pubsub", f"name: {NAME}"))
-    system.document["common"]["resourcesPaths"] = ["components", str(own)]
+    without_topic_scopes(system, own)
+    for component in own.glob("*.yaml"):
+        text = component.read_text()
+        component.write_text(text.replace("name: pubsub", f"name: {NAME}"))
     return system
 
 

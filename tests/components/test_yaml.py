@@ -8,10 +8,13 @@ import pytest
 import yaml
 
 from chassis.dapr.sidecar import Sidecar
+from chassis.event import Delivery
 from services.notification import app as notification
+from services.notification.reactions import notify_customer_on_order_created
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain import runfile
+from toolchain.documents.schemas import events
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
@@ -103,6 +106,38 @@ def test_another_way_out_leads_to_the_same_broker_and_loses_as_little(
     )
     settings = first["spec"]["metadata"]
     assert [each for each in other["spec"]["metadata"] if each not in settings] == []
+
+
+@pytest.mark.parametrize("path", sorted(COMPONENTS.glob("*/pubsub*.yaml")), ids=named)
+def test_each_service_publishes_its_own_events_and_subscribes_to_what_it_reacts_to(
+    path: Path,
+) -> None:
+    told = settings_of(path)
+    pushed = [each for each in events() if each.delivery is Delivery.PUSH_AND_PULL]
+    dead = "notification-dead-letter"
+
+    assert topics(told["publishingScopes"]) == {
+        "order": {each.topic() for each in pushed if each.source == "order"},
+        "notification": {
+            *(each.topic() for each in pushed if each.source == "notification"),
+            dead,
+        },
+    }
+    reactions = [notify_customer_on_order_created.reaction]
+    assert topics(told["subscriptionScopes"]) == {
+        "order": {""},  # nothing, where no scope at all would be everything
+        "notification": {*(each.event.topic() for each in reactions), dead},
+    }
+    assert set(told["protectedTopics"].split(",")) == {
+        *(each.topic() for each in pushed),
+        dead,
+    }
+
+
+def topics(scopes: str) -> dict[str, set[str]]:
+    """Return the topics of each app."""
+    pairs = (each.split("=") for each in scopes.split(";"))
+    return {app: set(names.split(",")) for app, names in pairs}
 
 
 def test_nothing_but_yaml_lies_among_the_components() -> None:

@@ -18,7 +18,7 @@ from tests.conformance.stage import DEADLINE, NOTIFICATION, ORDER, Overheard, St
 from tests.support.eventually import eventually, is_held_still
 from tests.support.mail_server import HOST, Mailbox, serving
 from tests.support.part import Part
-from tests.support.system import sidecar_command
+from tests.support.system import sidecar_command, without_topic_scopes
 from toolchain import runfile
 from toolchain.runfile import System
 from toolchain.servers import rabbitmq, rabbitmq_node
@@ -182,6 +182,7 @@ class RealStage(Stage):
 async def real(folder: Path) -> AsyncIterator[RealStage]:
     """Run daprd and RabbitMQ on free ports, with all that they keep in this folder, and serve the probe."""
     system = runfile.load(runfile.free_offset(), folder)
+    without_topic_scopes(system, folder / "components")
     wire = Overheard()
     order_url, other_url = _url(system, ORDER), _url(system, NOTIFICATION)
     async with (

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import httpx
+import yaml
 
 from tests.support.brokers import OwnBroker, own_broker
 from tests.support.database import secrets_in
@@ -33,6 +34,7 @@ COMMON = {
     "configFilePath": "config",
 }
 """The keys of dapr.yaml and the flags of daprd that `dapr run` makes of them."""
+TOPIC_SCOPES = ("protectedTopics", "publishingScopes", "subscriptionScopes")
 
 
 @dataclass
@@ -234,6 +236,22 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
     }
     pairs = [str(each) for pair in own.items() for each in pair]
     return [str(ROOT / common["runtimePath"] / ".dapr/bin/daprd"), *pairs, *flags]
+
+
+def without_topic_scopes(system: System, folder: Path) -> None:
+    """Let each app of a system publish and subscribe to topics of a test's own."""
+    paths = system.document["common"]["resourcesPaths"]
+    for path in (ROOT / "components" / system.broker).glob("pubsub*.yaml"):
+        component = yaml.safe_load(path.read_text())
+        component["spec"]["metadata"] = [
+            each
+            for each in component["spec"]["metadata"]
+            if each["name"] not in TOPIC_SCOPES
+        ]
+        folder.mkdir(exist_ok=True)
+        (folder / path.name).write_text(yaml.safe_dump(component))
+    declared = f"components/{system.broker}"
+    paths[paths.index(declared)] = str(folder)
 
 
 def _value(setting: object) -> str:
