@@ -17,6 +17,12 @@ from chassis.database import is_unavailable
 from chassis.database.transient import CommitFailed
 
 PROBLEM = "application/problem+json"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+"""What every answer says to browsers and caches that says nothing else itself."""
 
 
 class Rejected(Exception):
@@ -93,7 +99,9 @@ def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONRe
         "detail": str(error),
         **error.members,
     }
-    return JSONResponse(document, error.status, headers, media_type=PROBLEM)
+    # Some are sent past the layer that adds these to every answer (chassis/http/sites.py).
+    sent = {**HEADERS, **(headers or {})}
+    return JSONResponse(document, error.status, sent, media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:

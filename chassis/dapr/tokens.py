@@ -14,6 +14,8 @@ CALLER = "dapr-caller-app-id"
 """Which app asks through Dapr, as its sidecar says; a caller's own header stays beside it up to daprd 1.18."""
 
 _GUARDED = ("/dapr/", "/events/")
+_OF_PAGES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+"""What a page may send to another site without asking it first (Fetch: CORS-safelisted)."""
 _A_SECRET = re.compile(r"[!-~]+")
 """What a header carries as it is: ASCII, without spaces."""
 
@@ -52,6 +54,10 @@ class SidecarGuard:
     def _refusal(self, headers: Headers) -> str:
         if CALLER in headers:
             return "Another app calls it through Dapr."
+        if "origin" in headers or "sec-fetch-site" in headers:
+            return "A browser sent it."
+        if headers.get("content-type", "").lower().startswith(_OF_PAGES):
+            return "Its content type is one of a web page's form."
         if self.token and not is_same(headers.get("dapr-api-token", ""), self.token):
             return "Its dapr-api-token is missing or wrong."
         return ""

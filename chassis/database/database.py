@@ -70,6 +70,7 @@ class Database:
         writers = WRITERS if self.is_shared else 1
         self._writers = ThreadPoolExecutor(writers, f"{service} writer")
         self._group = GroupCommit(self._begin, self._writers, writers, self._committed)
+        self.reading = 0
         self._readers = ThreadPoolExecutor(READERS, f"{service} reader")
         self._after_commits = ThreadPoolExecutor(1, f"{service} after commits")
 
@@ -91,9 +92,13 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run queries on a reader's thread, without holding up those who write."""
         context, loop = copy_context(), asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._readers, lambda: context.run(self._query, work)
-        )
+        self.reading += 1
+        try:
+            return await loop.run_in_executor(
+                self._readers, lambda: context.run(self._query, work)
+            )
+        finally:
+            self.reading -= 1
 
     @contextmanager
     def _begin(self) -> Iterator[Session]:

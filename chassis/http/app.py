@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import errors
 from chassis.http import openapi
+from chassis.http.sites import Browsers
 from chassis.http.units import Unit
 from chassis.runtime import metrics
 
@@ -46,6 +47,7 @@ def create_api(name: str, lifespan: Lifespan | None = None) -> FastAPI:
     app.router.route_class = ApiRoute
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Browsers)
     errors.install(app)
     openapi.install(app)
     return app

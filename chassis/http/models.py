@@ -16,6 +16,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+# As JSON Schema can say it; a few more that nobody sees are refused as blank.
+_PATTERN = (
+    r"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+)
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9\u0080-\uffff](?:[A-Za-z0-9\u0080-\uffff-]{0,61}[A-Za-z0-9\u0080-\uffff])?"
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -86,7 +92,10 @@ def _printable(text: str) -> str:
 
 
 Line = Annotated[
-    str, AfterValidator(_printable), StringConstraints(strip_whitespace=True)
+    str,
+    AfterValidator(_printable),
+    StringConstraints(strip_whitespace=True),
+    Field(json_schema_extra={"pattern": _PATTERN}),
 ]
 """One line of readable text."""
 
@@ -105,6 +114,12 @@ def _deliverable(address: str) -> str:
 Address = Annotated[
     str,
     AfterValidator(_deliverable),
-    WithJsonSchema({"type": "string", "format": "email"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "email",
+            "pattern": rf"^(?=[^@]{{1,64}}@){_ATOM}(\.{_ATOM})*@({_LABEL}\.)+(?![0-9]){_LABEL}$",
+        }
+    ),
 ]
 """One e-mail address, its domain in the form of DNS; whether it accepts mail is not checked."""

@@ -1,5 +1,7 @@
 """The API's description: FastAPI's, with our problem documents, and without what only Dapr calls."""
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from inspect import signature
@@ -125,7 +127,25 @@ def describe(app: FastAPI) -> Json:
                 operation.setdefault("parameters", []).append(header)
         refusals = [error for each in own for error in getattr(each, "refusals", ())]
         _describe_answers(operation, (*refusals, *_of_every_route(operation)))
-    return document
+    return _renamed(document)
+
+
+def _renamed(document: Json) -> Json:
+    # Classes of one name are told apart by their modules' paths: not for whoever reads the description.
+    text = json.dumps(document)
+    for name in document["components"]["schemas"]:
+        text = re.sub(rf'(/|"){re.escape(name)}"', rf'\1{schema_name(name)}"', text)
+    renamed: Json = json.loads(text)
+    return renamed
+
+
+def schema_name(name: str) -> str:
+    """Return the name of a schema without its module's path: a State of `outbox` is an OutboxState."""
+    path, _, own = name.removesuffix("-Input").rpartition("__")
+    if paged := re.fullmatch(r"Page_(\w+)_", own):
+        own = f"{paged[1]}Page"
+    module = path.removesuffix("__model").rpartition("__")[2]
+    return f"{module.title().replace('_', '')}{own}"
 
 
 def operations(document: Json) -> Iterator[Json]:

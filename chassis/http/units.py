@@ -28,6 +28,7 @@ from chassis.http.idempotency import (
 )
 from chassis.http.models import View
 from chassis.http.openapi import refuses
+from chassis.http.sites import CrossSiteRequest, check_site
 from chassis.outbox import BacklogFull
 from chassis.parts import Parts
 from chassis.runtime import telemetry
@@ -35,6 +36,8 @@ from chassis.runtime.telemetry import Span
 
 T = TypeVar("T")
 
+MOST_READING = 100
+"""Queries of requests that wait for one of the readers or run; more are refused at once."""
 MOST_WAITING = 200
 """Commands that wait for their transaction; more are refused at once: nobody waits for seconds to hear no."""
 
@@ -59,12 +62,16 @@ Answering = Callable[[Request], Awaitable[Response]]
 Command = Callable[[Session], View | Created]
 
 
+@refuses(Overloaded)
 class Read(JsonRequest):
     """The request of a route that changes nothing: it runs queries."""
 
     async def __call__(self, query: Callable[[Session], T], /) -> T:
-        """Return what the query returns, in a transaction of its own."""
-        return await self.parts.database.read(query)
+        """Return what the query returns, in a transaction of its own; raises Overloaded."""
+        database = self.parts.database
+        if database.reading >= MOST_READING:
+            raise Overloaded
+        return await database.read(query)
 
     @property
     def parts(self) -> Parts:
@@ -82,6 +89,7 @@ class Read(JsonRequest):
     MalformedJson,
     BodyTooLarge,
     UnsupportedMediaType,
+    CrossSiteRequest,
 )
 class Unit(Read):
     """The request of a route that changes something: one transaction, answered after it is committed."""
@@ -109,6 +117,7 @@ class Unit(Read):
         self._span = self._begin(route)
         token, status = telemetry.current.set(self.trace), 500
         try:
+            check_site(self.headers)
             # Not left to FastAPI: it would make one and the same 400 of whatever is wrong.
             await self.json()
             response = await answer(self)

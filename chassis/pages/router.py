@@ -37,19 +37,12 @@ class MalformedForm(Rejected):
     """The form cannot be read."""
 
 
-class CrossSiteForm(Rejected):
-    """This form was sent by a page of another site; nothing was changed. Send it from the service's own page."""
-
-    status = 403
-
-
 class Form(Unit):
     """The request of a page's form: it changes something, as a Unit, with fields for a body."""
 
     async def json(self) -> dict[str, str]:
-        """Return the fields; raises BodyTooLarge, CrossSiteForm, MalformedForm, UnsupportedMediaType."""
+        """Return the fields; raises BodyTooLarge, MalformedForm, UnsupportedMediaType."""
         if not hasattr(self, "_json"):
-            _check_site(self)
             self._body = await read_limited(self)
             self._json = _parse(self)
         fields: dict[str, str] = self._json
@@ -84,18 +77,6 @@ def faults(error: ValidationError) -> dict[str, str]:
 def filled(fields: Mapping[str, str]) -> dict[str, str]:
     """Return the fields with text in them: a browser sends the others too, as empty ones."""
     return {name: value for name, value in fields.items() if value.strip()}
-
-
-def _check_site(request: Request) -> None:
-    # The browser itself says where a form comes from; a program says nothing, and may.
-    site, origin = (request.headers.get(each) for each in ("sec-fetch-site", "origin"))
-    if site is None and origin is not None:
-        # Older, or neither TLS nor loopback: the address that the browser sees is compared.
-        own = request.headers.get("host", "")
-        is_own = origin in {f"http://{own}", f"https://{own}"}
-        site = "same-origin" if is_own else "cross-site"
-    if site not in {None, "same-origin", "none"}:
-        raise CrossSiteForm
 
 
 def _parse(request: Form) -> dict[str, str]:

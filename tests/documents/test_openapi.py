@@ -85,7 +85,7 @@ def test_an_order_says_what_can_be_wrong_with_it() -> None:
     answers = committed("order")["paths"]["/api/order"]["post"]["responses"]
 
     assert set(answers) == {
-        *("201", "400", "409", "413"),
+        *("201", "400", "403", "409", "413"),
         *("415", "422", "500", "503"),
     }
     assert "Location" in answers["201"]["headers"]

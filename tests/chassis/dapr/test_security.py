@@ -100,6 +100,29 @@ async def test_what_another_app_calls_through_dapr_is_not_from_the_sidecar(
         assert answer.json()["detail"] == "Another app calls it through Dapr."
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "Text/Plain; charset=utf-8"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "multipart/form-data; boundary=x"},
+        {"content-type": "application/json", "origin": "http://127.0.0.1:8002"},
+        {"content-type": "application/json", "sec-fetch-site": "none"},
+    ],
+)
+async def test_what_a_web_page_sends_is_not_from_the_sidecar(
+    notification: Service, headers: dict[str, str]
+) -> None:
+    """Without a token too: a browser on this machine reaches what only the sidecar calls."""
+    for method, path in of_the_sidecar(notification):
+        answer = await notification.http.request(
+            method, path, headers=headers, content=b"{}"
+        )
+        assert answer.status_code == 401
+        assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
+
+
 @pytest.mark.parametrize("path", OPEN)
 async def test_what_others_call_needs_no_token(guarded: Service, path: str) -> None:
     for token in (None, "wrong"):

@@ -1,5 +1,7 @@
 """What a line of text and an e-mail address may be."""
 
+import re
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,6 +69,29 @@ NO_ADDRESSES = {
 def test_what_could_forge_or_hide_a_line_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="must not"):
         TypeAdapter(Line).validate_python(text)
+
+
+def test_the_description_shows_what_is_refused() -> None:
+    """But for what only a list of all invisible characters could say, and the rules of DNS."""
+    line = re.compile(TypeAdapter(Line).json_schema()["pattern"])
+    address = re.compile(TypeAdapter(Address).json_schema()["pattern"])
+
+    lines = [name for name, text in NO_LINES.items() if line.search(text)]
+    addresses = [
+        name
+        for name, text in NO_ADDRESSES.items()
+        if isinstance(text, str) and address.search(text)
+    ]
+
+    assert lines == ["invisible"]
+    assert addresses == [
+        "reserved domain",
+        "bidirectional control",
+        "over 254",
+        "over 254 as DNS has it",
+    ]
+    assert line.search("Zo\u00eb")
+    assert address.search("jane.o'neil+x@b\u00fccher.example")
 
 
 @pytest.mark.parametrize(
