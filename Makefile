@@ -16,7 +16,9 @@ MAIL :=
 endif
 # What of the sidecars' logs is shown: warning, or info: make run LOG=info
 LOG ?=
-export OFFSET BROKER DATABASE MAIL LOG
+# Whether there is one public door, with TLS and limits, to all of it (docs/gateway.md): make run GATEWAY=yes
+GATEWAY ?=
+export OFFSET BROKER DATABASE MAIL LOG GATEWAY
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and

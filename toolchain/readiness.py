@@ -13,6 +13,7 @@ from typing import Any, Literal
 from toolchain.machine import terminal
 from toolchain.machine.http import get
 from toolchain.runfile import System
+from toolchain.servers import gateway
 from toolchain.servers.broker import Broker
 
 LOOKS_EVERY = 10.0
@@ -30,7 +31,10 @@ def is_ready(system: System, broker: Broker) -> bool:
 def missing(system: System, broker: Broker) -> str:
     """Return in one line what a system lacks that is not ready yet; nothing of one that is."""
     apps = [app for app in system.document["apps"] if "appPort" in app]
-    return next(filter(None, (_missing(system, app, broker) for app in apps)), "")
+    lacking = next(filter(None, (_missing(system, app, broker) for app in apps)), "")
+    if lacking or not system.gateway or gateway.serves(system.port("gateway")):
+        return lacking
+    return f"the gateway does not answer at port {system.port('gateway')}"
 
 
 def _missing(system: System, app: dict[str, Any], broker: Broker) -> str:

@@ -22,7 +22,7 @@ from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import Health, is_ready, missing, token_of
 from toolchain.runfile import System
-from toolchain.servers import companions, kafka, rabbitmq, redis
+from toolchain.servers import companions, gateway, kafka, rabbitmq, redis
 from toolchain.servers.broker import Broker, Product
 from toolchain.supervise import descendants, server
 from toolchain.supervise.record import PIPE
@@ -99,13 +99,15 @@ def alone(work: Callable[[], None]) -> int:
 
 
 def chosen() -> System:
-    """Return the system that OFFSET, BROKER, DATABASE and MAIL describe; raises Failure if none is."""
-    return runfile.load(
+    """Return the system that OFFSET, BROKER, DATABASE, MAIL and GATEWAY describe; raises Failure if none is."""
+    system = runfile.load(
         _offset(os.environ.get("OFFSET") or "0"),
         broker=_chosen("BROKER", runfile.brokers()),
         database=_chosen("DATABASE", runfile.DATABASES),
         mail=_chosen("MAIL", runfile.MAILS),
     )
+    with_gateway = _chosen("GATEWAY", ("yes", "no")) == "yes"
+    return runfile.with_gateway(system) if with_gateway else system
 
 
 def _offset(text: str) -> int:
@@ -189,9 +191,12 @@ def welcome(system: System) -> str:
     port = system.app("order")["daprHTTPPort"]
     # Whichever broker carries them, the orders are placed in the same way: only other ports must be named.
     demo = f"make demo OFFSET={system.offset}" if system.offset else "make demo"
+    desk = f"http://127.0.0.1:{api}"
+    if system.gateway:
+        desk = f"https://localhost:{system.port('gateway')}"
     token = """-H "dapr-api-token: $DAPR_API_TOKEN" """ if token_of("DAPR") else ""
     return (
-        f"\n  Everything runs. Open the order desk, http://127.0.0.1:{api}\n"
+        f"\n  Everything runs. Open the order desk, {desk}\n"
         f"  or type in another terminal: {demo}, or\n"
         f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
         f"{token}-H 'content-type: application/json' -H \"idempotency-key: $(cat /proc/sys/kernel/random/uuid)\" "
@@ -208,6 +213,8 @@ def running(
 
     What they write goes to `log`, or else to the terminal.
     """
+    if system.gateway:
+        gateway.write(machine, system)
     check(system, _environment(machine, system))
     _refuse_taken_ports(system)
     with provided(machine, system) as parts:

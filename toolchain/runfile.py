@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ PORTS = {
     "otlp": 4318,
     "zipkin": 9411,
     "prometheus": 9090,
+    "gateway": 8443,
 }
 """Where the servers of a system listen, those that it may start."""
 VARIABLES = {
@@ -57,6 +58,7 @@ class System:
     broker: str = BROKER
     database: str = DATABASE
     mail: str = MAIL
+    gateway: bool = False
 
     @property
     def is_as_declared(self) -> bool:
@@ -124,6 +126,15 @@ def load(
     if database == "postgresql":
         _use_postgresql(system)
     return system
+
+
+def with_gateway(system: System) -> System:
+    """Return this system with the public door beside its services (gateway/app.yaml)."""
+    app = _read("gateway/app.yaml", "appID", "command")
+    moved = yaml.safe_dump(app).replace(".local/", f"{system.state}/")
+    ports = _ports(app, system.offset) if system.offset else {}
+    apps = [*system.document["apps"], {**yaml.safe_load(moved), **ports}]
+    return replace(system, document={**system.document, "apps": apps}, gateway=True)
 
 
 def brokers() -> list[str]:
@@ -253,7 +264,7 @@ def ports_are_free(offset: int) -> bool:
 def every_port(offset: int = 0) -> list[int]:
     """Return every port that a system with this offset may take."""
     ports = [port + offset for port in PORTS.values()]
-    for app in load().document["apps"]:
+    for app in with_gateway(load()).document["apps"]:
         ports += _ports(app, offset).values()
         ports += [port + offset for port in metrics_ports(app)]
     return ports
@@ -264,7 +275,8 @@ def ports_of(system: System) -> list[int]:
     names = (*APP_PORTS, "daprGRPCPort")
     apps = system.document["apps"]
     declared = [app[name] for app in apps for name in names if name in app]
-    return declared + [port for app in apps for port in metrics_ports(app)]
+    own = [system.port("gateway")] if system.gateway else []
+    return own + declared + [port for app in apps for port in metrics_ports(app)]
 
 
 def metrics_ports(app: dict[str, Any]) -> list[int]:

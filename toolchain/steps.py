@@ -11,7 +11,7 @@ from toolchain.machine import (
     terminal,
     virtual_environment,
 )
-from toolchain.servers import kafka, postgresql, prometheus, rabbitmq, redis
+from toolchain.servers import gateway, kafka, postgresql, prometheus, rabbitmq, redis
 from toolchain.supervise.locks import alone
 
 
@@ -27,6 +27,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             faketime.prepare(machine)
             chromium.prepare(machine)
             prometheus.prepare(machine)
+            gateway.prepare(machine)
     terminal.done("Ready", "type: make run")
 
 

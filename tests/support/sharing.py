@@ -13,6 +13,8 @@ def shared_by(nodeid: str) -> str:
     where, _, variant = nodeid.partition("[")
     if where.startswith("tests/conformance/") and "simulated" not in variant:
         return "conformance"
+    if where.startswith("tests/gateway/"):
+        return "gateway"
     if where.startswith("tests/journeys/"):
         for system in SYSTEMS:
             if system in variant:

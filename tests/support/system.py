@@ -223,12 +223,12 @@ def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
 
 def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
     """Return the command line that `dapr run -f dapr.yaml` makes for an app's sidecar."""
-    common = system.document["common"]
+    common = {**system.document["common"], **app}
     flags = [f"--{flag}={_value(common[key])}" for key, flag in COMMON.items()]
     flags += [f"--resources-path={ROOT / path}" for path in common["resourcesPaths"]]
     own = {
         "--app-id": app["appID"],
-        "--app-port": app["appPort"],
+        "--app-port": app.get("appPort", 0),
         "--dapr-http-port": app["daprHTTPPort"],
         "--dapr-grpc-port": app["daprGRPCPort"],
         "--dapr-internal-grpc-port": app["daprInternalGRPCPort"],

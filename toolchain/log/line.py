@@ -24,6 +24,8 @@ LEVELS: Mapping[str, str] = {
 """The words of daprd, of Python and of JSON logs, and the column that each is shown in."""
 
 OF_A_SIDECAR = " sidecar"
+OF_THE_GATEWAY = "gateway"
+"""Of its access log, what it could not pass on, or refused by its limits, is for everybody."""
 QUIET = ("INFO", "DEBUG")
 
 LONGEST = 4000
@@ -32,9 +34,9 @@ LONGEST = 4000
 EXPECTED = re.compile(
     r"mTLS is disabled|increasedCardinality|A non-YAML resiliency file|Actor runtime disabled|"
     r"No scheduler host addresses|smtp binding warn: User and password are empty|"
-    r"reset: connection.Close\(\) returned"
+    r"reset: connection.Close\(\) returned|failed to complete with error: .*context canceled"
 )
-"""Warnings of a sidecar at each start and end of what was chosen on purpose, in dapr.yaml or components/."""
+"""Warnings of a sidecar at each start and end of what was chosen on purpose, and of a live page that is left."""
 
 OF_THE_CLI = re.compile(
     r"\N{INFORMATION SOURCE}|\N{WHITE HEAVY CHECK MARK}|Exited App successfully|"
@@ -84,6 +86,8 @@ def is_shown(line: Line, *, info: bool) -> bool:
     """Return whether a line is for everybody; with `info`, so is all that a sidecar or the CLI says."""
     if info or line.is_report or line.level == "ERROR":
         return True
+    if line.part == OF_THE_GATEWAY and line.level == "INFO":
+        return False
     if line.part == "dapr":
         return not OF_THE_CLI.search(line.text)
     if not line.is_a_sidecars or not line.level:

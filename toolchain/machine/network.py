@@ -2,6 +2,10 @@
 
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def ask(
@@ -9,7 +13,7 @@ def ask(
     question: bytes = b"",
     *,
     size: int,
-    encrypted: bool = False,
+    encrypted: "bool | ssl.SSLContext" = False,
     patience: float = 3.0,
 ) -> bytes | None:
     """Return up to `size` bytes of the answer, as far as it comes; None where nobody listens."""
@@ -20,11 +24,15 @@ def ask(
     answer = b""
     with connection, suppress(OSError):  # hangs up, stays silent, speaks no TLS
         if encrypted:
-            import ssl  # noqa: PLC0415 - each supervisor would carry its 5 MB
-
-            context = ssl.create_default_context()
+            context = _context() if encrypted is True else encrypted
             connection = context.wrap_socket(connection, server_hostname=address[0])
         connection.sendall(question)
         while len(answer) < size and (part := connection.recv(size - len(answer))):
             answer += part
     return answer
+
+
+def _context() -> "ssl.SSLContext":
+    import ssl  # noqa: PLC0415 - each supervisor would carry its 5 MB
+
+    return ssl.create_default_context()

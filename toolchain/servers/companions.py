@@ -24,6 +24,7 @@ def database(
     """Run the database of this system, where it is a server: a database for each service."""
     if system.database != "postgresql":
         return nullcontext()
-    names = [app["appID"] for app in system.document["apps"]]
+    apps = system.document["apps"]
+    names = [app["appID"] for app in apps if "DATABASE_URL" in app.get("env", {})]
     folder, port = system.state / "postgresql", system.port("postgresql")
     return postgresql.provide(machine, folder, port, names)

@@ -22,6 +22,7 @@ from typing import IO
 
 from toolchain.machine import network, processes
 from toolchain.machine.failure import EX_CONFIG
+from toolchain.supervise import descendants
 from toolchain.supervise.output import OF_A_SIDECAR, Output, lines
 
 FIRST_PAUSE, LONGEST_PAUSE, LASTING = 1.0, 10.0, 10.0
@@ -123,6 +124,9 @@ class Supervisor:
         # In turns: a signal that arrives just before a read would wait for the part's next line.
         while reading.is_alive():
             reading.join(0.5)
+            if self.child.poll() is not None:
+                # What it has started itself would keep its output, and its port.
+                descendants.end(descendants.children(os.getpid()), 0)
         status = self.child.wait()
         if status in KILLED:  # whatever its last words were
             self.error = self.last = b""
@@ -231,6 +235,7 @@ def main(command: Sequence[str]) -> int:
         name = f"{OF_A_SIDECAR}{command[command.index('--app-id') + 1]}"
     else:
         name = os.environ.get("APP_ID", Path(command[0]).name)
+    descendants.adopt_orphans()
     output = Output(name, is_dapr_runs_sidecar=_is_dapr_runs_sidecar(command))
     return Supervisor(output, command).run()
 

@@ -1,0 +1,118 @@
+"""The public door on its real parts: nginx, three sidecars and both services, without a broker."""
+
+import asyncio
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.part import Part
+from tests.support.system import RealSystem, build, sidecar_command
+from toolchain import runfile
+from toolchain.machine import find, this_machine
+from toolchain.servers import gateway
+
+PATIENCE = 60.0
+Source = tuple[str, int] | None
+
+
+@dataclass
+class Door:
+    """The running gateway, and all that stands behind it."""
+
+    real: RealSystem
+    port: int
+    tls: ssl.SSLContext
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"https://localhost:{self.port}"
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client of it."""
+        return httpx.AsyncClient(
+            verify=self.tls, trust_env=False, base_url=self.url, timeout=PATIENCE
+        )
+
+    async def sends(self, raw: bytes, *, source: Source = None) -> bytes:
+        """Send these bytes on a connection of their own; return all that comes back until it is closed."""
+        reader, writer = await self.connects(source)
+        writer.write(raw)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await reader.read()
+        except (ConnectionError, ssl.SSLError):
+            return b""
+        finally:
+            writer.close()
+
+    async def connects(
+        self, source: Source = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection, from another address of this machine where one is given."""
+        return await asyncio.open_connection(
+            "127.0.0.1",
+            self.port,
+            ssl=self.tls,
+            server_hostname="localhost",
+            local_addr=source,
+        )
+
+    def log(self) -> list[dict[str, str]]:
+        """Return the lines of its access log."""
+        said = self.real.apps["gateway"].said().splitlines()
+        return [json.loads(each) for each in said if each.startswith('{"level"')]
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Door]:
+    """Open a door; it is closed at the end, and nothing of it is left."""
+    machine = this_machine()
+    if not find(machine, "nginx"):
+        pytest.fail("there is no nginx on this machine: make ready FOR=--for-tests")
+    real = build(folder)
+    system = runfile.with_gateway(real.system)
+    gateway.write(machine, system)
+    app = system.app("gateway")
+    environment = {**os.environ, "APP_ID": "gateway"}
+    real.apps["gateway"] = Part(
+        list(app["command"]), environment, folder / "gateway.log"
+    )
+    log = folder / "gateway-sidecar.log"
+    real.sidecars["gateway"] = Part(sidecar_command(system, app), environment, log)
+    for part in real.sidecars.values():
+        part.command = [
+            each for each in part.command if not each.startswith("--resources-path")
+        ]
+        part.command += [f"--resources-path={folder / 'gateway' / 'resources'}"]
+    certificate = str(folder / "gateway" / "certificate.pem")
+    tls = ssl.create_default_context(cafile=certificate)
+    door = Door(real, system.port("gateway"), tls)
+    try:
+        real.start_sidecars()
+        real.start_apps()
+        for path in ("/", "/notifications/"):
+            await is_answered(door, path)
+        yield door
+    finally:
+        await asyncio.to_thread(real.stop)
+
+
+async def is_answered(door: Door, path: str, status: int = 200) -> None:
+    """Wait until a GET through the door is answered so."""
+    async with door.client() as client:
+
+        async def answered() -> bool:
+            with suppress(httpx.HTTPError):
+                return (await client.get(path)).status_code == status
+            return False
+
+        await eventually(answered, f"{path} is answered {status}")
