@@ -14,9 +14,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from chassis.database import is_unavailable
-from chassis.database.transient import CommitFailed
+from chassis.database.transient import CommitFailed, NoAnswer
 
 PROBLEM = "application/problem+json"
+OF_THE_DATABASE = (SQLAlchemyError, CommitFailed, NoAnswer)
+"""Among these is whatever a database raises."""
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -84,7 +86,17 @@ class NotReady(Rejected):
 
 
 class DatabaseUnavailable(Rejected):
-    """The service's database does not answer; try again, a command with its Idempotency-Key."""
+    """The service's database does not answer; nothing was changed, try again."""
+
+    status = 503
+    retry_after = 1
+
+
+class OutcomeUnknown(Rejected):
+    """The database has not said whether this was carried out; send it again with the same Idempotency-Key.
+
+    Then it is carried out once, whatever has become of it. Without a key, look first.
+    """
 
     status = 503
     retry_after = 1
@@ -109,7 +121,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Rejected)(_rejected)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_by_status)
-    for each in (SQLAlchemyError, CommitFailed):
+    for each in OF_THE_DATABASE:
         app.exception_handler(each)(_database_error)
     app.exception_handler(ClientDisconnect)(_disconnected)
     app.exception_handler(Exception)(_internal)
@@ -177,6 +189,8 @@ def _allowed(request: Request) -> str:
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, CommitFailed):
+        return await _rejected(request, OutcomeUnknown())
     if is_unavailable(error):
         return await _rejected(request, DatabaseUnavailable())
     raise error  # it is logged, and answered by `_internal`

@@ -34,6 +34,8 @@ from chassis.database.group_commit import (
     without_stop_iteration,
 )
 from chassis.database.hooks import Act
+from chassis.database.patience import Patience
+from chassis.database.transient import NoAnswer
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,7 +61,8 @@ class Database:
         keys: Signer | None = None,
     ) -> None:
         self.url = url
-        self.engine = open_engine(url)
+        self.patience = Patience()
+        self.engine = open_engine(url, self.patience)
         self.owner = _owner(replica)
         self.is_shared = not is_sqlite(url)
         # What every session's `info` begins with; whoever serves all units (the relay, the tracer) may add to it.
@@ -74,29 +77,51 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, f"{service} reader")
         self._after_commits = ThreadPoolExecutor(1, f"{service} after commits")
 
-    async def write(self, work: Work[T], lane: str = "") -> T:
+    async def write(
+        self, work: Work[T], lane: str = "", until: float | None = None
+    ) -> T:
         """Run a unit of work and return its result once it is committed; whatever it raises rolls it back.
 
         Units of one lane that wait at the same time share a transaction (group_commit.py); without a lane it has
         one of its own, as a unit needs that locks rows or is known to fail. Never nest it, and never call
         another part (the sidecar, another service) inside it.
+
+        It is not waited for past `until`, in the event loop's time: raises NoAnswer where it had not begun then,
+        and never will; CommitFailed where it had.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._group.add(QueuedUnit(work, lane, future))
-        return await future
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        unit = QueuedUnit(work, lane, future)
+        self._group.add(unit)
+        if until is None:
+            return await future
+        timer = loop.call_at(until, self._group.give_up, unit)
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     def waiting(self, lane: str) -> int:
         """Return how many units of a lane wait for their transaction."""
         return self._group.waiting(lane)
 
-    async def read(self, work: Work[T]) -> T:
-        """Run queries on a reader's thread, without holding up those who write."""
+    async def read(self, work: Work[T], until: float | None = None) -> T:
+        """Run queries on a reader's thread, without holding up those who write.
+
+        They are not waited for past `until`, in the event loop's time: raises NoAnswer then.
+        """
         context, loop = copy_context(), asyncio.get_running_loop()
+        limit = asyncio.timeout_at(until)
         self.reading += 1
         try:
-            return await loop.run_in_executor(
-                self._readers, lambda: context.run(self._query, work)
-            )
+            async with limit:
+                return await loop.run_in_executor(
+                    self._readers, lambda: context.run(self._query, work)
+                )
+        except TimeoutError as error:
+            if limit.expired():
+                raise NoAnswer from error
+            raise
         finally:
             self.reading -= 1
 

@@ -15,6 +15,8 @@ from sqlalchemy import (
     make_url,
 )
 
+from chassis.database.patience import STATEMENT, Patience
+
 READERS = 4
 """Threads, and connections, of one process that only read."""
 WRITERS = 2
@@ -33,7 +35,7 @@ _PRAGMAS = (
 _SETTINGS = (
     "-c synchronous_commit=on"
     " -c idle_in_transaction_session_timeout=30s"
-    " -c statement_timeout=30s"
+    f" -c statement_timeout={STATEMENT}s"
     " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 _POSTGRESQL: dict[str, Any] = {
@@ -43,7 +45,15 @@ _POSTGRESQL: dict[str, Any] = {
     # A connection that a restarted server has closed is found before a request meets it; not one that a writer has
     # used within the second before (KEPT in database.py): its unit fails, and is tried again by whoever asked.
     "pool_pre_ping": True,
-    "connect_args": {"connect_timeout": 5, "options": _SETTINGS},
+    "connect_args": {
+        "connect_timeout": 5,
+        "options": _SETTINGS,
+        # Nor does a host of the server say goodbye that loses its power.
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    },
 }
 
 
@@ -68,8 +78,11 @@ class Utc(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine for sqlite:///path/to/file.db or postgresql://user:password@host/name."""
+def open_engine(url: str, patience: Patience | None = None) -> Engine:
+    """Return an engine for sqlite:///path/to/file.db or postgresql://user:password@host/name.
+
+    Without a patience, a statement waits for as long as the server wants.
+    """
     sqlite = is_sqlite(url)
     # An error's text goes to logs and dead letters; what customers sent does not.
     options: dict[str, Any] = (
@@ -79,6 +92,12 @@ def open_engine(url: str) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin)
+    elif patience:
+        event.listen(
+            engine,
+            "do_connect",
+            lambda _1, _2, given, named: patience.connect(*given, **named),
+        )
     return engine
 
 

@@ -19,7 +19,12 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from chassis.database.hooks import Act, run_batches
-from chassis.database.transient import CommitFailed, is_conflict, is_unavailable
+from chassis.database.transient import (
+    CommitFailed,
+    NoAnswer,
+    is_conflict,
+    is_unavailable,
+)
 from chassis.runtime import metrics
 
 T = TypeVar("T")
@@ -100,6 +105,16 @@ class GroupCommit:
     def waiting(self, lane: str) -> int:
         """Return how many units of a lane wait."""
         return len(self._lanes.get(lane, ()))
+
+    def give_up(self, unit: QueuedUnit) -> None:
+        """Answer a unit that is waited for no longer; one that has not begun never does."""
+        if unit.future.done():
+            return
+        if unit in self._lanes.get(unit.lane, ()):
+            self._lanes[unit.lane].remove(unit)
+            unit.future.set_exception(NoAnswer())
+        else:
+            unit.future.set_exception(CommitFailed("it takes too long"))
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,8 +211,9 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - its outcome is unknown: nothing of it is run again
             # SQLite keeps the transaction open: with its connection it ends for certain.
             session.invalidate()
+            is_own = len(group) == 1 and not _is_outage(error)
             for unit in group:
-                unit.error = error if len(group) == 1 else CommitFailed(str(error))
+                unit.error = error if is_own else CommitFailed(str(error))
 
 
 def _is_outage(error: Exception) -> bool:

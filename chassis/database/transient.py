@@ -12,7 +12,11 @@ class CommitFailed(Exception):
     """A group of units could not be committed, or nobody knows whether it was; each may be tried again."""
 
 
-TRANSIENT = (DBAPIError, PoolTimeout, CommitFailed)
+class NoAnswer(Exception):
+    """The database has not answered in time; nothing was changed."""
+
+
+TRANSIENT = (DBAPIError, PoolTimeout, CommitFailed, NoAnswer)
 """Among these is whatever an unavailable database raises."""
 
 _SQLSTATES = (
@@ -52,7 +56,7 @@ def is_unavailable(error: BaseException) -> bool:
     """Return whether this is a database that is away, full, starting or locked."""
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or _means_not_now(error.orig)
-    return isinstance(error, PoolTimeout | CommitFailed)
+    return isinstance(error, PoolTimeout | CommitFailed | NoAnswer)
 
 
 def _means_not_now(raised: object) -> bool:

@@ -18,6 +18,7 @@ from chassis import errors
 from chassis.http import openapi
 from chassis.http.sites import Browsers
 from chassis.http.units import Unit
+from chassis.http.unread import drop_if_unread
 from chassis.runtime import metrics
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -66,6 +67,7 @@ class ApiRoute(APIRoute):
         async def handle(request: Request) -> Response:
             unit = Unit(request.scope, request.receive)
             if unit.method == "GET":
+                drop_if_unread(unit)
                 return await answer(unit)
             return await unit.answered(answer, route)
 

@@ -154,6 +154,7 @@ async def carry_out_once(
     request: KeyedRequest,
     work: Callable[[Session], Response],
     lane: str,
+    until: float,
 ) -> Response:
     """Carry out a request in one transaction with its key and answer, or return the stored answer.
 
@@ -165,7 +166,9 @@ async def carry_out_once(
         while True:
             try:
                 return await database.write(
-                    lambda session: _once(session, database, request, work), lane
+                    lambda session: _once(session, database, request, work),
+                    lane,
+                    until,
                 )
             except _HeldElsewhere:
                 if clock.monotonic() >= deadline:

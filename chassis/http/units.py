@@ -1,5 +1,6 @@
 """What a route takes as its request: `read` to find something, `unit` to change something."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from chassis.errors import (
     BodyTooLarge,
     MalformedJson,
+    OutcomeUnknown,
     Rejected,
     UnsupportedMediaType,
 )
@@ -40,6 +42,9 @@ MOST_READING = 100
 """Queries of requests that wait for one of the readers or run; more are refused at once."""
 MOST_WAITING = 200
 """Commands that wait for their transaction; more are refused at once: nobody waits for seconds to hear no."""
+
+ANSWERS_WITHIN = 6.0
+"""Seconds that the database has for a request, a little longer than an attempt to connect to it may take."""
 
 
 class Overloaded(Rejected):
@@ -71,7 +76,12 @@ class Read(JsonRequest):
         database = self.parts.database
         if database.reading >= MOST_READING:
             raise Overloaded
-        return await database.read(query)
+        return await database.read(query, self.deadline)
+
+    @cached_property
+    def deadline(self) -> float:
+        """Return until when the database has time, whatever it is asked for, from the first such question on."""
+        return asyncio.get_running_loop().time() + ANSWERS_WITHIN
 
     @property
     def parts(self) -> Parts:
@@ -85,6 +95,7 @@ class Read(JsonRequest):
     IdempotencyKeyReused,
     RequestInFlight,
     Overloaded,
+    OutcomeUnknown,
     BacklogFull,
     MalformedJson,
     BodyTooLarge,
@@ -158,7 +169,7 @@ class Unit(Read):
         """
         parts, lane = self.parts, "" if alone else "commands"
         if not alone:
-            await parts.backlog.check()
+            await parts.backlog.check(self.deadline)
             if parts.database.waiting(lane) >= MOST_WAITING:
                 raise Overloaded
 
@@ -167,8 +178,8 @@ class Unit(Read):
 
         keyed = await identify(self, self.sent_keys)
         if keyed is None:
-            return await parts.database.write(work, lane)
-        return await carry_out_once(parts, keyed, work, lane)
+            return await parts.database.write(work, lane, self.deadline)
+        return await carry_out_once(parts, keyed, work, lane, self.deadline)
 
     def _answer(self, result: View | Created) -> Response:
         view = result.view if isinstance(result, Created) else result

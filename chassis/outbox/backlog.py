@@ -29,14 +29,14 @@ class Backlog:
     _is_full: bool = False
     _counted_at: float = field(default=float("-inf"))
 
-    async def check(self) -> None:
-        """Raise BacklogFull where too many events wait."""
+    async def check(self, until: float | None = None) -> None:
+        """Raise BacklogFull where too many events wait; NoAnswer where the database does not say it until then."""
         now = clock.monotonic()
         if now - self._counted_at >= COUNT_INTERVAL:
             # Before the count: requests meanwhile rely on the one before, and do not count as well.
             self._counted_at = now
             waiting = await self.database.read(
-                lambda session: session.scalar(count(self.limit)) or 0
+                lambda session: session.scalar(count(self.limit)) or 0, until
             )
             self._is_full = waiting > self.limit
         if self._is_full:

@@ -5,14 +5,11 @@ A stream sends a part of its page as HTML whenever it has changed; without scrip
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, TypeVar
 
-from fastapi import FastAPI
 from fastapi.sse import ServerSentEvent
 from sqlalchemy.orm import Session
 
@@ -62,10 +59,10 @@ class Live:
         """How many streams are open."""
         return sum(each.streams for each in self.hubs.values())
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """End every stream."""
         self.is_stopping = True
-        await self.wake()
+        self._waking = asyncio.create_task(self.wake())
 
     async def wake(self) -> None:
         """Make all streams look whether there is something for them."""
@@ -110,6 +107,8 @@ class _InTurn(Read):
     async def __call__(self, query: Callable[[Session], T], /) -> T:
         """Return what the query returns."""
         async with self.app.state.live.turns:
+            # It lives as long as the stream: each look has a time of its own.
+            self.__dict__.pop("deadline", None)
             return await super().__call__(query)
 
 
@@ -131,42 +130,3 @@ async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEv
             else:
                 async with live.changed:
                     await live.changed.wait()
-
-
-@contextmanager
-def ending_streams(app: FastAPI) -> Iterator[None]:
-    """End all streams when the process is asked to end: the server waits for them before it tells the app."""
-    live = app.state.live = Live()
-    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-
-    def stop() -> None:
-        tasks.add(loop.create_task(live.stop()))
-
-    restore = [_chain(each, loop, stop) for each in (signal.SIGTERM, signal.SIGINT)]
-    try:
-        yield
-    finally:
-        for each in restore:
-            each()
-
-
-def _chain(
-    number: signal.Signals, loop: asyncio.AbstractEventLoop, act: Callable[[], None]
-) -> Callable[[], None]:
-    before = signal.getsignal(number)
-
-    def handle(received: int, frame: FrameType | None) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(act)
-        if callable(before):
-            before(received, frame)
-
-    def restore() -> None:
-        if signal.getsignal(number) is handle:
-            signal.signal(number, before)
-
-    # Only beside the server's own: a process without one is to end by the signal.
-    with suppress(ValueError):  # not in the main thread, where a server in a test runs
-        if callable(before):
-            signal.signal(number, handle)
-    return restore

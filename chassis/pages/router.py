@@ -9,15 +9,14 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from chassis import errors
-from chassis.database.transient import CommitFailed
 from chassis.errors import Rejected, UnsupportedMediaType
 from chassis.http.app import ApiRoute, Handler, Router
 from chassis.http.body import read_limited
 from chassis.http.units import Unit
+from chassis.http.unread import drop_if_unread
 from chassis.pages.page import page
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,8 +27,7 @@ ANSWERED = (
     Rejected,
     RequestValidationError,
     HTTPException,
-    SQLAlchemyError,
-    CommitFailed,
+    *errors.OF_THE_DATABASE,
 )
 
 
@@ -112,6 +110,7 @@ class PageRoute(ApiRoute):
             form = Form(request.scope, request.receive)
             try:
                 if form.method == "GET":
+                    drop_if_unread(form)
                     return await answer(form)
                 return await form.answered(answer, route)
             except ANSWERED as error:

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -31,6 +31,7 @@ from chassis.pages import static
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings, logs
+from chassis.runtime.ending import when_asked_to_end
 from chassis.runtime.settings import EX_CONFIG, reveal
 from chassis.runtime.telemetry import Tracer, open_tracer
 from chassis.service.exporter import Exporter
@@ -184,7 +185,7 @@ def _app(
             os._exit(int(ended.code or 0))
         await feed.open_feed(parts.database)
         try:
-            with pages.ending_streams(app):
+            with _hurried(app, parts):
                 async with (
                     in_use(parts.database),
                     parts.sidecar,
@@ -203,6 +204,19 @@ def _app(
     app.state.parts = parts
     app.add_middleware(SidecarGuard, token=reveal(parts.settings.app_api_token))
     return app
+
+
+@contextmanager
+def _hurried(app: FastAPI, parts: Parts) -> Iterator[None]:
+    """Keep what would hold up the end of the process from doing so."""
+    live = app.state.live = pages.Live()
+
+    def hurry() -> None:
+        live.stop()
+        parts.database.patience.end()
+
+    with when_asked_to_end(hurry):
+        yield
 
 
 @asynccontextmanager

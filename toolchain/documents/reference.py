@@ -144,7 +144,7 @@ def _first_line(documented: type) -> str:
 
 def _problems() -> Iterator[str]:
     yield from ("## Problems", "")
-    yield "The `type` of each problem document (RFC 9457), for programs. 503 changed nothing: send it again."
+    yield "The `type` of each problem document (RFC 9457), for programs. What is answered 503 may be sent again."
     yield ""
     found = {each for module in _modules() for each in _rejections(module)}
     in_order = sorted(found, key=lambda each: (each.status, each.type()))

@@ -187,7 +187,7 @@ async def test_a_run_is_shown_live(notification: Service) -> None:
         return any(hub.newest for hub in live.hubs.values())
 
     await eventually(is_streaming, "it streams", deadline=20)
-    await live.stop()
+    live.stop()
 
     assert "How far it is" in (await asked).text
 

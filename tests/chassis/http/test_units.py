@@ -157,7 +157,7 @@ async def test_a_commit_of_unknown_outcome_is_answered_with_a_time_to_wait(
     answer = await api.http.post("/api/failure")
 
     assert answer.status_code == 503
-    assert answer.json()["type"] == "urn:problem-type:database-unavailable"
+    assert answer.json()["type"] == "urn:problem-type:outcome-unknown"
     assert answer.headers["retry-after"] == "1"
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import sqlite3
 import sys
 import threading
-from asyncio.subprocess import PIPE, create_subprocess_exec
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
@@ -173,31 +175,65 @@ async def test_a_stream_of_what_is_not_there_says_so_and_blames_nothing_else(
     assert live.__name__ not in [each.name for each in caplog.records]
 
 
-async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
-    tmp_path: Path,
-) -> None:
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[tuple[Process, str]]:
+    """Serve the things as a process of its own, which waits a minute for its requests when it is to end."""
     port = free_port()
     server = await create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", "--factory", SERVER, f"--port={port}"),
         *("--log-level=warning", "--timeout-graceful-shutdown=60"),
         cwd=ROOT,
         env={
-            "DATABASE_URL": f"sqlite:///{tmp_path}/things.db",
-            "SECRETS_FOLDER": str(tmp_path),
+            "DATABASE_URL": f"sqlite:///{folder}/things.db",
+            "SECRETS_FOLDER": str(folder),
         },
         stderr=PIPE,
     )
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(timeout=30) as client:
-        await eventually(lambda: answers(client, f"{url}/healthz"), "the server runs")
-        async with client.stream("GET", f"{url}/live/a") as opened:
-            lines = opened.aiter_lines()
-            # Without its table: the stream is open, and says that it cannot look.
-            assert await anext(lines) == "event: not-live"
-            server.send_signal(signal.SIGTERM)
-            async for _ in lines:
-                pass
+    try:
+        async with httpx.AsyncClient() as client:
+            await eventually(
+                lambda: answers(client, f"{url}/healthz"), "the server runs"
+            )
+        yield server, url
+        server.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.wait_for(server.communicate(), 40)
+        assert server.returncode in {0, -signal.SIGTERM}
+        assert b"Traceback" not in errors
+    finally:
+        if server.returncode is None:
+            server.kill()
+            await server.wait()
 
-    _, errors = await asyncio.wait_for(server.communicate(), 20)
-    assert server.returncode in {0, -signal.SIGTERM}
-    assert b"Traceback" not in errors
+
+async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
+    tmp_path: Path,
+) -> None:
+    async with (
+        served(tmp_path) as (server, url),
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("GET", f"{url}/live/a") as opened,
+    ):
+        lines = opened.aiter_lines()
+        # Without its table: the stream is open, and says that it cannot look.
+        assert await anext(lines) == "event: not-live"
+        server.send_signal(signal.SIGTERM)
+        async for _ in lines:
+            pass
+
+
+async def test_a_reader_that_stands_still_does_not_hold_up_the_end_of_the_service(
+    tmp_path: Path,
+) -> None:
+    """More is sent than the kernel keeps, and never read."""
+    async with served(tmp_path) as (_, url):
+        with closing(sqlite3.connect(tmp_path / "things.db")) as database, database:
+            database.execute("CREATE TABLE thing (name text)")
+            database.execute("INSERT INTO thing VALUES (hex(zeroblob(10000000)))")
+        address = httpx.URL(url)
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(f"GET /live/a HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode())
+
+        assert await asyncio.wait_for(reader.readexactly(100_000), 30)
+
+    writer.close()
