@@ -58,10 +58,17 @@ class Cause:
 
 
 class Signer(Protocol):
-    """Signs envelopes: chassis.signature.SigningKeys."""
+    """Signs envelopes: chassis.keys.Keyring."""
 
     def sign(self, envelope: Mapping[str, Any]) -> str:
         """Return the signature of an envelope."""
+
+
+class Keys(Signer, Protocol):
+    """Signs envelopes, and verifies their signatures: chassis.keys.Keyring."""
+
+    def verify(self, envelope: Mapping[str, Any]) -> bool:
+        """Return whether an envelope carries the signature of its source."""
 
 
 def create_cloud_event(  # noqa: PLR0913 - what an envelope is made of

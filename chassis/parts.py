@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from chassis.cloud_event import Keys
 from chassis.dapr import Sidecar
 from chassis.database import Database
 from chassis.outbox import Backlog
 from chassis.runtime.settings import ServiceSettings
 from chassis.runtime.telemetry import Tracer
-from chassis.signature import SigningKeys
 
 InFlight = MutableMapping[tuple[str, str], asyncio.Lock]
 """A lock for each Idempotency-Key in use in this process, by its scope and key."""
@@ -26,7 +26,7 @@ class Parts:
     migrations: Path | None
     database: Database
     sidecar: Sidecar
-    keys: SigningKeys
+    keys: Keys
     secret: str
     """What a consumer sends to read the feed; never a signing key."""
     backlog: Backlog

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, true, update
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from chassis.cloud_event import CloudEvent
+from chassis.cloud_event import CloudEvent, Keys
 from chassis.database import Database, insert, is_data_error, is_unavailable
 from chassis.errors import Rejected
 from chassis.event import Event
@@ -34,7 +34,6 @@ from chassis.inbox.parse import (
 from chassis.inbox.reaction import IDS, AnyReaction, Arrival, Reaction, inbox
 from chassis.inbox.tracing import act, note_failure
 from chassis.runtime import clock, logs, metrics
-from chassis.signature import SigningKeys
 
 _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
@@ -62,7 +61,7 @@ class Inbox:
     """Handles deliveries on this service's database; `keys` verify their signatures."""
 
     database: Database
-    keys: SigningKeys
+    keys: Keys
     arrivals: Arrivals = field(default_factory=Arrivals)
 
     def parse(self, reaction: Reaction[E], received: Received) -> tuple[CloudEvent, E]:

@@ -7,11 +7,10 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
-from chassis.cloud_event import CloudEvent
+from chassis.cloud_event import CloudEvent, Keys
 from chassis.event import Event
 from chassis.inbox.dead_letter import MAX_BODY
 from chassis.runtime import clock
-from chassis.signature import SigningKeys
 
 E = TypeVar("E", bound=Event)
 
@@ -58,9 +57,7 @@ class Received:
         return text.encode(errors="surrogatepass")
 
 
-def parse(
-    expected: type[E], received: Received, keys: SigningKeys
-) -> tuple[CloudEvent, E]:
+def parse(expected: type[E], received: Received, keys: Keys) -> tuple[CloudEvent, E]:
     """Return the envelope and the event in it; raises NotAuthentic, Unprocessable."""
     envelope = authenticate(received, keys)
     check_kind(expected, envelope)
@@ -75,7 +72,7 @@ def event_of(expected: type[E], data: object) -> E:
     return expected.model_validate(data, by_alias=True, by_name=False)
 
 
-def authenticate(received: Received, keys: SigningKeys) -> CloudEvent:
+def authenticate(received: Received, keys: Keys) -> CloudEvent:
     """Return the envelope of a signed event; raises NotAuthentic."""
     if received.raw and len(received.raw) > MAX_BODY:
         raise NotAuthentic(too_large(len(received.raw)))

@@ -31,6 +31,15 @@ def read_or_create(
         refuse(FOLDER, f"{error}; remove it, and a new one is created", file)
 
 
+def replace(file: Path, text: str) -> None:
+    """Replace a file's text at once, for its owner alone."""
+    with NamedTemporaryFile(
+        "w", dir=file.parent, prefix=f"{file.name}.", delete=False
+    ) as draft:
+        draft.write(text)
+    Path(draft.name).replace(file)
+
+
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     # Its mode is 0600 from the beginning.

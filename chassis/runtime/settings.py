@@ -103,10 +103,10 @@ class ServiceSettings(SidecarSettings, TelemetrySettings):
     subscription_file: FilePath | None = Field(
         None, description="the broker's `subscription.yaml`; dapr.yaml sets it"
     )
-    # Created by the first service that needs them.
     secrets_folder: Path = Field(
         Path(".local"),
-        description="folder of `feed.secret` and `signing.keys`, shared by all services",
+        description="folder of `feed.secret`, which services share, and of the keys that events are signed with: "
+        "`order.keys` has those of the service `order`, which creates it",
     )
     retention_days: float = Field(
         7,

@@ -25,6 +25,7 @@ from chassis.http import health
 from chassis.http.app import ApiRoute
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, Tuning
+from chassis.keys import Keyring
 from chassis.operations import Tallies, Watched, no_tallies
 from chassis.outbox import Backlog, Relay
 from chassis.pages import static
@@ -36,7 +37,6 @@ from chassis.runtime.settings import EX_CONFIG, reveal
 from chassis.runtime.telemetry import Tracer, open_tracer
 from chassis.service.exporter import Exporter
 from chassis.service.retention import Retention
-from chassis.signature import load_signing_keys
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def make_parts(
     A test brings a sidecar of its own.
     """
     logs.configure(name, settings.log_level, settings.log_format)
-    keys = load_signing_keys(settings.secrets_folder / "signing.keys")
+    keys = Keyring(settings.secrets_folder, name)
     port = str(settings.dapr_http_port)
     database = Database(settings.database_url, name, port, keys)
     tracer = _open_tracer(name, settings)

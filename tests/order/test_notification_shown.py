@@ -254,7 +254,7 @@ async def test_a_wiped_database_is_noticed_and_later_orders_show_what_became_of_
         await acknowledged(notification)
     another = tmp_path / "another"
     another.mkdir()
-    for secret in ("feed.secret", "signing.keys"):
+    for secret in ("feed.secret", "order.keys", "notification.keys"):
         copy(tmp_path / secret, another)
 
     async with order_service(another, dapr) as order:

@@ -74,7 +74,8 @@ def url_in(folder: Path, service: str) -> str:
 
 def secrets_in(folder: Path) -> Path:
     """Return a folder of secrets for services, with the key that `migrated` databases sign with."""
-    (folder / "signing.keys").write_text(KEYS_TEXT)
+    for service in ("order", "notification"):
+        (folder / f"{service}.keys").write_text(KEYS_TEXT)
     return folder
 
 

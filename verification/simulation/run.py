@@ -30,7 +30,8 @@ DEADLINE = 900.0
 """Virtual seconds that everything has to settle, once nothing goes wrong any more."""
 SECRETS = {
     "feed.secret": "the-feed-secret-of-the-simulation",
-    "signing.keys": "simulated:known-to-both-services",
+    "order.keys": "order:known-to-both-services",
+    "notification.keys": "told:known-to-both-services",
 }
 MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, files that no disk keeps
 

@@ -8,6 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from chassis.http import FROM_THE_SIDECAR
+from tests.support.database import KEYS_TEXT
 from tests.support.delivering import order_created
 from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -198,8 +199,8 @@ async def test_the_feed_is_open_to_whoever_knows_the_secret(
 
 
 async def test_a_signing_key_does_not_open_the_feed(notification: Service) -> None:
-    for key in notification.parts.keys.keys.values():
-        headers = {"authorization": f"Bearer {key.decode()}"}
+    for key in KEYS_TEXT.split(":"):
+        headers = {"authorization": f"Bearer {key}"}
         answer = await notification.http.get("/events?topic=x", headers=headers)
         assert answer.status_code == 401
 

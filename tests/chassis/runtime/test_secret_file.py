@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chassis.dapr.tokens import load_feed_secret
+from chassis.keys import load_signing_keys
 from chassis.runtime.settings import EX_CONFIG
-from chassis.signature import load_signing_keys
 
 ROOT = Path(__file__).parents[3]
 Load = Callable[[Path], object]
@@ -47,7 +47,7 @@ def test_a_secret_from_elsewhere_is_used(tmp_path: Path) -> None:
 
 
 def test_signing_keys_from_elsewhere_are_used_in_their_order(tmp_path: Path) -> None:
-    file = tmp_path / "signing.keys"
+    file = tmp_path / "order.keys"
     file.write_text(f"\n  {A_KEY}\n\n2025:another-key-of-that-length\n")
 
     assert [*load_signing_keys(file).keys] == ["2026", "2025"]
@@ -125,7 +125,7 @@ def test_a_text_that_is_no_secret_is_refused(
 def test_a_text_that_is_no_list_of_keys_is_refused_without_showing_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
-    file = tmp_path / "signing.keys"
+    file = tmp_path / "order.keys"
     file.write_text(content, encoding="utf-8")
 
     line = refused(load_signing_keys, file, capsys)
@@ -148,13 +148,13 @@ def test_a_file_that_cannot_be_read_or_created_is_refused(
 
 
 def test_the_representation_of_keys_shows_none(tmp_path: Path) -> None:
-    file = tmp_path / "signing.keys"
+    file = tmp_path / "order.keys"
     file.write_text(A_KEY)
 
     assert "characters" not in repr(load_signing_keys(file))
 
 
-@pytest.mark.parametrize("name", ["feed.secret", "signing.keys"])
+@pytest.mark.parametrize("name", ["feed.secret", "notification.keys"])
 def test_a_service_ends_with_status_78_and_one_sentence(
     tmp_path: Path, name: str
 ) -> None:
