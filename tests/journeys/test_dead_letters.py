@@ -28,7 +28,7 @@ REASONS = {
     "an event of 300 KB": "are the most (cut off: it has",
     "an event that is not signed": "it is not signed",
     "an event that was altered": "it is altered, or signed with an unknown key",
-    "an event from elsewhere": "its source is '/elsewhere', not '/order'",
+    "an event from another service": "its source is '/notification', not '/order'",
 }
 
 
@@ -42,7 +42,7 @@ def strange() -> dict[str, bytes]:
         "an event of 300 KB": {**order, "mark": mark, "more": "x" * 300_000},
         "an event that is not signed": {**order, "signature": "", "mark": mark},
         "an event that was altered": {**order, "correlationid": mark},
-        "an event from elsewhere": order_created(source="/elsewhere"),
+        "an event from another service": order_created(source="/notification"),
     }
     as_json = {name: json.dumps(each).encode() for name, each in events.items()}
     written = {name: as_delivered(body) or body for name, body in as_json.items()}
@@ -129,7 +129,7 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
 ) -> None:
     """The command line, through a sidecar that is another service's."""
     bodies = await arrived(shop)
-    letter = await found(shop, bodies["an event from elsewhere"])
+    letter = await found(shop, bodies["an event from another service"])
     altered = await found(shop, bodies["an event that was altered"])
 
     listed = await typed(shop, 0, "list")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chassis.cloud_event import Keys
 from chassis.inbox.dead_letter import SAMPLE, dead_letter
 from chassis.inbox.parse import NotAuthentic, authenticate, check_age
 from chassis.inbox.reaction import inbox
@@ -62,10 +63,10 @@ def hostile() -> dict[str, dict[str, Any]]:
     return whole
 
 
-def is_authentic(event: dict[str, Any], *, pushed: bool) -> bool:
+def is_authentic(event: dict[str, Any], keys: Keys, *, pushed: bool) -> bool:
     """Return whether an event is signed, and pushed early enough."""
     try:
-        envelope = authenticate(received(event), KEYS)
+        envelope = authenticate(received(event), keys)
         if pushed:
             check_age(envelope)
     except NotAuthentic:
@@ -87,7 +88,7 @@ async def test_each_is_handled_or_a_dead_letter_and_touches_no_other(
     genuine, cases = order_created(), hostile()
     # What comes from the dead-letter topic is told apart by its type: of another one, nobody takes it.
     authentic = sum(
-        is_authentic(each, pushed=True)
+        is_authentic(each, notification.parts.keys, pushed=True)
         and (route == DELIVERED or each["type"] == "OrderCreated")
         for each in cases.values()
     )
@@ -125,7 +126,9 @@ async def test_in_a_feed_each_authentic_one_is_handled_or_a_dead_letter_and_hold
     pull: Pull,
 ) -> None:
     (first,) = await pull.feed.says_orders(1)
-    cases = [each for each in hostile().values() if is_authentic(each, pushed=False)]
+    cases = [
+        each for each in hostile().values() if is_authentic(each, KEYS, pushed=False)
+    ]
     for each in cases:
         await pull.feed.says_raw(json.dumps(each))
     (last,) = await pull.feed.says_orders(1)

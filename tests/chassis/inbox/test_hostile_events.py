@@ -263,7 +263,7 @@ async def test_a_reason_forges_no_line_of_the_log(
     forged = "/order\nERROR chassis.relay: \u202eall is lost\x1b[2J"
 
     with caplog.at_level(logging.ERROR):
-        await deliver(notification, order_created(source=forged))
+        await deliver(notification, order_created(type=forged))
         await followed(notification.database)
 
     ((reason,),) = await rows(notification, dead_letter.c.reason)
