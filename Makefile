@@ -14,11 +14,13 @@ MAIL ?=
 ifneq ($(findstring /,$(MAIL)),)
 MAIL :=
 endif
+# Tokens, certificates and access lists, fresh for the run: make run SECURE=yes
+SECURE ?=
 # What of the sidecars' logs is shown: warning, or info: make run LOG=info
 LOG ?=
 # Whether there is one public door, with TLS and limits, to all of it (docs/gateway.md): make run GATEWAY=yes
 GATEWAY ?=
-export OFFSET BROKER DATABASE MAIL LOG GATEWAY
+export OFFSET BROKER DATABASE MAIL SECURE LOG GATEWAY
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and

@@ -41,8 +41,9 @@ def main() -> None:
 def demonstrate() -> None:
     """Place the orders, print the notifications and a summary."""
     system = run.chosen()
-    log, token = system.state / "demo.log", readiness.token_of("DAPR")
+    log = system.state / "demo.log"
     with nullcontext() if is_up(system) else run.running(this_machine(), system, log):
+        token = readiness.token_of("DAPR", system.variables("order"))
         try:
             with httpx.Client(timeout=30, trust_env=False, headers=token) as client:
                 followed = [follow(client, system, order) for order in ORDERS]
@@ -56,7 +57,10 @@ def is_up(system: System, patience: float = PATIENCE) -> bool:
     """Return whether a system runs at these ports, once it serves; raises Failure where it does not."""
     url = f"{system.invoke_url('order')}/healthz"
     deadline = time.monotonic() + patience
-    while (status := readiness.status(url)) >= 500 and time.monotonic() < deadline:
+    asks_as = system.variables("order")
+    while (status := readiness.status(url, asks_as)) >= 500 and (
+        time.monotonic() < deadline
+    ):
         time.sleep(0.2)
     if status not in (0, 200):
         listens = ports.holder(system.app("order")["daprHTTPPort"])

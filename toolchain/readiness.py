@@ -45,9 +45,9 @@ def _missing(system: System, app: dict[str, Any], broker: Broker) -> str:
     if code != 200:
         lack = f"{url} answers {code}" if code else "it does not answer"
         return f"{name}: {_detail(body) or lack}"
-    if not answers(f"{system.invoke_url(name)}/readyz"):
+    if not answers(f"{system.invoke_url(name)}/readyz", system.variables("order")):
         return f"{name} is not reached through the sidecar of order"
-    topics = topics_of(app)
+    topics = topics_of(app, system.variables(name))
     if topics is None:
         return f"{name} does not list its subscriptions"
     lost = [topic for topic in topics if not broker.keeps(topic, name)]
@@ -124,11 +124,11 @@ def token_of(
     return {"dapr-api-token": token} if token else {}
 
 
-def answers(url: str) -> bool:
+def answers(url: str, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether a GET is answered with 200."""
-    return status(url) == 200
+    return status(url, environment) == 200
 
 
-def status(url: str) -> int:
+def status(url: str, environment: Mapping[str, str] = os.environ) -> int:
     """Return the status with which a GET is answered through a sidecar, 0 for no answer."""
-    return get(url, token_of("DAPR"))[0]
+    return get(url, token_of("DAPR", environment))[0]

@@ -22,7 +22,7 @@ from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.readiness import Health, is_ready, missing, token_of
 from toolchain.runfile import System
-from toolchain.servers import companions, gateway, kafka, rabbitmq, redis
+from toolchain.servers import companions, gateway, kafka, rabbitmq, redis, secured
 from toolchain.servers.broker import Broker, Product
 from toolchain.supervise import descendants, server
 from toolchain.supervise.record import PIPE
@@ -39,6 +39,8 @@ BROKERS: Mapping[str, Product] = {
 }
 """The brokers that can be started here; a folder in components/ of another name runs as it is."""
 SIGNS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+PRIVATE = 0o077
+"""What nobody but its owner may do with a file: it holds what customers wrote, or a secret."""
 LOOKS_EVERY = 0.5
 ALONE = (
     "its supervisor has ended, and so nobody starts it again; Ctrl-C, then run it again"
@@ -84,6 +86,7 @@ def main() -> None:
 
 def alone(work: Callable[[], None]) -> int:
     """Do a program's work and return its exit status; nothing that it started outlives it."""
+    os.umask(PRIVATE)
     for sign in SIGNS:
         signal.signal(sign, _interrupt)
     descendants.adopt_orphans()
@@ -99,14 +102,17 @@ def alone(work: Callable[[], None]) -> int:
 
 
 def chosen() -> System:
-    """Return the system that OFFSET, BROKER, DATABASE, MAIL and GATEWAY describe; raises Failure if none is."""
+    """Return the system that the variables of `make run` describe; raises Failure if none is."""
+    is_secure, with_gateway = (
+        _chosen(each, ("yes", "no")) == "yes" for each in ("SECURE", "GATEWAY")
+    )
     system = runfile.load(
         _offset(os.environ.get("OFFSET") or "0"),
         broker=_chosen("BROKER", runfile.brokers()),
         database=_chosen("DATABASE", runfile.DATABASES),
         mail=_chosen("MAIL", runfile.MAILS),
     )
-    with_gateway = _chosen("GATEWAY", ("yes", "no")) == "yes"
+    system = replace(system, secure=is_secure)
     return runfile.with_gateway(system) if with_gateway else system
 
 
@@ -138,7 +144,11 @@ def _chosen(variable: str, known: Iterable[str]) -> str | None:
 
 def run_broker(machine: Machine, system: System) -> None:
     """Run the broker until Ctrl-C."""
-    with suppress(Interrupted), provided(machine, system) as parts:
+    with (
+        suppress(Interrupted),
+        secured.secrets_of(system),
+        provided(machine, system) as parts,
+    ):
         system.file.write_text(yaml.safe_dump(system.document))
         terminal.plainly(
             f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
@@ -194,11 +204,14 @@ def welcome(system: System) -> str:
     desk = f"http://127.0.0.1:{api}"
     if system.gateway:
         desk = f"https://localhost:{system.port('gateway')}"
-    token = """-H "dapr-api-token: $DAPR_API_TOKEN" """ if token_of("DAPR") else ""
+    has_token = token_of("DAPR", system.variables("order"))
+    token = """-H "dapr-api-token: $DAPR_API_TOKEN" """ if has_token else ""
+    secrets = os.path.relpath(system.secrets, runfile.ROOT)
+    token_is_known = f". {secrets}/order.env && " if system.secure else ""
     return (
         f"\n  Everything runs. Open the order desk, {desk}\n"
         f"  or type in another terminal: {demo}, or\n"
-        f"  curl localhost:{port}/v1.0/invoke/order/method/api/order "
+        f"  {token_is_known}curl localhost:{port}/v1.0/invoke/order/method/api/order "
         f"{token}-H 'content-type: application/json' -H \"idempotency-key: $(cat /proc/sys/kernel/random/uuid)\" "
         """-d '{"customerName":"Jane Doe"}'\n"""
         "  Ctrl-C stops all of it.\n"
@@ -213,11 +226,8 @@ def running(
 
     What they write goes to `log`, or else to the terminal.
     """
-    if system.gateway:
-        gateway.write(machine, system)
-    check(system, _environment(machine, system))
     _refuse_taken_ports(system)
-    with provided(machine, system) as parts:
+    with secured.secrets_of(system), _checked(machine, system) as parts:
         terminal.busy("services", "the sidecars and the services start: some seconds")
         with _shown(system, log) as lines:
             cli = _start(machine, system, lines)
@@ -232,6 +242,15 @@ def running(
                     "the services, the sidecars, then the broker finish what they are at",
                 )
                 _stop(cli, parts.pids())
+
+
+@contextmanager
+def _checked(machine: Machine, system: System) -> Iterator[Provided]:
+    if system.gateway:
+        gateway.write(machine, system)
+    check(system, _environment(machine, system))
+    with provided(machine, system) as parts:
+        yield parts
 
 
 def _shown(system: System, log: Path | None) -> AbstractContextManager[Stream]:
@@ -261,6 +280,9 @@ def provided(machine: Machine, system: System) -> Iterator[Provided]:
         with companions.running(machine, system) as others:
             ours = [broker.server] if broker.server else []
             system.state.mkdir(parents=True, exist_ok=True)
+            for folder in (system.state, runfile.LOCAL):
+                if folder.exists():  # of an earlier version, or of set-up
+                    folder.chmod(0o777 & ~PRIVATE)
             yield Provided(broker, [*ours, *others])
 
 

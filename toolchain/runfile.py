@@ -3,12 +3,15 @@
 import os
 import random
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from toolchain.machine import secured
 from toolchain.machine.failure import EX_CONFIG, Failure
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +29,8 @@ PORTS = {
     "zipkin": 9411,
     "prometheus": 9090,
     "gateway": 8443,
+    "sentry": 3520,
+    "sentry health": 3521,
 }
 """Where the servers of a system listen, those that it may start."""
 VARIABLES = {
@@ -59,6 +64,7 @@ class System:
     database: str = DATABASE
     mail: str = MAIL
     gateway: bool = False
+    secure: bool = False
 
     @property
     def is_as_declared(self) -> bool:
@@ -77,7 +83,7 @@ class System:
         variables = [
             f"{name}={address} "
             for name, address in self.addresses().items()
-            if self.offset or name == other
+            if self.offset or name in (other, secured.FOLDER, secured.SENTRY)
         ]
         moved = f"- <{os.path.relpath(self.file, ROOT)}"
         return f"{''.join(variables)}dapr run -f {'dapr.yaml' if self.is_as_declared else moved}"
@@ -90,13 +96,29 @@ class System:
         """Where an app's methods are reached through the order service's sidecar."""
         return f"http://127.0.0.1:{self.app('order')['daprHTTPPort']}/v1.0/invoke/{app_id}/method"
 
+    @property
+    def secrets(self) -> Path:
+        """Where the secrets of a secure run are while it runs."""
+        return (self.state / "secure").absolute()
+
+    def variables(self, app_id: str) -> Mapping[str, str]:
+        """Return the environment of whoever calls an app or its sidecar: with their tokens, if the run has any."""
+        with suppress(OSError):
+            return {**os.environ, **secured.tokens(self.secrets, app_id)}
+        return os.environ
+
     def port(self, server: str) -> int:
         """Where one of the servers of this system listens."""
         return PORTS[server] + self.offset
 
     def addresses(self) -> dict[str, str]:
-        """Where the sidecars find the servers of this system, as the components read it."""
+        """Where the sidecars find the servers of this system, as the components read it, and their secrets."""
+        secret = {
+            secured.FOLDER: str(self.secrets),
+            secured.SENTRY: f"127.0.0.1:{self.port('sentry')}",
+        }
         return {
+            **(secret if self.secure else {}),
             "RABBITMQ_URL": f"amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}",
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.port("smtp")),
@@ -116,7 +138,7 @@ def load(
 ) -> System:
     """Read dapr.yaml, with another broker, database or mail component, or moved to other ports."""
     document = _declared()
-    state = state or (LOCAL / str(offset) if offset else LOCAL)
+    state = state or state_of(offset)
     common = document["common"]
     broker = _swap(common, "components", broker, BROKER)
     mail = _swap(common, "components/mail", mail, MAIL)
@@ -135,6 +157,11 @@ def with_gateway(system: System) -> System:
     ports = _ports(app, system.offset) if system.offset else {}
     apps = [*system.document["apps"], {**yaml.safe_load(moved), **ports}]
     return replace(system, document={**system.document, "apps": apps}, gateway=True)
+
+
+def state_of(offset: int, root: Path = ROOT) -> Path:
+    """Return where a system keeps all of its own."""
+    return root / ".local" / str(offset) if offset else root / ".local"
 
 
 def brokers() -> list[str]:

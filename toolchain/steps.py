@@ -21,6 +21,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
     with alone(lock_of(machine), lambda: terminal.busy("set-up", waiting)):
         _take_the_steps(machine)
         if for_tests:
+            build.provide(machine, programs.SENTRY)
             redis.PRODUCT.prepare(machine)
             kafka.PRODUCT.prepare(machine)
             postgresql.prepare(machine)
@@ -73,5 +74,7 @@ def _take_the_steps(machine: Machine) -> None:
     for program in (programs.CLI, programs.SIDECAR):
         provide_program(machine, program)
     rabbitmq.PRODUCT.prepare(machine)
+    if machine.environment.get("SECURE") == "yes":
+        build.provide(machine, programs.SENTRY)
     if machine.environment.get("DATABASE") == "postgresql":
         postgresql.prepare(machine)

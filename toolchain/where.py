@@ -60,7 +60,7 @@ def _ask(path: str, system: System) -> dict[str, Any]:
     # Past a sidecar that is down, the service itself can still say so.
     direct = f"http://127.0.0.1:{system.app('order')['appPort']}"
     for base in (system.invoke_url("order"), direct):
-        answer = _get(f"{base}/{path}", PATIENCE)
+        answer = _get(f"{base}/{path}", PATIENCE, system)
         with suppress(ValueError):
             found = answer.json() if answer else {}
             # daprd's own errors, and whatever else may listen there, have neither.
@@ -69,8 +69,8 @@ def _ask(path: str, system: System) -> dict[str, Any]:
     return {}
 
 
-def _get(url: str, patience: float) -> httpx.Response | None:
-    token = readiness.token_of("DAPR")
+def _get(url: str, patience: float, system: System) -> httpx.Response | None:
+    token = readiness.token_of("DAPR", system.variables("order"))
     with suppress(httpx.HTTPError), httpx.Client(trust_env=False) as client:
         return client.get(url, headers=token, timeout=patience)
     return None
@@ -110,7 +110,7 @@ def _unwell(system: System) -> Iterator[tuple[str, str]]:
             ("sidecar", app["daprHTTPPort"], "/v1.0/healthz"),
         ):
             url = f"http://127.0.0.1:{port}{path}"
-            answer = _get(url, 1.0)
+            answer = _get(url, 1.0, system)
             if answer is None or not answer.is_success:
                 said = f"answers {answer.status_code}" if answer else "does not answer"
                 yield f"{app['appID']} {part}", f"{said} at {url}"

@@ -1,6 +1,8 @@
 """How a service's database is opened: SQLite in a file, or PostgreSQL through psycopg."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,7 @@ def open_engine(url: str, patience: Patience | None = None) -> Engine:
     )
     engine = create_engine(_with_driver(url), hide_parameters=True, **options)
     if sqlite:
+        event.listen(engine, "connect", partial(_keep_private, sqlite_file(url)))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin)
     elif patience:
@@ -113,6 +116,12 @@ def is_sqlite(url: str) -> bool:
 def sqlite_file(url: str) -> Path:
     """Return the file of an SQLite URL."""
     return Path(make_url(url).database or "").absolute()
+
+
+def _keep_private(file: Path, _connection: object, _record: object) -> None:
+    # It holds names and addresses. SQLite gives the files beside it the same mode.
+    with suppress(OSError):  # it is somebody else's
+        file.chmod(0o600)
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's

@@ -5,6 +5,11 @@ from pathlib import Path
 
 from tests.support.variants import VARIANTS
 
+WHOLE = {
+    "tests/gateway/": "gateway",
+    "tests/journeys/test_secure_run.py::": "secure run",
+}
+"""What has one system for all of its tests."""
 SYSTEMS = ["-".join(variant) for variant in VARIANTS]
 
 
@@ -13,13 +18,11 @@ def shared_by(nodeid: str) -> str:
     where, _, variant = nodeid.partition("[")
     if where.startswith("tests/conformance/") and "simulated" not in variant:
         return "conformance"
-    if where.startswith("tests/gateway/"):
-        return "gateway"
+    shared = dict(WHOLE)
     if where.startswith("tests/journeys/"):
-        for system in SYSTEMS:
-            if system in variant:
-                return f"journeys {system}"
-    return nodeid
+        systems = (f"journeys {each}" for each in SYSTEMS if each in variant)
+        shared[nodeid] = next(systems, nodeid)
+    return next((shared[each] for each in shared if nodeid.startswith(each)), nodeid)
 
 
 def only_here(folder: Path, shared: str) -> None:

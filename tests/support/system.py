@@ -239,7 +239,7 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
 
 
 def without_topic_scopes(system: System, folder: Path) -> None:
-    """Let each app of a system publish and subscribe to topics of a test's own."""
+    """Take the topic scopes from the components of a system: a test has topics of its own."""
     paths = system.document["common"]["resourcesPaths"]
     for path in (ROOT / "components" / system.broker).glob("pubsub*.yaml"):
         component = yaml.safe_load(path.read_text())

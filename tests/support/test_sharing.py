@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sharing import only_here, shared_by
 
-SHARED = {"real_stage", "system", "shop", "customer"}
+SHARED = {"real_stage", "system", "shop", "customer", "run"}
 """The fixtures by which a test has a system that others have, too."""
 
 
@@ -16,6 +16,7 @@ SHARED = {"real_stage", "system", "shop", "customer"}
         ("tests/conformance/test_x.py::test_y[daprd]", "conformance"),
         ("tests/conformance/test_x.py::test_y[an odd one-daprd]", "conformance"),
         ("tests/conformance/test_x.py::test_y", "conformance"),
+        ("tests/journeys/test_secure_run.py::test_y[order]", "secure run"),
         ("tests/journeys/test_x.py::test_y[kafka-sqlite]", "journeys kafka-sqlite"),
         (
             "tests/journeys/test_x.py::test_y[rabbitmq-postgresql-order]",

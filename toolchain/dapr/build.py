@@ -91,7 +91,7 @@ def _run_go(machine: Machine, program: Program, go: golang.Go, half: Path) -> No
 
 
 def _check(program: Program, half: Path, version: str) -> None:
-    answer = version_of(half)
+    answer = version_of(half) if program.says_version else version
     if answer != version:
         raise Failure(
             f"{program.name} was built but is not put in place",

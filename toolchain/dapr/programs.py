@@ -24,6 +24,7 @@ class Program:
     package: str
     flags: tuple[str, ...]
     minutes: int
+    says_version: bool = True
 
     @property
     def variable(self) -> str:
@@ -61,6 +62,17 @@ SIDECAR = Program(
         "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={version}",
     ),
     minutes=8,
+)
+SENTRY = Program(
+    name="sentry",
+    role="Dapr's authority for certificates",
+    at_least=SIDECAR.at_least,
+    sources=SIDECAR.sources,
+    module=SIDECAR.module,
+    package="github.com/dapr/dapr/cmd/sentry",
+    flags=SIDECAR.flags[2:],
+    minutes=1,
+    says_version=False,
 )
 
 

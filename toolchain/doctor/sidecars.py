@@ -1,17 +1,19 @@
 """What the sidecars of a project say of themselves, and the version of daprd that is installed."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chassis.flaws import numbers
+from toolchain import runfile
 from toolchain.dapr import programs
 from toolchain.dapr.programs import SIDECAR
-from toolchain.doctor.project import Project, Sidecar
+from toolchain.doctor.project import App, Project, Sidecar
+from toolchain.doctor.yaml_files import Document
 from toolchain.machine import Machine
 from toolchain.machine.http import get
 
@@ -25,7 +27,7 @@ def with_sidecars(project: Project) -> Project:
         if (port := app.number("daprHTTPPort"))
     ]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        answers = list(pool.map(_ask, [port for *_, port in places]))
+        answers = list(pool.map(partial(_ask, project), places))
     found = [
         Sidecar(app, document, metadata, status)
         for (app, document, _), (status, metadata) in zip(places, answers, strict=True)
@@ -33,8 +35,12 @@ def with_sidecars(project: Project) -> Project:
     return replace(project, sidecars=found)
 
 
-def _ask(port: int) -> tuple[int, Mapping[str, Any] | None]:
-    token = os.environ.get("DAPR_API_TOKEN")
+def _ask(
+    project: Project, place: tuple[App, Document, int]
+) -> tuple[int, Mapping[str, Any] | None]:
+    app, _, port = place
+    system = runfile.System({}, runfile.state_of(project.offset, project.root))
+    token = system.variables(app.id).get("DAPR_API_TOKEN")
     status, body = get(
         f"http://127.0.0.1:{port}/v1.0/metadata",
         {"dapr-api-token": token} if token else {},

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from toolchain import mail
 from toolchain.machine import Machine
 from toolchain.runfile import System
-from toolchain.servers import postgresql
+from toolchain.servers import postgresql, secured
 from toolchain.supervise.server import RunningServer
 
 
@@ -14,8 +14,12 @@ from toolchain.supervise.server import RunningServer
 def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer]]:
     """Run what this system needs beside its broker; it is stopped at the end."""
     mails, data = mail.provide(machine, system), database(machine, system)
-    with mails as mail_server, data as cluster:
-        yield [each for each in (mail_server, cluster) if each]
+    with (
+        mails as mail_server,
+        data as cluster,
+        secured.sentry(machine, system) as sentry,
+    ):
+        yield [each for each in (mail_server, cluster, sentry) if each]
 
 
 def database(

@@ -49,7 +49,7 @@ def write(machine: Machine, system: System) -> None:
     _save(folder / "listen.conf", _listen(system, environment, certificate))
     port = system.app("gateway")["daprHTTPPort"]
     _save(folder / "sidecar.conf", f"server 127.0.0.1:{port};\n")
-    token = environment.get("DAPR_API_TOKEN")
+    token = system.variables("gateway").get("DAPR_API_TOKEN")
     sent = f'proxy_set_header dapr-api-token "{token}";\n' if token else ""
     _save(folder / "token.conf", sent)
     _save(folder / "dapr.yaml", _configuration(system))

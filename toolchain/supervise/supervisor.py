@@ -13,14 +13,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from toolchain.machine import network, processes
+from toolchain.machine import network, processes, secured
 from toolchain.machine.failure import EX_CONFIG
 from toolchain.supervise import descendants
 from toolchain.supervise.output import OF_A_SIDECAR, Output, lines
@@ -66,6 +66,7 @@ class Supervisor:
 
     output: Output
     command: Sequence[str]
+    environment: Mapping[str, str] | None = None
     child: subprocess.Popen[bytes] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     fatal: bytes = b""
@@ -112,6 +113,7 @@ class Supervisor:
         # otherwise die of the first line that it writes, in the middle of stopping cleanly.
         self.child = subprocess.Popen(
             [*processes.tied(os.environ), *self.command],
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             restore_signals=False,
@@ -231,13 +233,18 @@ def _is_dapr_runs_sidecar(command: Sequence[str]) -> bool:
 
 def main(command: Sequence[str]) -> int:
     """Supervise the program of this command line."""
+    os.umask(0o077)  # databases and logs hold what customers wrote
+    own = os.environ
     if "--app-id" in command:
-        name = f"{OF_A_SIDECAR}{command[command.index('--app-id') + 1]}"
+        app_id = command[command.index("--app-id") + 1]
+        name, secrets = f"{OF_A_SIDECAR}{app_id}", secured.of_sidecar(own, app_id)
+        command = [*command, *secured.flags(own, app_id)]
     else:
-        name = os.environ.get("APP_ID", Path(command[0]).name)
+        name = own.get("APP_ID", Path(command[0]).name)
+        secrets = secured.of_app(own, name)
     descendants.adopt_orphans()
     output = Output(name, is_dapr_runs_sidecar=_is_dapr_runs_sidecar(command))
-    return Supervisor(output, command).run()
+    return Supervisor(output, command, {**own, **secrets}).run()
 
 
 if __name__ == "__main__":
