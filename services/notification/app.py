@@ -19,6 +19,7 @@ from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
 from services.notification.pages import notifications
 from services.notification.reactions import notify_customer_on_order_created
+from services.notification.throttle import Limits
 from services.notification.views import (
     notification_journey,
     notification_overview,
@@ -39,6 +40,18 @@ class Settings(ServiceSettings):
         "resend",
         description="a mail over SMTP whose outcome is unknown: `resend` it once, or `hold` it",
     )
+    mails_per_hour: int = Field(
+        20,
+        ge=0,
+        le=10_000,
+        description="how many mails one address gets within an hour; what is over that waits; 0: no limit",
+    )
+    mails_per_minute: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="how many mails leave in a minute, to all addresses, evenly spread; 0: no limit",
+    )
 
 
 def make_parts(settings: Settings, sidecar: Sidecar | None = None) -> Parts:
@@ -57,6 +70,7 @@ def create_app(
         parts.database,
         Mail(parts.sidecar, BINDING, settings.email_from),
         settings.unknown_mail,
+        Limits(settings.mails_per_hour, settings.mails_per_minute),
     )
 
     return service.create(

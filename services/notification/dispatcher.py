@@ -5,6 +5,7 @@ once more or held, as the service is configured. A mail that is itself refused w
 server or the connection pauses the channel.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,10 +20,11 @@ from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
 from chassis.runtime import Loop, clock, metrics, telemetry
 from chassis.runtime.telemetry import Span, Tracer
-from services.notification import measures, outcomes
+from services.notification import measures, outcomes, throttle
 from services.notification.channels import Mail
 from services.notification.model import SIGNAL, Notification, State
 from services.notification.outcomes import LONGEST_WAIT, Policy, mark_and_append
+from services.notification.throttle import NONE, Limits
 
 TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
 REFUSED_AGAIN = "its outcome was unknown, and sent again it was refused"
@@ -36,6 +38,8 @@ REFUSED_WAIT = timedelta(seconds=15)
 """The first wait of a mail that was itself refused; it doubles up to LONGEST_WAIT."""
 GIVEN_UP_AFTER = timedelta(days=3)
 """A mail that is still refused so long after the first refusal has failed."""
+LONGEST_SLEEP = 1.0
+"""Seconds that a step waits at most for the moment at which the next mail may leave."""
 CHECK_EXPIRED = 10.0
 """Seconds between two looks for claims that have run out."""
 
@@ -54,6 +58,7 @@ class Dispatcher:
     database: Database
     mail: Mail
     unknown: Policy = "resend"
+    limits: Limits = NONE
     owner: str = ""
     # Why the channel does not work, until something goes through.
     _trouble: str = ""
@@ -91,10 +96,14 @@ class Dispatcher:
             return False
         keyed = await self._is_keyed()
         claimed = await self.database.write(
-            lambda session: outcomes.claim(session, self.owner, keyed=keyed)
+            lambda session: throttle.claim(
+                session, self.owner, self.limits, keyed=keyed
+            )
         )
-        if claimed:
+        if isinstance(claimed, Notification):
             await self._send(claimed)
+        elif claimed:
+            await asyncio.sleep(min(LONGEST_SLEEP, claimed.total_seconds()))
         return claimed is not None
 
     async def _is_keyed(self) -> bool:

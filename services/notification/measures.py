@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import partial
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from sqlalchemy.orm import Session
 
 from chassis.database import once_committed
@@ -23,6 +23,10 @@ MAILS = Histogram(
     "Attempts to send a mail; error_type is empty where it was sent.",
     ["error_type"],
     buckets=(*DURATIONS, 30),
+)
+MAILS_PUT_OFF = Counter(
+    "mails_put_off",
+    "Times that a mail was put off, since its address has had as many as it gets within an hour.",
 )
 
 

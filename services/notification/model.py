@@ -11,6 +11,8 @@ from chassis.database import Utc
 from chassis.errors import Rejected
 from chassis.event import rfc3339
 
+PUT_OFF = "this address has had the"
+"""How the reason of a mail begins that waits for its turn (throttle.py)."""
 SIGNAL = "mail"
 """What wakes the dispatcher."""
 
@@ -70,6 +72,10 @@ class Notification(Base):
     keyed: Mapped[bool] = mapped_column(default=False, server_default=false())
     sent_at: Mapped[datetime | None] = mapped_column(Utc)
     reason: Mapped[str | None] = mapped_column(String(500))
+    # When it left, or will at the earliest where its address had too many: throttle.py counts these.
+    slot_at: Mapped[datetime | None] = mapped_column(Utc)
+    # A digest of its address, however that is spelled; null until it has had a place.
+    slot_of: Mapped[str | None] = mapped_column(String(32))
     # When this mail, and not the channel, was first refused.
     refused_since: Mapped[datetime | None] = mapped_column(Utc)
     # When the first attempt ended whose outcome is unknown.
@@ -103,9 +109,24 @@ def text_of(order_id: UUID, customer_name: str, created_at: datetime) -> str:
 IS_OPEN = text("state IN ('READY', 'SENDING', 'UNKNOWN')")
 """Still to be sent: only mails are."""
 OF_OPERATORS = (State.HELD, State.FAILED, State.UNKNOWN, State.DISCARDED)
+HAS_PLACE = text("slot_at IS NOT NULL")
 IS_IN_TROUBLE = text("state IN ('FAILED', 'UNKNOWN', 'HELD', 'DISCARDED')")
 """What an operator looks for, or has decided about."""
 
+# Mails alone have a place: what is printed on the console is in neither.
+Index(
+    "notification_to",
+    Notification.slot_of,
+    Notification.slot_at,
+    sqlite_where=HAS_PLACE,
+    postgresql_where=HAS_PLACE,
+)
+Index(
+    "notification_left",
+    Notification.slot_at,
+    sqlite_where=HAS_PLACE,
+    postgresql_where=HAS_PLACE,
+)
 # Few rows are either: these indexes stay small however long the table grows.
 Index(
     "notification_open",

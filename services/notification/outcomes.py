@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause
@@ -36,30 +37,44 @@ LONGEST_REASON = 500
 _waiting = and_(IS_OPEN, Notification.state != State.SENDING)
 
 
-def claim(session: Session, owner: str, *, keyed: bool = False) -> Notification | None:
-    """Claim the mail that is due first, UNKNOWN or READY: it is committed as SENDING before it leaves.
+def due_first(
+    now: datetime, number: int = 1
+) -> Select[UUID, str | None, datetime | None]:
+    """Select, and lock, so many mails that are due, UNKNOWN or READY, the first first."""
+    return (
+        select(Notification.id, Notification.customer_email, Notification.slot_at)
+        .where(_is_due(now))
+        .order_by(Notification.due_at, Notification.id)
+        .limit(number)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def claim(
+    session: Session,
+    owner: str,
+    *,
+    keyed: bool = False,
+    mail: UUID | None = None,
+    **values: object,
+) -> Notification | None:
+    """Claim this mail, or the one that is due first: it is committed as SENDING before it leaves.
 
     `keyed`: this attempt carries a key by which the receiver deduplicates.
     """
     now = clock.now()
     # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might claim more than one.
-    due = (
-        select(Notification.id)
-        .where(_is_due(now))
-        .order_by(Notification.due_at, Notification.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
+    first = select(due_first(now).cte("due").c.id)
     statement = (
         update(Notification)
-        .where(Notification.id.in_(select(due.c.id)))
+        .where(Notification.id == mail if mail else Notification.id.in_(first))
         .values(
             state=State.SENDING,
             owner=owner,
             attempt=Notification.attempt + 1,
             keyed=keyed,
             sending_until=now + LEASE,
+            **values,
         )
         .returning(Notification)
     )
@@ -111,7 +126,8 @@ def give_back(
     session: Session, which: Which, reason: str, due_at: datetime, **values: object
 ) -> None:
     """Make a claimed mail READY again that was certainly not sent."""
-    ready = {"state": State.READY, "owner": None, "reason": _stored(reason)}
+    ready: Values = {"state": State.READY, "owner": None, "reason": _stored(reason)}
+    ready["slot_at"] = None
     statement = update(Notification).where(which)
     session.execute(statement.values(**ready, due_at=due_at, **values))
 

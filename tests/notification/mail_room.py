@@ -27,6 +27,7 @@ from services.notification.reactions.notify_customer_on_order_created import (
     notify_customer_on_order_created,
     row_of,
 )
+from services.notification.throttle import NONE, Limits
 from tests.support.database import KEYS, execute, migrated
 from tests.support.mail_api import MailApi
 from tests.support.mail_server import Mailbox
@@ -57,10 +58,12 @@ class MailRoom:
         """Replace the sidecar's mail server by a mail API."""
         return self.dapr.apis.setdefault("email", MailApi())
 
-    def dispatcher(self, policy: Policy = "resend", owner: str = "") -> Dispatcher:
+    def dispatcher(
+        self, policy: Policy = "resend", owner: str = "", limits: Limits = NONE
+    ) -> Dispatcher:
         """Return a dispatcher, as app.py makes it."""
         mail = Mail(self.sidecar, "email", "shop@example.org")
-        return Dispatcher(self.database, mail, policy, owner=owner)
+        return Dispatcher(self.database, mail, policy, limits, owner=owner)
 
     async def order(
         self,

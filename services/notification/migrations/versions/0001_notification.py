@@ -29,6 +29,8 @@ def upgrade() -> None:
         sa.Column("keyed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("sent_at", _UTC),
         sa.Column("reason", sa.String(500)),
+        sa.Column("slot_at", _UTC),
+        sa.Column("slot_of", sa.String(32)),
         sa.Column("refused_since", _UTC),
         sa.Column("in_doubt_since", _UTC),
         sa.Column("released_at", _UTC),
@@ -41,20 +43,18 @@ def upgrade() -> None:
         sa.Column("trace", sa.String(200), server_default="", nullable=False),
         sa.Column("caused_by", sa.String(200), server_default="", nullable=False),
     )
-    open_states = "'READY', 'SENDING', 'UNKNOWN'"
-    _index("notification_open", ["due_at", "id"], open_states)
-    in_trouble = "'FAILED', 'UNKNOWN', 'HELD', 'DISCARDED'"
+    is_open = "state IN ('READY', 'SENDING', 'UNKNOWN')"
+    _index("notification_open", ["due_at", "id"], is_open)
+    in_trouble = "state IN ('FAILED', 'UNKNOWN', 'HELD', 'DISCARDED')"
     _index("notification_in_trouble", ["state", "id"], in_trouble)
+    _index("notification_to", ["slot_of", "slot_at"], "slot_at IS NOT NULL")
+    _index("notification_left", ["slot_at"], "slot_at IS NOT NULL")
 
 
-def _index(name: str, columns: list[str], states: str) -> None:
-    of_states = sa.text(f"state IN ({states})")
+def _index(name: str, columns: list[str], rows: str) -> None:
+    where = sa.text(rows)
     op.create_index(
-        name,
-        "notification",
-        columns,
-        sqlite_where=of_states,
-        postgresql_where=of_states,
+        name, "notification", columns, sqlite_where=where, postgresql_where=where
     )
 
 
