@@ -155,6 +155,12 @@ def with_gateway(system: System) -> System:
     app = _read("gateway/app.yaml", "appID", "command")
     moved = yaml.safe_dump(app).replace(".local/", f"{system.state}/")
     ports = _ports(app, system.offset) if system.offset else {}
+    # Where a browser finds the services; a name of one's own comes with its certificate.
+    url = os.environ.get("PUBLIC_URL") or f"https://localhost:{system.port('gateway')}/"
+    notifications = f"{url}notifications/"
+    _set(system.app("order"), "NOTIFICATION_PAGES_URL", notifications)
+    _set(system.app("order"), "PUBLIC_URL", url)
+    _set(system.app("notification"), "PUBLIC_URL", notifications)
     apps = [*system.document["apps"], {**yaml.safe_load(moved), **ports}]
     return replace(system, document={**system.document, "apps": apps}, gateway=True)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from toolchain.servers import gateway
 
 PATIENCE = 60.0
 Source = tuple[str, int] | None
+Sidecar = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -72,9 +73,7 @@ class Door:
         return [json.loads(each) for each in said if each.startswith('{"level"')]
 
 
-@asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Door]:
-    """Open a door; it is closed at the end, and nothing of it is left."""
+def _made(folder: Path) -> Door:
     machine = this_machine()
     if not find(machine, "nginx"):
         pytest.fail("there is no nginx on this machine: make ready FOR=--for-tests")
@@ -83,19 +82,24 @@ async def opened(folder: Path) -> AsyncIterator[Door]:
     gateway.write(machine, system)
     app = system.app("gateway")
     environment = {**os.environ, "APP_ID": "gateway"}
-    real.apps["gateway"] = Part(
-        list(app["command"]), environment, folder / "gateway.log"
-    )
-    log = folder / "gateway-sidecar.log"
-    real.sidecars["gateway"] = Part(sidecar_command(system, app), environment, log)
-    for part in real.sidecars.values():
-        part.command = [
-            each for each in part.command if not each.startswith("--resources-path")
-        ]
-        part.command += [f"--resources-path={folder / 'gateway' / 'resources'}"]
+    command, log = list(app["command"]), folder / "gateway.log"
+    real.apps["gateway"] = Part(command, environment, log)
+    command, log = sidecar_command(system, app), folder / "gateway-sidecar.log"
+    real.sidecars["gateway"] = Part(command, environment, log)
+    real.instances["gateway"] = app
     certificate = str(folder / "gateway" / "certificate.pem")
     tls = ssl.create_default_context(cafile=certificate)
-    door = Door(real, system.port("gateway"), tls)
+    return Door(real, system.port("gateway"), tls)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Door]:
+    """Open a door to both services; it is closed at the end, and nothing of it is left."""
+    door = _made(folder)
+    real, nothing = door.real, folder / "gateway" / "resources"
+    for part in real.sidecars.values():
+        command = (each for each in part.command if "--resources-path=" not in each)
+        part.command = [*command, f"--resources-path={nothing}"]
     try:
         real.start_sidecars()
         real.start_apps()
@@ -104,6 +108,21 @@ async def opened(folder: Path) -> AsyncIterator[Door]:
         yield door
     finally:
         await asyncio.to_thread(real.stop)
+
+
+@asynccontextmanager
+async def before(folder: Path, sidecar: Sidecar) -> AsyncIterator[Door]:
+    """Open a door to a function that stands for the gateway's sidecar: it reads and writes bytes."""
+    door = _made(folder)
+    port = door.real.instances["gateway"]["daprHTTPPort"]
+    nginx = door.real.apps["gateway"]
+    async with await asyncio.start_server(sidecar, "127.0.0.1", port):
+        try:
+            nginx.start()
+            await is_answered(door, "/healthz")
+            yield door
+        finally:
+            await asyncio.to_thread(nginx.stop)
 
 
 async def is_answered(door: Door, path: str, status: int = 200) -> None:

@@ -33,7 +33,7 @@ LONGEST = 4000
 
 EXPECTED = re.compile(
     r"mTLS is disabled|increasedCardinality|A non-YAML resiliency file|Actor runtime disabled|"
-    r"No scheduler host addresses|smtp binding warn: User and password are empty|"
+    r"App channel is not initialized|No scheduler host addresses|smtp binding warn: User and password are empty|"
     r"reset: connection.Close\(\) returned|failed to complete with error: .*context canceled"
 )
 """Warnings of a sidecar at each start and end of what was chosen on purpose, and of a live page that is left."""

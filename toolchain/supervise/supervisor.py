@@ -48,6 +48,9 @@ ERROR = re.compile(
 ASKS_EVERY, SILENCES = 2.0, 3
 """Seconds between two questions for a part's health, and how many in a row without answer are reported."""
 
+ENDS_WITHIN = 5.0
+"""Seconds that what a part has started has to end, once the part itself has died."""
+
 TO_STOP = "Ctrl-C in the terminal of `make run` or `dapr run` stops the system"
 
 KILLED = -signal.SIGKILL, -signal.SIGTERM
@@ -128,7 +131,7 @@ class Supervisor:
             reading.join(0.5)
             if self.child.poll() is not None:
                 # What it has started itself would keep its output, and its port.
-                descendants.end(descendants.children(os.getpid()), 0)
+                descendants.end(descendants.children(os.getpid()), ENDS_WITHIN)
         status = self.child.wait()
         if status in KILLED:  # whatever its last words were
             self.error = self.last = b""

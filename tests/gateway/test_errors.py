@@ -1,0 +1,135 @@
+"""What customers are told when a part behind the door is away, and that it works again without a hand's turn."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.support.door import Door, is_answered
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.system
+
+KEY = {"Idempotency-Key": "01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"}
+ORDER = {"customerName": "Jane Doe"}
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.mark.parametrize("part", ["app", "its sidecar", "the gateway's sidecar"])
+async def test_a_part_that_is_away_is_a_502_and_works_again_when_it_is_back(
+    part: str, door: Door
+) -> None:
+    of = door.real.apps if part == "app" else door.real.sidecars
+    away = of["gateway" if part.startswith("the gateway") else "order"]
+    await asyncio.to_thread(away.stop)
+
+    async with door.client() as client:
+        document = await client.post("/api/order", json=ORDER, headers=KEY)
+        page = await client.get("/", headers=HTML)
+        away.start()
+        await is_answered(door, "/")
+        again = await client.post("/api/order", json=ORDER, headers=KEY)
+
+    assert document.status_code == page.status_code == 502
+    assert document.headers["content-type"] == "application/problem+json"
+    assert document.json()["type"] == "urn:problem-type:bad-gateway"
+    assert document.json()["requestId"] == document.headers["x-request-id"]
+    assert document.headers["retry-after"] == "1"
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<h1>The service does not answer.</h1>" in page.text
+    for each in (document, page):
+        assert not [word for word in INSIDE if word in each.text.lower()]
+    assert again.status_code == 201
+
+
+INSIDE = ("dapr", "127.0.0.1", "invoke", "connection refused", "nginx", "rpc")
+
+
+async def test_a_gateway_that_is_killed_is_started_again(door: Door) -> None:
+    nginx = door.real.apps["gateway"]
+    (before,) = nginx.pids()
+
+    await nginx.kill()
+
+    async def is_another() -> bool:
+        return len(nginx.pids() - {before}) == 1
+
+    # Until it is noticed, what it had started serves on.
+    await eventually(is_another, "nginx is started again")
+    await is_answered(door, "/")
+
+
+async def test_an_order_placed_through_the_door_is_found_where_the_answer_says(
+    door: Door,
+) -> None:
+    async with door.client() as client:
+        placed = await client.post("/api/order", json=ORDER)
+        found = await client.get(placed.url.join(placed.headers["location"]))
+        head = await client.head(placed.url.join(placed.headers["location"]))
+
+    assert found.json()["customerName"] == "Jane Doe"
+    assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_what_a_service_refuses_is_answered_in_its_own_words(door: Door) -> None:
+    async with door.client() as client:
+        asked = [
+            await client.post("/api/order", json={}),
+            await client.post("/api/order", content=b"{", headers=JSON),
+            await client.get("/api/order/01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"),
+            await client.post("/api/order/01a20727-ad7d-7a6d-8ffc-e0698ef24ad8"),
+        ]
+
+    said = [
+        (each.status_code, each.json()["type"].rpartition(":")[2]) for each in asked
+    ]
+    assert said == [
+        (422, "invalid-request"),
+        (400, "malformed-json"),
+        (404, "order-not-found"),
+        (405, "method-not-allowed"),
+    ]
+    assert all("requestId" not in each.json() for each in asked)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def test_a_live_page_is_passed_on_as_it_is_written(door: Door) -> None:
+    async with (
+        door.client() as client,
+        client.stream("GET", "/live") as stream,
+        door.client() as other,
+    ):
+        parts = stream.aiter_text()
+        first = await asyncio.wait_for(anext(parts), 60)
+        placed = await other.post("/api/order", json={"customerName": "Grace Hopper"})
+        seen = first
+
+        async def is_shown() -> bool:
+            nonlocal seen
+            seen += await asyncio.wait_for(anext(parts), 60)
+            return placed.json()["orderId"] in seen
+
+        await eventually(is_shown, "the new order is in the stream")
+
+
+async def test_plain_http_is_refused_with_a_problem_document(door: Door) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"http://127.0.0.1:{door.port}/api/order")
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:problem-type:bad-request"
+
+
+async def test_an_old_version_of_tls_is_refused(door: Door) -> None:
+    spoken = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"),
+        *("-connect", f"localhost:{door.port}"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(spoken.communicate(), 60)
+
+    assert b"alert protocol version" in said
