@@ -266,6 +266,8 @@ def exporting(system: System) -> dict[str, str]:
         # For the sidecars, which would otherwise take gRPC, and TLS.
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
+        # One order is looked for, not an average of many.
+        "OTEL_TRACES_SAMPLER": "parentbased_always_on",
         "TRACE_VIEWER_URL": viewer,
     }
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar, TypeVar
 
 from fastapi import Request, Response
@@ -33,7 +33,7 @@ from chassis.http.openapi import refuses
 from chassis.http.sites import CrossSiteRequest, check_site
 from chassis.outbox import BacklogFull
 from chassis.parts import Parts
-from chassis.runtime import telemetry
+from chassis.runtime import otlp, telemetry
 from chassis.runtime.telemetry import Span
 
 T = TypeVar("T")
@@ -146,14 +146,11 @@ class Unit(Read):
         if parts is None or parts.tracer is None:
             return None
         self._is_traced = True
-        attributes = {
-            "http.request.method": self.method,
-            "http.route": route,
-            "url.path": self.url.path,
-            "url.scheme": self.url.scheme,
-        }
-        given, name = self.headers.get("traceparent"), f"{self.method} {route}"
-        return parts.tracer.enter(name, SpanKind.SERVER, given, attributes)
+        operation = _operation(self.method, route, self.scope["scheme"])
+        span = parts.tracer.enter(operation, self.headers.get("traceparent"))
+        if span:
+            span.attributes["url.path"] = self.scope["path"]
+        return span
 
     def _end(self, status: int) -> None:
         if self._span:
@@ -187,3 +184,13 @@ class Unit(Read):
         body = view.model_dump_json(by_alias=True)
         status = self.scope["route"].status_code or 200
         return Response(body, status, headers, JSONResponse.media_type)
+
+
+@lru_cache(256)
+def _operation(method: str, route: str, scheme: str) -> bytes:
+    attributes = {
+        "http.request.method": method,
+        "http.route": route,
+        "url.scheme": scheme,
+    }
+    return otlp.operation(f"{method} {route}", SpanKind.SERVER, attributes)

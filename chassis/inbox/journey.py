@@ -16,6 +16,7 @@ from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import dead_letter
 from chassis.inbox.reaction import Arrival, inbox
 from chassis.outbox.outbox import State, is_open, outbox
+from chassis.runtime import telemetry
 from chassis.runtime.ids import first_id
 
 NEAR = 1000
@@ -38,6 +39,7 @@ class StoredEvent(View):
     due_at: Timestamp | None
     published_at: Timestamp | None
     trace_id: str | None = None
+    is_traced: bool = False
 
 
 class HeldLetter(View):
@@ -78,7 +80,8 @@ def find_event(
         return None
     context = str(json.loads(found.event).get("traceparent", ""))
     trace_id = context.split("-")[1] if context.count("-") == 3 else None
-    return StoredEvent.model_validate({**found._mapping, "trace_id": trace_id})
+    traced = {"trace_id": trace_id, "is_traced": telemetry.is_sampled(context)}
+    return StoredEvent.model_validate({**found._mapping, **traced})
 
 
 def find_published(

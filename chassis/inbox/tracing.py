@@ -1,5 +1,6 @@
 """The span of a reaction to an event: a child of the event's creation, linked to its delivery."""
 
+from functools import cache
 from typing import Any
 
 from opentelemetry.trace import SpanKind
@@ -42,21 +43,29 @@ def note_failure(
     error: Exception,
 ) -> None:
     """Record that a reaction failed on an event: whatever it did was rolled back."""
-    if tracer and (span := _begin(tracer, reaction, envelope, arrival)):
+    if tracer and (span := _begin(tracer, reaction, envelope, arrival, failed=True)):
         span.end(type(error).__name__)
 
 
 def _begin(
-    tracer: Tracer, reaction: AnyReaction, envelope: CloudEvent, arrival: str
+    tracer: Tracer,
+    reaction: AnyReaction,
+    envelope: CloudEvent,
+    arrival: str,
+    *,
+    failed: bool = False,
 ) -> Span | None:
-    topic, creation = envelope.type, envelope.traceparent
-    attributes = {
-        **telemetry.of_event("process", topic, envelope.id, envelope.correlationid),
-        "messaging.consumer.group.name": reaction.name,
-        "inbox.arrival": arrival,
-    }
+    creation = envelope.traceparent
     parent, linked = creation, telemetry.delivery.get()
     if arrival == REPLAYED:
         parent, linked = telemetry.current.get(), creation
-    name, kind = f"process {topic}", SpanKind.CONSUMER
-    return tracer.enter(name, kind, parent, attributes, [linked])
+    operation = _processing(envelope.type, reaction.name, arrival)
+    if span := tracer.enter(operation, parent, [linked], failed=failed):
+        telemetry.of_event(span, envelope.id, envelope.correlationid)
+    return span
+
+
+@cache
+def _processing(topic: str, reaction: str, arrival: str) -> bytes:
+    others = {"messaging.consumer.group.name": reaction, "inbox.arrival": arrival}
+    return telemetry.messaging("process", topic, SpanKind.CONSUMER, others)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -219,12 +219,15 @@ def trace_creation(session: Session, tracer: Tracer, envelope: dict[str, Any]) -
     """Make the event's creation its trace context, and record that span with the commit."""
     # The signature leaves the trace out.
     topic, cause = envelope["type"], envelope["traceparent"]
-    attributes = telemetry.of_event(
-        "create", topic, envelope["id"], envelope["correlationid"]
-    )
-    if span := tracer.child(f"create {topic}", SpanKind.PRODUCER, cause, attributes):
+    if span := tracer.child(_creation(topic), cause):
+        telemetry.of_event(span, envelope["id"], envelope["correlationid"])
         envelope["traceid"] = envelope["traceparent"] = span.context
         once_committed(session, span.end)
+
+
+@cache
+def _creation(topic: str) -> bytes:
+    return telemetry.messaging("create", topic, SpanKind.PRODUCER)
 
 
 def row(event: Event, envelope: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ repeats a run exactly.
 """
 
 import asyncio
-import secrets
+import os
+import struct
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,12 +20,37 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
+_words: list[int] = []
+"""Random words of 64 bits from the operating system that are not used yet.
+
+It is asked for 512 at a time: each call gives up the interpreter, and an order needs a dozen of them.
+"""
+os.register_at_fork(after_in_child=_words.clear)
+
+
+def _word() -> int:
+    # Neither of the two may be interrupted by another thread in between: no word is taken twice.
+    try:
+        return _words.pop()
+    except IndexError:
+        first, *others = struct.unpack("512Q", os.urandom(4096))
+        _words.extend(others)
+        return int(first)
+
+
+def _bits(number: int) -> int:
+    value = 0
+    for _ in range(-(-number // 64)):
+        value = value << 64 | _word()
+    return value >> (-number % 64)
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """A clock (aware, in UTC; it may be set back or forward) and a source of random bits."""
 
     now: Callable[[], datetime] = _clock
-    bits: Callable[[int], int] = secrets.randbits
+    bits: Callable[[int], int] = _bits
 
 
 current: ContextVar[Surroundings] = ContextVar("surroundings", default=Surroundings())  # noqa: B039 - it is frozen

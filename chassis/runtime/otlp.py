@@ -1,6 +1,7 @@
 """Spans as OTLP's protobuf: a span costs 2 µs to encode here, and 20 with OpenTelemetry's own encoder.
 
 That is most of what traces cost. The field numbers are those of opentelemetry/proto/trace/v1/trace.proto.
+Ids are hexadecimal, as a traceparent has them.
 """
 
 import struct
@@ -50,37 +51,46 @@ def _any_value(value: Value) -> bytes:
 
 
 @lru_cache(4096)
-def _known(name: str, value: Value) -> bytes:
+def _attribute(name: str, value: Value) -> bytes:
     return _field(b"\x4a", _key_value(name, value))
 
 
 @lru_cache(1024)
-def _name(name: str) -> bytes:
-    return _field(b"\x2a", name.encode())
+def _before(name: str, size: int) -> bytes:
+    # An attribute whose value is so many bytes of text, up to that value: an id is new each time.
+    return _attribute(name, "x" * size).removesuffix(b"x" * size)
 
 
-def span(  # noqa: PLR0913, PLR0917 - what a span is made of
-    ids: tuple[int, int, int],
-    name: str,
-    kind: SpanKind,
+def operation(name: str, kind: SpanKind, attributes: Mapping[str, Value]) -> bytes:
+    """Return what all spans of one operation have in common; the caller keeps it."""
+    common = (_attribute(key, value) for key, value in attributes.items())
+    return b"".join((_field(b"\x2a", name.encode()), _KINDS[kind], *common))
+
+
+def span(  # noqa: PLR0913 - what a span is made of
+    operation: bytes,
+    ids: tuple[str, str, str],
     times: tuple[int, int],
-    attributes: Mapping[str, Value],
-    links: Iterable[tuple[int, int]],
+    own: Mapping[str, Value],
+    links: Iterable[tuple[str, str]],
     *,
     failed: bool,
 ) -> bytes:
-    """Return a span; `ids` are its trace, its own and its parent's or 0, `times` its start and its end."""
-    trace, own, parent = ids
-    parts = [b"\x0a\x10", trace.to_bytes(16), b"\x12\x08", own.to_bytes(8)]
-    if parent:
-        parts += (b"\x22\x08", parent.to_bytes(8))
-    parts += (_name(name), _KINDS[kind], _TIMES.pack(b"\x39", times[0], b"\x41", times[1]))  # fmt: skip
-    for key, value in attributes.items():
-        # An id is new each time: it would drive the others out.
-        is_id = key.startswith("messaging.message.")
-        parts.append(_field(b"\x4a", _key_value(key, value)) if is_id else _known(key, value))  # fmt: skip
-    for in_trace, of in links:
-        parts += (b"\x6a\x1c\x0a\x10", in_trace.to_bytes(16), b"\x12\x08", of.to_bytes(8))  # fmt: skip
+    """Return a span; `ids` are its trace, its own and its parent's or "", `times` its start and its end."""
+    trace, itself, parent = ids
+    above = f"2208{parent}" if parent else ""
+    parts = [
+        bytes.fromhex(f"0a10{trace}1208{itself}{above}"),
+        _TIMES.pack(b"\x39", times[0], b"\x41", times[1]),
+        operation,
+    ]
+    for key, value in own.items():
+        if isinstance(value, str):
+            text = value.encode()
+            parts += (_before(key, len(text)), text)
+        else:
+            parts.append(_attribute(key, value))
+    parts += [bytes.fromhex(f"6a1c0a10{of}1208{linked}") for of, linked in links]
     if failed:
         parts.append(_FAILED)
     return _field(b"\x12", b"".join(parts))

@@ -80,6 +80,27 @@ class TelemetrySettings(BaseSettings):
         None,
         description="where traces go, by OTLP over HTTP: `http://127.0.0.1:4318`; without it there are none",
     )
+    otel_traces_sampler: Literal[
+        "parentbased_traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "traceidratio",
+        "always_on",
+        "always_off",
+    ] = Field(
+        "parentbased_traceidratio",
+        description="which traces are recorded; those that begin with `parentbased_` follow whoever called, and "
+        "decide where nobody did",
+    )
+    otel_traces_sampler_arg: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="the share of traces that a `…traceidratio` records",
+    )
+    otel_bsp_schedule_delay: int = Field(
+        1000, ge=1, description="milliseconds after which spans are exported, at most"
+    )
     trace_viewer_url: str | None = Field(
         None,
         pattern=r"^https?://[^{}]+\{trace_id\}[^{}]*$",

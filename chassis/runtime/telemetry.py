@@ -3,40 +3,32 @@
 A trace context is a W3C traceparent, as text: an event's row keeps it, and its last digit says whether the trace
 is recorded. Spans are recorded only where OTEL_EXPORTER_OTLP_ENDPOINT is set; without it this costs nothing.
 They are made here and not by the SDK's tracer: a span that belongs to a unit of work is recorded once that is
-committed, which may have run before; and each costs a fifth of one that the SDK makes and encodes.
+committed, which may have run before; and each costs an eighth of one that the SDK makes and encodes.
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache
+from itertools import count
+from time import time_ns
+from typing import Protocol
 
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    TraceFlags,
-    set_span_in_context,
-)
+from opentelemetry.trace import SpanKind
 
 from chassis.runtime import clock, otlp
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.sdk.trace.sampling import Sampler
-
-_log = logging.getLogger(__name__)
-
-Attributes = Mapping[str, str | int]
-
+FOLLOWS = "parentbased_"
 SYSTEM = "dapr"
 """What carries the events, as `messaging.system` names it: which broker that is, no service knows."""
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_SAMPLED = "13579bdf"
 _IN_AN_EVENT = '"traceparent":"'
+
+_ids = count(clock.random_bits(63) + 1)
+"""The ids of this process's spans: a trace has no two of the same, and to count is cheaper than chance."""
 
 current: ContextVar[str] = ContextVar("trace", default="")
 """The trace context of what is being done: the log names it, and the sidecar is called within it."""
@@ -53,7 +45,7 @@ def traceparent_or_new(given: str | None = None) -> str:
 
 def is_sampled(trace: str) -> bool:
     """Return whether a trace is recorded."""
-    return trace[-1:] in "13579bdf" and bool(_TRACEPARENT.fullmatch(trace))
+    return trace[-1:] in _SAMPLED and bool(_TRACEPARENT.fullmatch(trace))
 
 
 def unsampled(trace: str) -> str:
@@ -67,105 +59,101 @@ def trace_of(event: str) -> str:
     return event[start : start + 55]
 
 
-def _context(trace: str) -> SpanContext:
-    flags = TraceFlags(int(trace[53:55], 16))
-    return SpanContext(int(trace[3:35], 16), int(trace[36:52], 16), True, flags)  # noqa: FBT003
+class Exporter(Protocol):
+    """Takes spans that have ended, as OTLP: span_exporter.SpanExporter."""
+
+    def add(self, span: bytes) -> object:
+        """Take one, which is exported later, on another thread."""
+
+    def close(self) -> object:
+        """Export what is left."""
 
 
 class Span:
-    """A span that has begun; until it is ended it is recorded nowhere."""
+    """A span that has begun, of a trace; until it is ended it is recorded nowhere.
+
+    `attributes` are its own, beside those of its operation (otlp.operation).
+    """
+
+    __slots__ = ("_exporter", "_operation", "_start", "attributes", "id", "links", "parent", "trace")  # fmt: skip
 
     def __init__(
-        self, tracer: "Tracer", name: str, kind: SpanKind, trace_id: int, parent: str
+        self, exporter: Exporter, operation: bytes, trace: str, parent: str
     ) -> None:
-        self._tracer = tracer
-        self.name = name
-        self.kind = kind
-        self.trace_id = trace_id
+        self._exporter = exporter
+        self._operation = operation
+        # Not the clock of the surroundings: nothing that a service does follows from it.
+        self._start = time_ns()
+        self.trace = trace
         self.parent = parent
-        self.id = clock.random_bits(64) or 1
-        self.start = _nanoseconds()
+        self.id = f"{next(_ids):016x}"
         self.attributes: dict[str, str | int] = {}
-        self.links: Sequence[str] = ()
+        self.links: Iterable[str] = ()
 
     @property
     def context(self) -> str:
         """Its trace context, for whatever it causes."""
-        return f"00-{self.trace_id:032x}-{self.id:016x}-01"
+        return f"00-{self.trace}-{self.id}-01"
 
     def end(self, error: str = "") -> None:
-        """End it now, with the kind of the error that it ended in."""
+        """Record it: it ends now, with the kind of the error that it ended in."""
         if error:
             self.attributes["error.type"] = error
-        self._tracer.record(self, failed=bool(error))
-
-
-def _nanoseconds() -> int:
-    return int(clock.now().timestamp() * 1_000_000) * 1000
-
-
-@dataclass(slots=True)
-class Ended:
-    """A span that has ended, as OTLP; OpenTelemetry's processor looks at its flags alone."""
-
-    encoded: bytes
-    context: ClassVar = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(1))
+        encoded = otlp.span(
+            self._operation,
+            (self.trace, self.id, self.parent[36:52]),
+            (self._start, max(self._start, time_ns())),
+            self.attributes,
+            [(each[3:35], each[36:52]) for each in self.links],
+            failed=bool(error),
+        )
+        self._exporter.add(encoded)
 
 
 class Tracer:
-    """Records the spans of one service; `sampler` decides about each trace that enters it."""
+    """Begins the spans of one service, and hands each that has ended to its exporter.
 
-    def __init__(self, processor: "SpanProcessor", sampler: "Sampler") -> None:
-        self._processor = processor
-        self._sampler = sampler
-        # OpenTelemetry's parent-based samplers follow the caller's decision, and decide where there is none.
-        self._follows = sampler.get_description().startswith("ParentBased{")
+    `sampler` is one of OpenTelemetry's names, and decides about each trace that enters the service; those that
+    decide by a share record this `share`.
+    """
+
+    def __init__(self, exporter: Exporter, sampler: str, share: float = 1) -> None:
+        self._exporter = exporter
+        # These follow the caller's decision, and decide where there is none.
+        self._follows = sampler.startswith(FOLLOWS)
+        fixed = {"always_on": 1.0, "always_off": 0.0}
+        self._below = round(fixed.get(sampler.removeprefix(FOLLOWS), share) * 2**64)
 
     def enter(
         self,
-        name: str,
-        kind: SpanKind,
+        operation: bytes,
         parent: str | None,
-        attributes: Attributes,
         links: Iterable[str] = (),
+        *,
+        failed: bool = False,
     ) -> Span | None:
-        """Begin a span where a trace enters the service, unless the sampler leaves it out."""
-        if parent and self._follows and is_sampled(parent):
-            which = int(parent[3:35], 16), parent
-            return self._begin(name, kind, which, attributes, links)
+        """Begin a span where a trace enters the service, unless the sampler leaves it out.
+
+        What has failed is recorded whatever is decided about its trace, where anything is recorded.
+        """
         known = parent if parent and _TRACEPARENT.fullmatch(parent) else ""
+        trace = known[3:35] or f"{clock.random_bits(128) or 1:032x}"
+        failed = failed and self._below > 0
+        if not (failed or self._records(known, trace)):
+            return None
+        return self._begin(operation, trace, known, links)
+
+    def _records(self, known: str, trace: str) -> bool:
         if known and self._follows:
-            return None
-        return self._decide(name, kind, known, attributes, links)
+            return known[-1] in _SAMPLED
+        # By the last 64 bits, as OpenTelemetry does: all who record the same share choose the same traces.
+        return int(trace[16:], 16) < self._below
 
-    def _decide(
-        self,
-        name: str,
-        kind: SpanKind,
-        known: str,
-        attributes: Attributes,
-        links: Iterable[str],
-    ) -> Span | None:
-        trace_id = int(known[3:35], 16) if known else clock.random_bits(128) or 1
-        within = NonRecordingSpan(_context(known)) if known else None
-        decided = self._sampler.should_sample(
-            set_span_in_context(within) if within else None,
-            trace_id,
-            name,
-            kind,
-            attributes,
-        )
-        if not decided.decision.name.startswith("RECORD"):
-            return None
-        return self._begin(name, kind, (trace_id, known), attributes, links)
-
-    def child(
-        self, name: str, kind: SpanKind, parent: str, attributes: Attributes
-    ) -> Span | None:
+    def child(self, operation: bytes, parent: str) -> Span | None:
         """Begin a span within a trace that is here already, if that is recorded."""
         if not is_sampled(parent):
             return None
-        return self._begin(name, kind, (int(parent[3:35], 16), parent), attributes, ())
+        return Span(self._exporter, operation, parent[3:35], parent)
 
     def batch(self, operation: str, topic: str, events: Sequence[str]) -> Span | None:
         """Begin the span of a call that carries these events, linked to each one that is recorded.
@@ -175,61 +163,47 @@ class Tracer:
         recorded = [each for each in events if is_sampled(each)]
         if not recorded:
             return None
-        attributes = messaging(operation, topic)
-        attributes["messaging.batch.message_count"] = len(events)
-        of_one = recorded[0] if len(recorded) == 1 else ""
-        trace_id = int(of_one[3:35], 16) if of_one else clock.random_bits(128) or 1
-        name, which = f"{operation} {topic}", (trace_id, of_one)
-        return self._begin(name, SpanKind.CLIENT, which, attributes, recorded)
+        parent = recorded[0] if len(recorded) == 1 else ""
+        trace = parent[3:35] or f"{clock.random_bits(128) or 1:032x}"
+        span = self._begin(_batch(operation, topic), trace, parent, recorded)
+        span.attributes["messaging.batch.message_count"] = len(events)
+        return span
 
     def _begin(
-        self,
-        name: str,
-        kind: SpanKind,
-        which: tuple[int, str],
-        attributes: Attributes,
-        links: Iterable[str],
+        self, operation: bytes, trace: str, parent: str, links: Iterable[str]
     ) -> Span:
-        span = Span(self, name, kind, *which)
-        span.attributes = dict(attributes)
+        span = Span(self._exporter, operation, trace, parent)
         span.links = [each for each in links if each and _TRACEPARENT.fullmatch(each)]
         return span
 
-    def record(self, span: Span, *, failed: bool) -> None:
-        """Record a span that ends now: it is exported later, on another thread."""
-        parent = int(span.parent[36:52], 16) if span.parent else 0
-        links = [(int(each[3:35], 16), int(each[36:52], 16)) for each in span.links]
-        encoded = otlp.span(
-            (span.trace_id, span.id, parent),
-            span.name,
-            span.kind,
-            (span.start, max(span.start, _nanoseconds())),
-            span.attributes,
-            links,
-            failed=failed,
-        )
-        # It hands on whatever it is given.
-        self._processor.on_end(Ended(encoded))  # type: ignore[arg-type]
-
     async def close(self) -> None:
-        """Export what is left, and end the thread that exports."""
-        await asyncio.to_thread(self._processor.shutdown)
+        """Export what is left."""
+        await asyncio.to_thread(self._exporter.close)
 
 
-def messaging(operation: str, topic: str) -> dict[str, str | int]:
-    """Return the attributes of what is done with an event (messaging conventions 1.43, in development)."""
-    return {
+def messaging(
+    operation: str, topic: str, kind: SpanKind, others: Mapping[str, str] | None = None
+) -> bytes:
+    """Return what is done with an event (messaging conventions 1.43, in development), as an operation of spans."""
+    attributes = {
         "messaging.system": SYSTEM,
         "messaging.destination.name": topic,
         "messaging.operation.name": operation,
         "messaging.operation.type": operation,
+        **(others or {}),
     }
+    return otlp.operation(f"{operation} {topic}", kind, attributes)
 
 
-def of_event(operation: str, topic: str, event: str, about: str) -> Attributes:
-    """Return the attributes of what is done with one event: its id, and what it is about."""
-    ids = {"messaging.message.id": event, "messaging.message.conversation_id": about}
-    return {**messaging(operation, topic), **ids}
+@cache
+def _batch(operation: str, topic: str) -> bytes:
+    return messaging(operation, topic, SpanKind.CLIENT)
+
+
+def of_event(span: Span, event: str, about: str) -> None:
+    """Add which event a span is of, and what that is about."""
+    span.attributes["messaging.message.id"] = event
+    span.attributes["messaging.message.conversation_id"] = about
 
 
 @contextmanager
@@ -248,57 +222,3 @@ def within(span: Span | None) -> Iterator[None]:
         span.end()
     finally:
         current.reset(token)
-
-
-def open_tracer(service: str, endpoint: str) -> Tracer:
-    """Return the tracer of a service that exports to this OTLP endpoint, over HTTP.
-
-    Everything else is OpenTelemetry's own: it reads the variables that begin with OTEL_.
-    """
-    # Imported here: whoever traces nothing does not pay for it, in time or memory.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter,
-    )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    url = f"{endpoint.rstrip('/')}/v1/traces"
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": service}), shutdown_on_exit=False
-    )
-    exporter = Exporter(url, OTLPSpanExporter(url), provider.resource.attributes)
-    # The provider reads OTEL_TRACES_SAMPLER, the processor the variables that begin with OTEL_BSP_.
-    return Tracer(BatchSpanProcessor(exporter), provider.sampler)  # type: ignore[arg-type]
-
-
-class Exporter:
-    """Exports what has ended to `url`; logs once that it fails, and once that it works again.
-
-    OpenTelemetry's exporter sends it, with its time-outs, headers and TLS: by its client, as it would encode
-    spans itself.
-    """
-
-    def __init__(self, url: str, exporter: Any, resource: Mapping[str, Any]) -> None:  # noqa: ANN401 - imported late
-        self._url = url
-        self._exporter = exporter
-        self._resource = resource
-        self._is_failing = False
-        # They would log each attempt.
-        for name in ("opentelemetry.exporter.otlp", "opentelemetry.sdk._shared_internal"):  # fmt: skip
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-    def export(self, spans: Sequence[Ended]) -> None:
-        """Export a batch, or drop it."""
-        body = otlp.request(self._resource, [each.encoded for each in spans])
-        failed = not self._exporter._client.export(body).success
-        if failed and not self._is_failing:
-            text = "traces are dropped until %s takes them; nothing else is affected"
-            _log.warning(text, self._url)
-        elif self._is_failing and not failed:
-            _log.info("traces are exported to %s again", self._url)
-        self._is_failing = failed
-
-    def shutdown(self) -> None:
-        """Send nothing more."""
-        self._exporter.shutdown()

@@ -34,7 +34,7 @@ from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings, logs
 from chassis.runtime.ending import when_asked_to_end
 from chassis.runtime.settings import EX_CONFIG, reveal
-from chassis.runtime.telemetry import Tracer, open_tracer
+from chassis.runtime.telemetry import Tracer
 from chassis.service.exporter import Exporter
 from chassis.service.retention import Retention
 
@@ -77,8 +77,12 @@ def make_parts(
 
 
 def _open_tracer(name: str, settings: ServiceSettings) -> Tracer | None:
-    endpoint = settings.otel_exporter_otlp_endpoint
-    return open_tracer(name, str(endpoint)) if endpoint else None
+    if not settings.otel_exporter_otlp_endpoint:
+        return None
+    # Imported here: whoever traces nothing does not pay for it, in time or memory.
+    from chassis.runtime.span_exporter import open_tracer  # noqa: PLC0415
+
+    return open_tracer(name, settings)
 
 
 def create(  # noqa: PLR0913 - a service, put together in one call

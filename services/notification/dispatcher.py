@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from chassis.dapr import BindingRefused, OutcomeUnknown, SidecarUnavailable
 from chassis.database import Database, Utc
-from chassis.runtime import Loop, clock, metrics, telemetry
+from chassis.runtime import Loop, clock, metrics, otlp, telemetry
 from chassis.runtime.telemetry import Span, Tracer
 from services.notification import measures, outcomes, throttle
 from services.notification.channels import Mail
@@ -30,6 +30,7 @@ TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key 
 REFUSED_AGAIN = "its outcome was unknown, and sent again it was refused"
 INTERRUPTED = "the service ended, or stood still, while it was being sent"
 
+_SENDING = otlp.operation("send mail", SpanKind.CLIENT, {})
 LONGEST_PAUSE = timedelta(minutes=5)
 """The longest wait of a mail that met a channel in trouble."""
 ABANDONED_WAIT = timedelta(minutes=2)
@@ -141,8 +142,9 @@ class Dispatcher:
         tracer: Tracer | None = self.database.info.get("tracer")
         if tracer is None:
             return None
-        attributes = {"mail.attempt": mail.attempt}
-        return tracer.child("send mail", SpanKind.CLIENT, mail.trace, attributes)
+        if span := tracer.child(_SENDING, mail.trace):
+            span.attributes["mail.attempt"] = mail.attempt
+        return span
 
     def _outcome_of(self, error: Exception, mail: Notification) -> Outcome:
         mine, reason, due = outcomes.fence(self.owner, mail), str(error), _due(mail)

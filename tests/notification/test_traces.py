@@ -46,11 +46,19 @@ BACK = (
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Run a collector to which everything is exported at once."""
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+def collector() -> Iterator[Collector]:
+    """Run a collector."""
     with collecting() as collector:
         yield collector
+
+
+def traced(endpoint: str, sampler: str = "parentbased_always_on") -> dict[str, object]:
+    """Return the settings of a service that exports to this endpoint at once."""
+    return {
+        "otel_exporter_otlp_endpoint": endpoint,
+        "otel_traces_sampler": sampler,
+        "otel_bsp_schedule_delay": 20,
+    }
 
 
 @dataclass
@@ -80,11 +88,11 @@ async def both(
     tmp_path: Path, dapr: SimulatedDapr, collector: Collector
 ) -> AsyncIterator[Both]:
     """Run both services, traced."""
-    traced = {"otel_exporter_otlp_endpoint": collector.endpoint}
+    settings = traced(collector.endpoint)
     async with AsyncExitStack() as stack:
         runs = (order_service, notification_service)
         order, notification = [
-            await stack.enter_async_context(run(tmp_path, dapr, **traced))
+            await stack.enter_async_context(run(tmp_path, dapr, **settings))
             for run in runs
         ]
         yield Both(dapr, order, notification, collector)
@@ -208,14 +216,10 @@ async def test_a_trace_that_is_not_recorded_leaves_nothing(both: Both) -> None:
 
 
 async def test_a_sampler_that_records_nothing_is_obeyed(
-    tmp_path: Path,
-    dapr: SimulatedDapr,
-    collector: Collector,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, dapr: SimulatedDapr, collector: Collector
 ) -> None:
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    traced = {"otel_exporter_otlp_endpoint": collector.endpoint}
-    async with order_service(tmp_path, dapr, **traced) as service:
+    settings = traced(collector.endpoint, "always_off")
+    async with order_service(tmp_path, dapr, **settings) as service:
         body, headers = {"customerName": "Jane"}, {"traceparent": RECORDED}
         await service.http.post("/api/order", json=body, headers=headers)
         ((stored,),) = await rows(service, outbox.c.event)
@@ -288,6 +292,17 @@ async def test_a_reaction_that_fails_is_a_span_with_its_error(both: Both) -> Non
     assert span.attributes["error.type"] == "Unprocessable"
 
 
+async def test_a_reaction_that_fails_is_recorded_whatever_was_decided(
+    both: Both,
+) -> None:
+    event = order_created(data={"orderId": "none"}, traceparent=NOT_RECORDED)
+    assert await deliver(both.notification, event) == "SUCCESS"
+
+    (span,) = await both.collector.has(TRACE, "process OrderCreated")
+
+    assert (span.failed, span.parent) == (True, RECORDED[36:52])
+
+
 class Refusing(BaseHTTPRequestHandler):
     """A collector that takes nothing."""
 
@@ -309,9 +324,7 @@ async def test_a_collector_that_takes_nothing_is_one_line_in_the_log(
     tmp_path: Path,
     dapr: SimulatedDapr,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     caplog.set_level(logging.INFO)
 
     with serving(Refusing) as port:
@@ -326,9 +339,7 @@ async def test_a_collector_that_takes_nothing_is_one_line_in_the_log(
 async def _place_while_refused(
     folder: Path, dapr: SimulatedDapr, endpoint: str
 ) -> None:
-    async with order_service(
-        folder, dapr, otel_exporter_otlp_endpoint=endpoint
-    ) as service:
+    async with order_service(folder, dapr, **traced(endpoint)) as service:
         for _ in range(3):
             before = Refusing.refused
             body, headers = {"customerName": "Jane"}, {"traceparent": RECORDED}

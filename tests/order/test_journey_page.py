@@ -66,7 +66,6 @@ async def test_a_held_notification_leads_to_the_page_where_it_is_released(
 ) -> None:
     links = {
         "notification_pages_url": "http://127.0.0.1:8002/",
-        "trace_viewer_url": "http://127.0.0.1:1/trace/{trace_id}",
     }
     async with (
         order_service(tmp_path, dapr, **links) as order,
@@ -79,7 +78,24 @@ async def test_a_held_notification_leads_to_the_page_where_it_is_released(
         page = (await order.http.get(f"/orders/{order_id}")).text
 
     assert f'href="http://127.0.0.1:8002/?order={order_id}"' in page
-    assert re.search(r'href="http://127\.0\.0\.1:1/trace/[0-9a-f]{32}"', page)
+
+
+async def test_a_trace_is_linked_where_it_is_recorded(
+    tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    links = {"trace_viewer_url": "http://127.0.0.1:1/trace/{trace_id}"}
+    viewer = r'href="http://127\.0\.0\.1:1/trace/[0-9a-f]{32}"'
+    async with order_service(tmp_path, dapr, **links) as order:
+        pages = []
+        for flag in ("01", "00"):
+            headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-{flag}"}
+            body = {"customerName": "Jane"}
+            answer = await order.http.post("/api/order", json=body, headers=headers)
+            address = f"/orders/{answer.json()['orderId']}"
+            pages.append((await order.http.get(address)).text)
+
+    assert [bool(re.search(viewer, each)) for each in pages] == [True, False]
+    assert ["not recorded" in each for each in pages] == [False, True]
 
 
 async def test_a_part_in_its_way_leads_to_the_operations_of_the_service_that_shows_it(

@@ -10,8 +10,8 @@ VARIANT = re.compile(r"([a-z-]+)(?:\+(\d+))?(?::(\d+))?")
 class Contestant:
     """A program: its folder in `peers` (None is ours), what it runs on, and which brokers it can use.
 
-    Ours may begin with so many orders that are `stored`; on PostgreSQL each service has `replicas`. Where it is
-    `traced`, services and sidecars export every span.
+    Ours may begin with so many orders that are `stored`; on PostgreSQL each service has `replicas`. Services and
+    sidecars export the spans of the share of orders that is `traced`.
     """
 
     name: str
@@ -21,13 +21,14 @@ class Contestant:
     brokers: tuple[str, ...] = ("rabbitmq", "redis", "kafka")
     stored: int = 0
     replicas: int = 1
-    traced: bool = False
+    traced: float = 0
 
 
 ALL = (
     Contestant("ours", None),
     Contestant("ours-postgresql", None, database="postgresql"),
-    Contestant("ours-traced", None, traced=True),
+    Contestant("ours-traced", None, traced=0.1),
+    Contestant("ours-traced-all", None, traced=1),
     Contestant("ordinary", "ordinary"),
     Contestant("faststream", "faststream", sidecars=False, brokers=("rabbitmq",)),
     Contestant(

@@ -100,7 +100,8 @@ async def running(
         ExitStack() as stack,
     ):
         if contestant.traced:
-            _trace(real, stack.enter_context(receiving(free_port(), lambda _: None)))
+            endpoint = stack.enter_context(receiving(free_port(), lambda _: None))
+            _trace(real, endpoint, contestant.traced)
         servers = {"database": cluster.pids()} if cluster else {}
         if contestant.stored:
             urls = {
@@ -120,12 +121,13 @@ async def running(
             await asyncio.to_thread(real.stop)
 
 
-def _trace(real: RealSystem, endpoint: str) -> None:
+def _trace(real: RealSystem, endpoint: str, share: float) -> None:
     for part in (*real.apps.values(), *real.sidecars.values()):
         part.environment.update(
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
             OTEL_EXPORTER_OTLP_INSECURE="true",
+            OTEL_TRACES_SAMPLER_ARG=str(share),
         )
 
 

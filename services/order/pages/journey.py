@@ -61,8 +61,10 @@ def router(elsewhere: Elsewhere) -> PageRouter:
 
 def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
     journey = describe(known)
-    trace = known.event.trace_id if known.event else None
-    linked = elsewhere.trace and trace and elsewhere.trace.replace("{trace_id}", trace)
+    event = known.event
+    trace = event.trace_id if event else None
+    viewer = elsewhere.trace if event and event.is_traced else None
+    linked = viewer and trace and viewer.replace("{trace_id}", trace)
     return fragment(
         read,
         "journey-live.html",
@@ -70,6 +72,7 @@ def _render(read: Read, known: Known, elsewhere: Elsewhere) -> str:
         journey=journey,
         next=next((s.name for s in journey.stages if not s.reached), None),
         trace=trace,
+        is_traced=bool(event and event.is_traced),
         trace_address=linked,
         remedy=find_remedy(known, journey, elsewhere.notifications),
         history=history(known),
