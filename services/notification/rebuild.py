@@ -24,6 +24,7 @@ from chassis.reconciler import FeedClient, Reconciler, rebuild_of
 from chassis.reconciler import cursor as feed_cursor
 from chassis.runtime import load
 from chassis.service import migrate
+from chassis.text import one_line
 from contracts.order_created import OrderCreated
 from services.notification.app import Settings, make_parts
 from services.notification.model import Notification, State
@@ -126,7 +127,8 @@ async def main() -> int:
         async with parts.sidecar:
             await rebuild(parts)
     except (InUse, SidecarUnavailable) as error:
-        sys.stderr.write(f"{error}. What is done stays done.\n")
+        said = one_line(str(error))
+        sys.stderr.write(f"{said}. What is done stays done.\n")
         return os.EX_TEMPFAIL
     finally:
         await parts.database.close()

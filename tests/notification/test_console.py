@@ -53,6 +53,19 @@ async def test_a_notification_is_sent_with_the_order_and_its_line_is_printed_onc
     assert capfd.readouterr().out == LINE
 
 
+async def test_a_name_from_outside_moves_no_cursor_and_forges_no_line(
+    room: MailRoom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    forged = "Jane\x1b[2J\rNotification for Order 1\n\u202eDoe"
+
+    await room.order(None, order=ORDER, name=forged)
+    await followed(room.database)
+
+    (line,) = capfd.readouterr().out.splitlines()
+    assert line.isprintable()
+    assert line.startswith(f"Notification for Order {ORDER}: Dear Jane\\x1b[2J\\r")
+
+
 @pytest.mark.usefixtures("each_database")
 async def test_events_that_come_together_and_again_are_one_line_each_in_one_write(
     tmp_path: Path, dapr: SimulatedDapr, monkeypatch: pytest.MonkeyPatch

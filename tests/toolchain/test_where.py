@@ -95,6 +95,18 @@ def test_an_order_that_is_stuck_is_shown_with_why_and_the_parts_that_do_not_answ
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_what_a_mail_server_said_moves_no_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuck = {**journey("2026-01-31T08:15:30.123Z", *[None] * 4), "next": "wait"}
+    with serving({**stuck, "why": "no \x1b[2J\u202esuch user"}) as port:
+        where(ORDER, system(tmp_path, order_sidecar=port))
+
+    shown = capsys.readouterr().out
+    assert "no \\x1b[2J\\u202esuch user" in shown
+    assert all(each.isprintable() or each == "\n" for each in shown)
+
+
 def test_past_a_sidecar_that_is_down_the_service_itself_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

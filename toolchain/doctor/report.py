@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from chassis.text import one_line
 from toolchain.doctor.finding import Finding, Rule, Severity
 from toolchain.doctor.project import Project
 from toolchain.machine import terminal
@@ -66,13 +67,13 @@ def _group(group: Sequence[Finding]) -> Iterator[str]:
 def _place(finding: Finding) -> list[str]:
     # A place is one word, so that terminals and editors can follow it.
     place = finding.place if finding.problem.line or finding.file != "." else ""
-    line = f"           {place}  {finding.problem.message}"
+    # Whoever's project it is: a name in it moves no cursor.
+    place = one_line(place)
+    message = one_line(finding.problem.message.replace("\n", " "))
+    line = f"           {place}  {message}"
     if place and len(line) <= WIDTH:
         return [line]
-    return [
-        *([f"           {place}"] if place else []),
-        *_wrapped(finding.problem.message, 13),
-    ]
+    return [*([f"           {place}"] if place else []), *_wrapped(message, 13)]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from chassis.text import one_line
 from toolchain.supervise.record import Record
 
 LEVELS: Mapping[str, str] = {
@@ -47,10 +48,6 @@ OF_THE_CLI = re.compile(
 _PYTHON = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL):?\s+(.*)", re.DOTALL)
 _FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)(?: |$)')
 _COLOURED = re.compile(r"\x1b\[[0-9;]*m")
-# Also what turns the direction of the text, and what ends a line for a terminal but not for Python.
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def parse(record: Record) -> list[Line]:
     text = _COLOURED.sub("", record.text.decode(errors="backslashreplace")).rstrip()
     level, text = (record.level, text) if record.level else _read(text)
     is_report = bool(record.level)
-    first, *below = (_CONTROL.sub(_escaped, each) for each in text.split("\n"))
+    first, *below = map(one_line, text.split("\n"))
     lines = [Line(record.at, record.part, level, first, is_report)] if first else []
     return [*lines, *(Line(record.at, record.part, "", f"  {each}") for each in below)]
 
@@ -154,10 +151,6 @@ def _with_details(message: str, fields: Mapping[str, str], usual: set[str]) -> s
         if name not in usual and value not in ("", "None")
     ]
     return f"{message} ({', '.join(details)})" if details else message
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
 
 
 DIM, BOLD = "2", "1"

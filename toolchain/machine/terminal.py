@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from chassis.text import one_line
+
 MARKS = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}
 COLOURS = {"done": "32", "busy": "36", "warning": "33", "failed": "31"}
 
@@ -58,7 +60,8 @@ def failed(what: str, why: str, remedy: str) -> None:
     """Print what failed, why, and what to do."""
     plainly(f"\n  {_mark('failed')} {what}")
     for text in (why, remedy):
-        plainly("".join(f"    {line}\n" for line in text.splitlines()).rstrip("\n"))
+        lines = (f"    {one_line(line)}" for line in text.splitlines())
+        plainly("\n".join(lines))
 
 
 def plainly(text: str) -> None:
@@ -77,7 +80,7 @@ def _line(kind: str, part: str, text: str) -> None:
     if _report:
         _report(kind, part, text)
         return
-    first, *others = text.splitlines()
+    first, *others = map(one_line, text.splitlines())
     plainly(f"  {_mark(kind)} {part:<9} {first}")
     for line in others:
         plainly(f"    {'':<9} {line}")

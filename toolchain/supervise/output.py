@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
+from chassis.text import one_line
 from toolchain.supervise.outlet import Outlet
 from toolchain.supervise.record import open_pipe, pieces
 
@@ -77,6 +78,7 @@ class Output:
 
     def report(self, text: str, level: Literal["INFO", "WARN", "ERROR"]) -> None:
         """Write what the supervisor says of its part, without the part's name."""
+        text = one_line(text)
         line = f"supervisor: {self._name} {text}".encode()
         self._write(line, text.encode(), level)
         if self._also:  # by hand, there may be a terminal

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from chassis.database import Database
-from chassis.database.engine import WRITERS, sqlite_file
+from chassis.database.engine import WRITERS, open_engine, sqlite_file
 from chassis.runtime import clock
 from tests.chassis.database.conftest import Open
 from tests.chassis.database.entries import count, entry, insert_one, rows
@@ -79,6 +79,19 @@ async def test_a_commit_to_a_file_survives_a_power_failure(
     database: Database, name: str, value: object
 ) -> None:
     assert await set_of(database, name) == {value}
+
+
+def test_nobody_else_can_read_a_file_of_a_database(tmp_path: Path) -> None:
+    file = tmp_path / "customers.db"
+    file.touch()
+    file.chmod(0o644)  # as an earlier version, or another program, left it
+
+    with open_engine(f"sqlite:///{file}").connect() as connection:
+        connection.execute(text("CREATE TABLE customer (name text)"))
+        files = [*tmp_path.glob("customers.db*")]
+
+    assert len(files) == 3
+    assert not [each for each in files if each.stat().st_mode & 0o077]
 
 
 @on_postgresql

@@ -1,0 +1,13 @@
+"""Text from outside, on its way to a terminal or a log."""
+
+import re
+
+# What moves the cursor, begins a line or turns the direction of a text.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that a terminal only shows: its control characters are written out."""
+    return _CONTROL.sub(lambda it: it[0].encode("unicode_escape").decode(), text)

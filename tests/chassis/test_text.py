@@ -1,0 +1,30 @@
+"""Text from outside is one line that moves no cursor, forges no line and turns no direction."""
+
+import pytest
+
+from chassis.text import one_line
+
+HOSTILE = {
+    "an escape sequence": "\x1b[2J",
+    "a carriage return": "\rERROR",
+    "a line break": "\n",
+    "a line break of Unicode": "\u2028",
+    "a control character above ASCII": "\x9b31m",
+    "an override of the direction": "\u202e",
+    "an isolate of the direction": "\u2066",
+    "a bell": "\x07",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=[*HOSTILE])
+def test_what_a_terminal_would_obey_is_written_out(hostile: str) -> None:
+    shown = one_line(f"a{hostile}b")
+
+    assert hostile[0] not in shown
+    assert shown.startswith("a\\")
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize("name", ["Nguyễn Thị Minh", "李小龙", "क्\u200dष", "a\u00a0b"])
+def test_a_name_stays_as_it_is(name: str) -> None:
+    assert one_line(name) == name
