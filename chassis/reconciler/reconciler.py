@@ -63,6 +63,8 @@ class Reconciler:
     _is_behind: bool = False
     # This database has less than it had, and handles it again.
     _goes_back: bool = False
+    # The event that is not authentic and was logged.
+    _alarmed: str = ""
 
     def __post_init__(self) -> None:
         """Make its client, its grace period and its names."""
@@ -166,11 +168,14 @@ class Reconciler:
         listed = page.by_id()
         has = await self._handled(listed)
         missing = {each: event for each, event in listed.items() if each not in has}
-        self._is_behind = self._is_pushed and len(missing) > MAX_IDS
-        if self._is_behind and query.form is Form.IDS:
+        is_behind = self._is_pushed and len(missing) > MAX_IDS
+        if is_behind and query.form is Form.IDS:
+            self._is_behind = True
             return True  # and the next page has them in full
         repair = Repair(self.inbox, self.reaction, known, page.next)
         pulled = await self._pull(missing, repair)
+        # Only now: a page in full that failed is asked for in full again, or its failures would not be in a row.
+        self._is_behind, self._alarmed = is_behind, ""
         more = page.next != (query.until or page.high_water_mark)
         self._report(pulled, more=more)
         return more
@@ -185,8 +190,10 @@ class Reconciler:
         except CursorMoved:
             return ()  # another process has pulled the same, and was faster
         except NotAuthentic as error:
-            text = "%s: the feed of %s has an event that is not authentic; the cursor is held before it: %s"
-            _log.error(text, self._name, self.reaction.event.source, error)
+            if str(error) != self._alarmed:
+                text = "%s: the feed of %s has an event that is not authentic; the cursor is held before it: %s"
+                _log.error(text, self._name, self.reaction.event.source, error)
+            self._alarmed = str(error)
             raise
 
     async def _repair(

@@ -41,7 +41,7 @@ def _changed(how: str, envelope: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["unsigned", "altered", "of another key"])
-async def test_an_event_that_is_not_authentic_holds_the_cursor_and_alarms_each_time(
+async def test_an_event_that_is_not_authentic_holds_the_cursor_and_alarms_once(
     pull: Pull, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     before = await pull.feed.says_orders(2)
@@ -59,7 +59,7 @@ async def test_an_event_that_is_not_authentic_holds_the_cursor_and_alarms_each_t
     assert await pull.taken() == before
     assert await pull.dead() == []
     alarms = [each for each in caplog.records if each.levelname == "ERROR"]
-    assert len(alarms) == 3
+    assert len(alarms) == 1
     assert json.loads(event)["id"] in alarms[0].getMessage()
 
 
@@ -91,6 +91,22 @@ async def test_it_holds_a_page_in_full_too(pull: Pull) -> None:
 
     assert await pull.cursor() is None
     assert len(await pull.taken()) == 150
+
+
+async def test_one_that_many_missing_ones_follow_is_met_at_each_try(
+    pull: Pull,
+) -> None:
+    """A try in between that succeeded would begin the loop's pauses again: seven tries a second."""
+    pull.reconciler.full_rows = 50
+    await pull.feed.says_raw(forged("altered"))
+    await pull.feed.says_orders(150)
+    await pull.step()
+    pull.now += SHORTEST
+    assert await pull.step() is True
+
+    for _ in range(3):
+        with pytest.raises(NotAuthentic):
+            await pull.step()
 
 
 @pytest.mark.parametrize(
