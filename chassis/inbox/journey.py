@@ -1,11 +1,12 @@
 """The journey of one event: what its sender's outbox, and a reaction's inbox, know of it."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,7 @@ from chassis.http import View
 from chassis.inbox import dead_letter as letters
 from chassis.inbox.attempts import attempt
 from chassis.inbox.dead_letter import dead_letter
+from chassis.inbox.parse import NotAuthentic, Received, authenticate
 from chassis.inbox.reaction import Arrival, inbox
 from chassis.outbox.outbox import State, is_open, outbox
 from chassis.runtime import telemetry
@@ -40,6 +42,9 @@ class StoredEvent(View):
     published_at: Timestamp | None
     trace_id: str | None = None
     is_traced: bool = False
+    fault: Annotated[
+        str | None, Field(description="Why no service handles it: it was altered here")
+    ] = None
 
 
 class HeldLetter(View):
@@ -78,10 +83,24 @@ def find_event(
     found = session.execute(select(rows).where(*mine).limit(1)).first()
     if found is None:
         return None
-    context = str(json.loads(found.event).get("traceparent", ""))
+    stored = Received.of_bytes(found.event.encode())
+    known = {**_trace(stored), "fault": _fault(session, stored)}
+    return StoredEvent.model_validate({**found._mapping, **known})
+
+
+def _trace(stored: Received) -> dict[str, object]:
+    event = stored.json if isinstance(stored.json, dict) else {}
+    context = str(event.get("traceparent", ""))
     trace_id = context.split("-")[1] if context.count("-") == 3 else None
-    traced = {"trace_id": trace_id, "is_traced": telemetry.is_sampled(context)}
-    return StoredEvent.model_validate({**found._mapping, **traced})
+    return {"trace_id": trace_id, "is_traced": telemetry.is_sampled(context)}
+
+
+def _fault(session: Session, stored: Received) -> str | None:
+    try:
+        authenticate(stored, session.info["keys"])
+    except NotAuthentic as error:
+        return str(error)
+    return None
 
 
 def find_published(

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -180,6 +180,22 @@ async def test_an_event_that_is_parked_says_what_to_set(
 
     assert "refused its event 5 times, and it is parked: it is cursed" in found["why"]
     assert "set its `state` in the outbox to PENDING" in found["next"]
+
+
+@pytest.mark.parametrize("forged", ['"Eve"', "Eve", '"\\ud800"'])
+async def test_an_event_that_was_changed_in_the_outbox_is_named_at_once(
+    dapr: SimulatedDapr, order: Service, notification: Service, forged: str
+) -> None:
+    dapr.available = False
+    order_id = await place(order)
+    changed = func.replace(outbox.c.event, '"Jane Doe"', forged)
+    await set_event(order, event=changed)
+
+    found = await ask(order, order_id)
+
+    assert "changed in the database of the order service" in found["why"]
+    assert "the reconciler of the notification service waits before" in found["why"]
+    assert found["next"].startswith("find out who writes to that database")
 
 
 async def test_an_event_that_nobody_pulls_either_says_where_to_look(

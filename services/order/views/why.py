@@ -52,6 +52,7 @@ def explain(known: Known) -> Explanation:
         or _is_dead_letter(known)
         or _fails(known)
         or _is_forgotten(known)
+        or _is_forged(known)
         or _is_cut_off(known)
         or _is_refused(known)
         or _waits_for_broker(known)
@@ -154,6 +155,17 @@ def _is_forgotten(known: Known) -> Explanation | None:
         "The notification service has handled its event, and has no notification of it."
     )
     return Explanation(why, "python -m services.notification.rebuild restores it")
+
+
+def _is_forged(known: Known) -> Explanation | None:
+    if known.event is None or known.event.fault is None:
+        return None
+    why = (
+        f"Its event was changed in the database of the order service ({known.event.fault}): nobody handles it, "
+        "and the reconciler of the notification service waits before it."
+    )
+    then = "find out who writes to that database, and restore the event as it was"
+    return Explanation(why, then)
 
 
 def _is_cut_off(known: Known) -> Explanation | None:
