@@ -112,6 +112,28 @@ def test_something_else_on_the_port_is_named_and_nothing_is_started(
             kind.product.prepare(kind.on_machine(tmp_path, port))
 
 
+def test_the_remedy_names_other_ports_than_those_that_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFSET", "1000")
+    kind = KINDS["redis"]
+    with listening(b"") as port, pytest.raises(Failure) as failure:
+        kind.product.prepare(kind.on_machine(tmp_path, port))
+
+    assert failure.value.remedy.endswith("use other ports: make run OFFSET=2000")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_set_up_names_no_port_that_another_system_may_have(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    debian(tmp_path)
+
+    KINDS[name].product.prepare(KINDS[name].on_machine(tmp_path))
+
+    assert "`make run` starts the project's own" in capsys.readouterr().out
+
+
 def test_no_local_broker_replaces_one_on_another_machine(
     kind: Kind, tmp_path: Path
 ) -> None:

@@ -57,6 +57,29 @@ def serving(folder: Path) -> Iterator[Running]:
         yield Running(folder, smtp, f"http://127.0.0.1:{page}", started)
 
 
+def test_one_whose_port_is_taken_meanwhile_says_so_once_and_starts_when_it_is_free(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(server, "STARTS_EVERY", 0.0)
+    with serving(tmp_path / "mail") as running:
+        server.kill(running.started)
+        page = httpx.URL(running.page).port or 0
+        with socket.create_server(("127.0.0.1", page)):
+            for _ in range(2):
+                server.keep(running.started)
+            said = capsys.readouterr().out
+        server.keep(running.started)
+        running.send("back")
+        assert running.subjects() == ["back"]
+
+    assert said.count("it does not start: ") == 1
+    assert "address already in use" in said
+    assert "it is tried again every 0 s" in said
+    assert "it serves again" in capsys.readouterr().out
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """Run a mail server."""

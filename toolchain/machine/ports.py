@@ -1,5 +1,6 @@
 """Who listens on a port of this machine (Linux)."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,12 @@ def holder(port: int) -> str:
         with suppress(OSError):  # it has ended meanwhile
             return f"{(process / 'comm').read_text().strip()}, process {process.name}"
     return "a program of another user"
+
+
+def others() -> str:
+    """Return what runs a system on other ports than those that OFFSET chooses."""
+    offset = os.environ.get("OFFSET", "")
+    return f"make run OFFSET={int(offset) + 1000 if offset.isdecimal() else 1000}"
 
 
 def is_held_from(port: int, folder: Path) -> bool:

@@ -71,7 +71,7 @@ def _smtp_ports(machine: Machine, usual: tuple[int, int]) -> tuple[int, int] | N
         raise Failure(
             f"No mail server answers at {host}:{port}",
             f"Something else listens there: {ports.holder(port)}.",
-            "End that program, let SMTP_PORT name another port, or use other ports: make run OFFSET=1000",
+            f"End that program, let SMTP_PORT name another port, or use other ports: {ports.others()}",
         )
     return port, _free(usual[1])
 

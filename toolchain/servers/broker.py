@@ -61,8 +61,9 @@ class Product:
         if running := self.find(machine):
             how = f"already runs at {running.text}"
         else:
-            address = self.install(machine)
-            how = f"installed; the project's own will run at {address.text}"
+            self.install(machine)
+            # Where, OFFSET says.
+            how = "installed; `make run` starts the project's own"
         terminal.done(self.name, how)
 
     @contextmanager
@@ -83,7 +84,7 @@ def refuse_to_replace(name: str, variable: str, address: Address) -> None:
             f"{name} does not answer at {address.text}",
             f"Something else listens there, or a {name} that is starting, or wants a password or encryption"
             f"{holder}.",
-            f"Wait, end that program, set {variable} to another port, or use other ports: make run OFFSET=1000",
+            f"Wait, end that program, set {variable} to another port, or use other ports: {ports.others()}",
         )
     if address.host not in HERE:
         raise Failure(

@@ -17,6 +17,8 @@ STARTS_WITHIN = 60.0
 STOPS_WITHIN = 30.0
 ASKS_EVERY = 20.0
 """Seconds between two questions whether a server still serves: some write each into their log."""
+STARTS_EVERY = 10.0
+"""Seconds between two starts of a server that ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class RunningServer:
     children: list[subprocess.Popen[bytes]]
     asked: float = 0.0
     is_silent: bool = False
+    next_start: float = 0.0
+    said: str = ""
 
     @property
     def itself(self) -> subprocess.Popen[bytes]:
@@ -114,14 +118,31 @@ def kill(started: RunningServer) -> None:
 
 
 def keep(started: RunningServer) -> None:
-    """Start the server again, with its data, if it has ended by itself; report one that hangs."""
+    """Start a server again, with its data, if it has ended by itself; report what hangs, or does not start."""
     if started.itself.poll() is None:
         _watch(started)
-        return
-    terminal.warning(started.server.name, "it ended; it is started again with its data")
+    elif time.monotonic() >= started.next_start:
+        started.next_start = time.monotonic() + STARTS_EVERY
+        _start_again(started)
+
+
+def _start_again(started: RunningServer) -> None:
+    server = started.server
+    if not started.said:
+        terminal.warning(server.name, "it ended; it is started again with its data")
     kill(started)
-    started.children = start(started.server).children
-    terminal.done(started.server.name, "it serves again")
+    try:
+        started.children = start(server).children
+    except Failure as failure:
+        # Its last line names what is in the way, as a port that another program has taken meanwhile.
+        why = failure.why.splitlines()[-1]
+        if why != started.said:
+            text = f"it does not start: {why}; it is tried again every {STARTS_EVERY:.0f} s"
+            terminal.warning(server.name, text)
+        started.said = why
+        return
+    started.said = ""
+    terminal.done(server.name, "it serves again")
 
 
 def _watch(started: RunningServer) -> None:
