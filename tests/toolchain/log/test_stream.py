@@ -150,6 +150,24 @@ def test_a_terminal_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
     os.close(shown)
 
 
+def test_whoever_writes_does_not_wait_for_whoever_reads() -> None:
+    reader, writer = os.pipe()
+    outlet = Outlet(writer, lambda number: b"%d lost\n" % number)
+
+    def write() -> None:
+        for _ in range(5000):
+            outlet.write(b"x" * 999 + b"\n")
+
+    writing = threading.Thread(target=write, daemon=True)
+    writing.start()
+    writing.join(60)
+
+    assert not writing.is_alive()
+    outlet.close()
+    os.close(reader)
+    os.close(writer)
+
+
 def test_an_outlet_counts_what_it_drops_and_says_it_in_its_place() -> None:
     reader, writer = os.pipe()
     outlet = Outlet(writer, lambda number: b"%d lost\n" % number, room=200_000)
