@@ -44,7 +44,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos alerts playground mutants mutation bench
+.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,12 +83,13 @@ test: check ## Run every test, on real sidecars and brokers
 	@.venv/bin/python -m pytest --cache-clear -n 3 -m "not alone" || .venv/bin/python -m tests.support.again $$?
 	@.venv/bin/python -m pytest -m alone
 
-check: ready ## Check format, lint, types and architecture (under 30 s)
+check: ready ## Check format, lint, types, architecture, licences and secrets (under 30 s)
 	@failed=0; \
 	.venv/bin/ruff format --check --quiet . || failed=1; \
 	.venv/bin/ruff check --quiet . || failed=1; \
 	.venv/bin/mypy || failed=1; \
 	.venv/bin/lint-imports --no-logo || failed=1; \
+	.venv/bin/python -m toolchain.audit licences secrets || failed=1; \
 	exit $$failed
 
 format: ready ## Format the code, and apply the fixes of the linter
@@ -120,6 +121,11 @@ mutation: ready #proof Run random mutants of the code, and report how many the t
 	@.venv/bin/uv venv --quiet --allow-existing .local/cosmic-ray
 	@.venv/bin/uv pip install --quiet --python .local/cosmic-ray --group mutation
 	@.venv/bin/python -m verification.mutation.score --sample $(SAMPLE) --seed $(SEED) $(CODE)
+
+audit: ready #proof Ask whether a package is vulnerable; list licences, search the history for secrets, write SBOMs
+	@.venv/bin/uv venv --quiet --allow-existing .local/audit
+	@.venv/bin/uv pip install --quiet --python .local/audit --group audit || true
+	@.venv/bin/python -m toolchain.audit
 
 bench: FOR = --for-tests
 bench: ready #proof Measure ours beside the ordinary Dapr program: make bench BROKER=redis BENCH="--rounds 5"

@@ -21,7 +21,7 @@ INTERVAL = 30.0
 
 _XMIN = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _HIDDEN = text(
-    f"SELECT {_XMIN}, count(*) FROM outbox WHERE transaction >= {_XMIN} AND created_at < :old"  # noqa: S608
+    f"SELECT {_XMIN}, count(*) FROM outbox WHERE transaction >= {_XMIN} AND created_at < :old"  # noqa: S608 - a constant
 )
 # Transactions are numbered across the whole cluster: one in any of its databases may hold the feed back.
 _HOLDERS = text(

@@ -89,7 +89,7 @@ def _read_tuning(resource: Path) -> _SubscriptionTuning:
     """Return what the file holds; raises ValueError with what is wrong."""
     try:
         # The base loader leaves every value the text that it is: `true` stays true, as Dapr wants it.
-        document = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506
+        document = yaml.load(resource.read_text(), yaml.BaseLoader)  # noqa: S506 - it makes texts, lists and mappings alone
         return _SubscriptionTuning.model_validate(document)
     except ValidationError as error:
         fault = error.errors()[0]

@@ -204,6 +204,13 @@ def bare_ignores(source: Source) -> Iterator[str]:
             yield f"{source.path}:{token.start[0]} `{bare.group()}` names no rule that it silences"
 
 
+def unexplained_exceptions(source: Source) -> Iterator[str]:
+    """Find exceptions from a rule of the security linter (bandit's) that do not say why."""
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if re.search(r"# noqa: (\w+, )*S\d+(?!.* - )", line):
+            yield f"{source.path}:{number} does not say why this is secure"
+
+
 def machine_paths(source: Source) -> Iterator[str]:
     """Find paths that exist on one machine only."""
     for number, line in enumerate(source.text.splitlines(), 1):
@@ -241,6 +248,10 @@ def holds(rule: Rule, sources: Sequence[Source]) -> None:
 )
 def test_all_python_is_short_and_documented(rule: Rule) -> None:
     holds(rule, python(*EVERYTHING))
+
+
+def test_every_exception_from_a_security_rule_says_why() -> None:
+    holds(unexplained_exceptions, python(*EVERYTHING))
 
 
 def test_transactions_begin_and_end_in_one_place() -> None:
@@ -292,6 +303,7 @@ def test_half_of_all_functions_have_at_most_eight_lines() -> None:
         (bare_ignores, "import os  # no" + "qa"),
         (bare_ignores, "# ruff: no" + "qa\n"),
         (bare_ignores, "x = 1  # type: " + "ignore"),
+        (unexplained_exceptions, "x = eval(y)  # no" + "qa: S307"),
         (machine_paths, "see '/" + "home/jane/orders'"),
         (machine_paths, "/" + "tmp/x"),
         (machine_paths, "C:" + "\\Users\\jane"),

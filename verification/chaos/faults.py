@@ -184,7 +184,7 @@ async def _duplicates(stage: Stage) -> None:
 
 async def _newest(stage: Stage, limit: int) -> list[str]:
     """Return the newest events as they were stored."""
-    newest = f"SELECT event FROM outbox WHERE topic = 'OrderCreated' ORDER BY position DESC LIMIT {limit}"  # noqa: S608
+    newest = f"SELECT event FROM outbox WHERE topic = 'OrderCreated' ORDER BY position DESC LIMIT {limit}"
     return [str(event) for (event,) in await stage.readers["order"].all(newest)]
 
 

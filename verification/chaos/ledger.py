@@ -153,11 +153,11 @@ def judge(books: Books, ended: int = 0) -> Ledger:
         stuck=_beginning(became, "stuck"),
         failed=became.get("FAILED", 0),
         held=became.get("HELD", 0),
-        unprinted=books.number(f"SELECT count(*) FROM {UNPRINTED}"),  # noqa: S608
+        unprinted=books.number(f"SELECT count(*) FROM {UNPRINTED}"),
         dead_letters=letters.get(0, 0),
         forged=letters.get(1, 0),
         pulled=books.number("SELECT count(*) FROM handled WHERE arrival <> 'PUSHED'"),
-        unexplained=books.number(f"SELECT count(*) FROM {HELD}"),  # noqa: S608
+        unexplained=books.number(f"SELECT count(*) FROM {HELD}"),
         cut_off=ended * CUT_OFF,
     )
     return Ledger(received, records, _findings(books, records))
@@ -166,7 +166,7 @@ def judge(books: Books, ended: int = 0) -> Ledger:
 def judge_without_records(books: Books) -> Ledger:
     """Compare what was accepted with what was printed and mailed alone."""
     received = what_was_received(books)
-    nothing = f"SELECT order_id, 'received nothing' FROM accepted WHERE {NOT_NOTIFIED}"  # noqa: S608
+    nothing = f"SELECT order_id, 'received nothing' FROM accepted WHERE {NOT_NOTIFIED}"
     return Ledger(received, None, dict(books.rows(f"{nothing} LIMIT {EXAMPLES}")))
 
 

@@ -71,7 +71,7 @@ def read_records(books: Books, readers: Mapping[str, Reader]) -> None:
     shown = order.rows("SELECT id, notification_state FROM orders")
     books.write("orders", ((plain(each), state) for each, state in shown))
     books.write("event", _events(order))
-    handled = f"SELECT event_id, arrival FROM inbox WHERE reaction = '{REACTION}'"  # noqa: S608
+    handled = f"SELECT event_id, arrival FROM inbox WHERE reaction = '{REACTION}'"
     books.write("handled", notification.rows(handled))
     states = notification.rows("SELECT order_id, state, version FROM notification")
     books.write("notification", ((plain(each), *more) for each, *more in states))

@@ -146,7 +146,7 @@ async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | 
 async def _is_notified(on: Stage, identity: str) -> bool:
     if on.setting.ordinary:
         return any(_ends_with(each.log, identity) for each in on.notification_apps)
-    sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"  # noqa: S608
+    sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"
     try:
         return await on.readers["notification"].number(sent) > 0
     except UNAVAILABLE:

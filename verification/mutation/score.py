@@ -98,7 +98,7 @@ class Suite:
         """Run the tests with each of these mutants alone."""
         kept = ",".join(f"'{each}'" for each in numbers)
         for table in ("work_results", "mutation_specs", "work_items"):
-            self._query(f"DELETE FROM {table} WHERE job_id NOT IN ({kept})")  # noqa: S608 - hexadecimal
+            self._query(f"DELETE FROM {table} WHERE job_id NOT IN ({kept})")
         session = f"{self._name}.sqlite"
         program = str(PROGRAMS / "cosmic-ray")
         self._call(program, "exec", f"{self._name}.toml", session)

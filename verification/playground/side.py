@@ -176,7 +176,7 @@ class Side:
             f"'{each}'" for each in asked[:ASKED_AT_ONCE] if HEX.match(each)
         )
         if ids:
-            sent = f"SELECT order_id FROM notification WHERE state = 'SENT' AND order_id IN ({ids})"  # noqa: S608
+            sent = f"SELECT order_id FROM notification WHERE state = 'SENT' AND order_id IN ({ids})"
             found = await reader.all(sent)
             self.tally.print_lines(await asyncio.to_thread(self._tail.new))  # type: ignore[union-attr]
             self.tally.mark_sent(str(each) for (each,) in found)

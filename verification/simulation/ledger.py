@@ -32,7 +32,7 @@ def read(folder: Path, service: str, *tables: str) -> list[Rows]:
     with closing(sqlite3.connect(url, uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         return [
-            connection.execute(f"SELECT * FROM {each} ORDER BY rowid").fetchall()  # noqa: S608
+            connection.execute(f"SELECT * FROM {each} ORDER BY rowid").fetchall()
             for each in tables
         ]
 

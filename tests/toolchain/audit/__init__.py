@@ -1,0 +1,1 @@
+"""The audit of what the project is made of."""
