@@ -34,6 +34,11 @@ class Rejected(Exception):
     retry_after: ClassVar[int | None] = None
     """Seconds after which another attempt may succeed, where one may."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of its answer, besides Retry-After; every 401 has a challenge (RFC 9110, 11.6.1)."""
+        return {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+
     def __init__(self, detail: str = "", **members: object) -> None:
         super().__init__(detail or self.title())
         self.members = members
@@ -102,8 +107,9 @@ class OutcomeUnknown(Rejected):
     retry_after = 1
 
 
-def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def problem(error: Rejected) -> JSONResponse:
     """Return an error's answer."""
+    wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     document: dict[str, Any] = {
         "type": error.type(),
         "title": error.title(),
@@ -112,8 +118,8 @@ def problem(error: Rejected, headers: Mapping[str, str] | None = None) -> JSONRe
         **error.members,
     }
     # Some are sent past the layer that adds these to every answer (chassis/http/sites.py).
-    sent = {**HEADERS, **(headers or {})}
-    return JSONResponse(document, error.status, sent, media_type=PROBLEM)
+    headers = {**HEADERS, **wait, **error.headers}
+    return JSONResponse(document, error.status, headers, media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:
@@ -139,8 +145,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _rejected(_request: Request, error: Rejected) -> JSONResponse:
-    wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return problem(error, wait)
+    return problem(error)
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from chassis.access import Access
 from chassis.cloud_event import Keys
 from chassis.dapr import Sidecar
 from chassis.database import Database
@@ -30,6 +31,8 @@ class Parts:
     secret: str
     """What a consumer sends to read the feed; never a signing key."""
     backlog: Backlog
+    # None where there is no access control: everything is allowed.
+    access: Access | None = None
     # None where nothing is traced.
     tracer: Tracer | None = None
     # A lock is dropped when no request holds it or waits for it.

@@ -63,9 +63,9 @@ class SidecarGuard:
         return ""
 
 
-def check_secret(authorization: str, secret: str) -> None:
-    """Refuse an Authorization other than `Bearer <secret>`; raises SecretMissing."""
-    if not is_same(authorization, f"Bearer {secret}"):
+def check_secret(given: str, secret: str) -> None:
+    """Refuse a bearer token other than the feeds' secret; raises SecretMissing."""
+    if not is_same(given, secret):
         raise SecretMissing("Its Authorization is missing or wrong.")
 
 

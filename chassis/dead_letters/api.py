@@ -40,6 +40,7 @@ from chassis.dead_letters.replay import (
 )
 from chassis.event import Timestamp
 from chassis.http import (
+    OPERATE,
     Body,
     Limit,
     Line,
@@ -229,7 +230,7 @@ class Letters:
 
 def router(letters: Letters) -> Router:
     """Return the routes of a service that has these dead letters."""
-    made = Router(tags=["Dead letters"])
+    made = Router(tags=["Dead letters"], scope=OPERATE)
     made.routes.extend([*_router.routes, *group_api.router.routes])
 
     @made.post("/api/dead-letter/{id}/replay", response_model=Replay)
@@ -273,7 +274,7 @@ def _who(command: ReplayedBy | None, *, dry_run: bool) -> str:
     return command.by if command else ""
 
 
-_router = Router(tags=["Dead letters"])
+_router = Router(tags=["Dead letters"], scope=OPERATE)
 
 
 @_router.get("/api/dead-letter")

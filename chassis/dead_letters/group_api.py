@@ -28,13 +28,13 @@ from chassis.dead_letters.runs import (
     start_run,
     stop_run,
 )
-from chassis.http import Created, Page, Read, Router, Unit, View, refuses
+from chassis.http import OPERATE, Created, Page, Read, Router, Unit, View, refuses
 
 Named = Annotated[str, Path(pattern=A_FINGERPRINT)]
 RUNS = 20
 """Runs that are shown with their group."""
 
-router = Router(tags=["Dead letters"])
+router = Router(tags=["Dead letters"], scope=OPERATE)
 
 
 class GroupShown(View):

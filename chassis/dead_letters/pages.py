@@ -44,7 +44,7 @@ from chassis.dead_letters.runs import (
     start_run,
     stop_run,
 )
-from chassis.http import Read, Router
+from chassis.http import OPERATE, Read, Router
 from chassis.inbox.dead_letter import State, dead_letter
 from chassis.pages import (
     Form,
@@ -57,7 +57,7 @@ from chassis.pages import (
     watch,
 )
 
-router = PageRouter(Path(__file__).parent / "templates")
+router = PageRouter(Path(__file__).parent / "templates", scope=OPERATE)
 Id = Annotated[int, InPath(ge=1, le=LARGEST_ID)]
 Cursor = Annotated[int | None, Query(ge=0, le=LARGEST_ID)]
 PER_PAGE = 50

@@ -3,13 +3,13 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
-from chassis.dapr.tokens import check_secret
 from chassis.feed.consumers import acknowledge
 from chassis.feed.cursor import Cursor, Offset
 from chassis.feed.feed import FeedPage, FeedQuery, read_by_ids, read_page
+from chassis.http import INTERNAL, Router
 from chassis.parts import Parts
 
 MAX_IDS = 100
@@ -24,14 +24,10 @@ class EventsQuery(FeedQuery):
     )
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     """Return the route of this service's feed, for whoever knows the feeds' secret."""
     database = parts.database
-
-    async def check_caller(authorization: Annotated[str, Header()] = "") -> None:
-        check_secret(authorization, parts.secret)
-
-    made = APIRouter(include_in_schema=False, dependencies=[Depends(check_caller)])
+    made = Router(tags=["Feed"], scope=INTERNAL, in_schema=False)
 
     @made.get("/events")
     async def get_events(query: Annotated[EventsQuery, Query()]) -> Response:

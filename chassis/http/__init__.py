@@ -1,6 +1,7 @@
 """The API: units of work with idempotency keys, strict models, problem documents and their description."""
 
-from chassis.http.app import Router, create_api
+from chassis.access import INTERNAL, OPEN, OPERATE
+from chassis.http.app import Router, create_api, needs
 from chassis.http.models import (
     Address,
     Body,
@@ -16,6 +17,9 @@ from chassis.http.units import Created, Read, Unit
 
 __all__ = [
     "FROM_THE_SIDECAR",
+    "INTERNAL",
+    "OPEN",
+    "OPERATE",
     "Address",
     "Body",
     "Created",
@@ -29,5 +33,6 @@ __all__ = [
     "Unit",
     "View",
     "create_api",
+    "needs",
     "refuses",
 ]

@@ -1,28 +1,33 @@
 """An app with the manners of every API here: problem documents, its own description, a page that shows it.
 
-A body that is not JSON is refused before its route sees it, and HEAD is answered as GET.
+Whoever may not call a route, and a body that is not JSON, is refused before the route sees it; HEAD is answered
+as GET.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import errors
+from chassis.access import INTERNAL, OPEN, bearer
+from chassis.dapr.tokens import check_secret
 from chassis.http import openapi
 from chassis.http.sites import Browsers
-from chassis.http.units import Unit
+from chassis.http.units import CALLER, Read, Unit
 from chassis.http.unread import drop_if_unread
 from chassis.runtime import metrics
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+F = TypeVar("F", bound=Callable[..., object])
 
 DESCRIPTION = (
     "Through Dapr, each path has `/v1.0/invoke/{name}/method` before it. Whatever is wrong with a request is "
@@ -45,6 +50,8 @@ def create_api(name: str, lifespan: Lifespan | None = None) -> FastAPI:
         # Otherwise each request looks for what nobody configures: traces are the sidecar's.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    for each in app.routes:  # its description, and the page that shows it
+        vars(each)["needs"] = OPEN
     app.router.route_class = ApiRoute
     app.add_middleware(Measured)
     app.add_middleware(HeadAsGet)
@@ -55,7 +62,10 @@ def create_api(name: str, lifespan: Lifespan | None = None) -> FastAPI:
 
 
 class ApiRoute(APIRoute):
-    """A route that takes its request as a Unit, with its body checked (FastAPI: custom request and route)."""
+    """A route that takes its request as a Unit, its caller admitted (FastAPI: custom request and route)."""
+
+    needs: str | None = None
+    """The scope that it needs, OPEN or INTERNAL; its Router states it."""
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, with our request; a delivery's as it is (chassis/inbox reads its body)."""
@@ -66,6 +76,7 @@ class ApiRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             unit = Unit(request.scope, request.receive)
+            await self.admit(unit)
             if unit.method == "GET":
                 drop_if_unread(unit)
                 return await answer(unit)
@@ -73,23 +84,65 @@ class ApiRoute(APIRoute):
 
         return handle
 
+    async def admit(self, request: Read) -> None:
+        """Refuse whoever may not call this, and remember who does.
+
+        Raises what Access raises, and SecretMissing.
+        """
+        if self.needs == OPEN:
+            return
+        parts = request.parts
+        if self.needs == INTERNAL:
+            check_secret(bearer(request.headers), parts.secret)
+        elif parts.access:
+            caller = await parts.access.admit(request.headers, self.needs)
+            request.scope[CALLER] = caller
+
+
+def needs(scope: str) -> Callable[[F], F]:
+    """State the scope of one route, where it differs from its router's; below the decorator that makes it one."""
+
+    def state(function: F) -> F:
+        function.needs = scope  # type: ignore[attr-defined]
+        return function
+
+    return state
+
+
+def scope_of(route: BaseRoute) -> str | None:
+    """Return the scope that a route states, OPEN or INTERNAL; None where it states nothing."""
+    if openapi.FROM_THE_SIDECAR in getattr(route, "tags", ()):
+        return INTERNAL  # by SidecarGuard (chassis/dapr/tokens.py)
+    return getattr(route, "needs", None)
+
 
 class Router(APIRouter):
-    """The routes of a service; each takes its request as `unit: Unit` or `read: Read`, or none."""
+    """The routes of a service; each takes its request as `unit: Unit` or `read: Read`, or none.
+
+    `scope` is what their callers need: an OAuth scope, OPEN for anybody, INTERNAL for the pair of services.
+    """
 
     def __init__(
         self,
         tags: Sequence[str],
         route: type[ApiRoute] = ApiRoute,
         *,
+        scope: str | None = None,
         in_schema: bool = True,
     ) -> None:
+        self.scope = scope
         super().__init__(
             tags=[*tags],
             route_class=route,
             include_in_schema=in_schema,
             generate_unique_id_function=attrgetter("name"),
         )
+
+    def add_api_route(self, *given: Any, **options: Any) -> None:  # noqa: ANN401 - as FastAPI has it
+        """Add a route, with the scope that it needs."""
+        super().add_api_route(*given, **options)
+        route = vars(self.routes[-1])
+        route["needs"] = getattr(route["endpoint"], "needs", self.scope)
 
 
 class HeadAsGet:

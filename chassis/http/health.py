@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from chassis.access import OPEN
 from chassis.dapr import SidecarUnavailable
 from chassis.errors import NotReady
 from chassis.http.app import Router
@@ -29,7 +30,7 @@ def router(
     `degraded` returns what does not work, and is made good for: a service that were not ready for it would be
     cut off from what it pulls.
     """
-    made = Router(tags=[HEALTH])
+    made = Router(tags=[HEALTH], scope=OPEN)
 
     @made.get("/healthz")
     async def is_alive() -> dict[str, str]:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from opentelemetry.trace import SpanKind
 from sqlalchemy.orm import Session
 
+from chassis.access import Caller
 from chassis.errors import (
     BodyTooLarge,
     MalformedJson,
@@ -38,6 +39,8 @@ from chassis.runtime.telemetry import Span
 
 T = TypeVar("T")
 
+CALLER = "caller"
+"""Where the scope of a request has its caller."""
 MOST_READING = 100
 """Queries of requests that wait for one of the readers or run; more are refused at once."""
 MOST_WAITING = 200
@@ -82,6 +85,17 @@ class Read(JsonRequest):
     def deadline(self) -> float:
         """Return until when the database has time, whatever it is asked for, from the first such question on."""
         return asyncio.get_running_loop().time() + ANSWERS_WITHIN
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who calls, as a token or a session proves; None where there is no access control."""
+        caller: Caller | None = self.scope.get(CALLER)
+        return caller
+
+    @property
+    def owner(self) -> str | None:
+        """The subject whose records alone are for this caller; None for all of them."""
+        return self.caller.owner if self.caller else None
 
     @property
     def parts(self) -> Parts:

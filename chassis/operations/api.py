@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from chassis.http import Router, health
+from chassis.http import OPERATE, Router, health
 from chassis.operations import process
 from chassis.operations.look import Look
 from chassis.operations.model import Operations, Stored
@@ -66,7 +66,7 @@ class Observer:
 
 def router(observe: Observer) -> Router:
     """Return the route of a service that is looked at so."""
-    made = Router(tags=["Operations"])
+    made = Router(tags=["Operations"], scope=OPERATE)
 
     @made.get("/api/operations")
     async def get_operations() -> Operations:

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from chassis.http import Read
+from chassis.http import OPERATE, Read
 from chassis.operations.api import Observer
 from chassis.operations.words import duration, precise, since
 from chassis.pages import PageRouter, fragment, page, watch
@@ -19,7 +19,7 @@ def _unbroken(words: Callable[..., str]) -> Callable[..., str]:
 
 def pages(observe: Observer) -> PageRouter:
     """Return the page of a service that is looked at so, and its live part."""
-    made = PageRouter(Path(__file__).parent / "templates")
+    made = PageRouter(Path(__file__).parent / "templates", scope=OPERATE)
 
     async def show(read: Read, _all: None = None) -> str:
         words = {each.__name__: _unbroken(each) for each in (duration, precise, since)}

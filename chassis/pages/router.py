@@ -109,6 +109,7 @@ class PageRoute(ApiRoute):
         async def handle(request: Request) -> Response:
             form = Form(request.scope, request.receive)
             try:
+                await self.admit(form)
                 if form.method == "GET":
                     drop_if_unread(form)
                     return await answer(form)
@@ -122,14 +123,17 @@ class PageRoute(ApiRoute):
 def _refusal(request: Request, answer: Response) -> Response:
     problem = json.loads(bytes(answer.body))
     shown = page(request, "refused.html", answer.status_code, problem=problem)
-    if wait := answer.headers.get("retry-after"):
-        shown.headers["Retry-After"] = wait
+    for name in ("retry-after", "www-authenticate"):
+        if value := answer.headers.get(name):
+            shown.headers[name] = value
     return shown
 
 
 class PageRouter(Router):
     """The pages of a service, with the folder of their templates; the API's description does not show them."""
 
-    def __init__(self, templates: Path | None = None) -> None:
-        super().__init__(["Pages"], PageRoute, in_schema=False)
+    def __init__(
+        self, templates: Path | None = None, *, scope: str | None = None
+    ) -> None:
+        super().__init__(["Pages"], PageRoute, scope=scope, in_schema=False)
         self.templates = templates

@@ -4,14 +4,16 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from starlette.exceptions import HTTPException
+
+from chassis.http import OPEN, Router
 
 FOLDER = Path(__file__).parent / "static"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """Nothing else in the folder is served."""
 
-router = APIRouter(include_in_schema=False)
+router = Router(tags=["Pages"], scope=OPEN, in_schema=False)
 
 
 @cache

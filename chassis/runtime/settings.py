@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -11,8 +12,12 @@ from pydantic import (
     HttpUrl,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.runtime.loopback import is_loopback
 
 EX_CONFIG = 78
 """The exit status that says "the configuration is wrong" (sysexits.h): starting again will not help."""
@@ -109,7 +114,54 @@ class TelemetrySettings(BaseSettings):
     )
 
 
-class ServiceSettings(SidecarSettings, TelemetrySettings):
+def _is_issuer(url: str) -> str:
+    parts = urlsplit(url)
+    is_local = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or not (parts.scheme == "https" or is_local):
+        raise ValueError("it must be https://…, or http://… on this machine")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("it must have neither a user nor a query nor a fragment")
+    return url
+
+
+class AccessSettings(BaseSettings):
+    """Whose access tokens are accepted; without an issuer there is no access control, on loopback alone."""
+
+    oidc_issuer: Annotated[str, AfterValidator(_is_issuer)] | None = Field(
+        None,
+        description="the OpenID Connect issuer whose access tokens are accepted, exactly as they name it: "
+        "`https://id.example.org/`; without it there is no access control, and a service that listens beyond "
+        "loopback does not start",
+    )
+    oidc_audience: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="the audience (`aud`) that an access token must be for; needed with `OIDC_ISSUER`",
+    )
+    oidc_client_id: str | None = Field(
+        None,
+        min_length=1,
+        description="the client that the pages sign in as; another one than `OIDC_AUDIENCE`",
+    )
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _is_given(cls, audience: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("oidc_issuer") and audience is None:
+            raise ValueError("it must be set where OIDC_ISSUER is")
+        return audience
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _is_another(cls, client: str | None, info: ValidationInfo) -> str | None:
+        # A client's ID token has the client for its audience: it would pass for an access token.
+        if client is not None and client == info.data.get("oidc_audience"):
+            raise ValueError("it must not be the same as OIDC_AUDIENCE")
+        return client
+
+
+class ServiceSettings(SidecarSettings, TelemetrySettings, AccessSettings):
     """The settings of every service; each environment variable is a field's name in capitals."""
 
     database_url: DatabaseUrl

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import dead_letters, feed, http, operations, pages
+from chassis.access import Access, Issuer, LoopbackOnly, check_address, fetching
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database, is_unavailable
@@ -22,7 +23,7 @@ from chassis.database import migrate as migrations
 from chassis.database.exclusive import in_use
 from chassis.feed.long_transactions import LongTransactions
 from chassis.http import health
-from chassis.http.app import ApiRoute
+from chassis.http.app import ApiRoute, scope_of
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.subscriptions import Subscriptions, Tuning
 from chassis.keys import Keyring
@@ -72,6 +73,7 @@ def make_parts(
         keys=keys,
         secret=load_feed_secret(settings.secrets_folder / "feed.secret"),
         backlog=Backlog(database, settings.backlog_limit),
+        access=_access(settings),
         tracer=tracer,
     )
 
@@ -83,6 +85,11 @@ def _open_tracer(name: str, settings: ServiceSettings) -> Tracer | None:
     from chassis.runtime.span_exporter import open_tracer  # noqa: PLC0415
 
     return open_tracer(name, settings)
+
+
+def _access(settings: ServiceSettings) -> Access | None:
+    issuer, audience = settings.oidc_issuer, settings.oidc_audience
+    return Access(Issuer(issuer), audience) if issuer and audience else None
 
 
 def create(  # noqa: PLR0913 - a service, put together in one call
@@ -124,6 +131,7 @@ def create(  # noqa: PLR0913 - a service, put together in one call
         *operations.routers(observe),
     )
     _route(app, every)
+    _check_scopes(app)
     return app
 
 
@@ -156,6 +164,14 @@ def _check_routes(routers: Sequence[http.Router]) -> None:
             )
 
 
+def _check_scopes(app: FastAPI) -> None:
+    for each in iter_route_contexts(app.routes):
+        if scope_of(each.original_route) is None:
+            raise TypeError(
+                f"{each.path} states no scope: its Router, or `needs`, must"
+            )
+
+
 def _own_loops(
     parts: Parts, reconcilers: Sequence[Reconciler], letters: dead_letters.Letters
 ) -> list[Loop]:
@@ -181,6 +197,7 @@ def _app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
+            check_address(parts.access)
             exporter.listen()
             await migrate(parts)
         except SystemExit as ended:
@@ -193,6 +210,7 @@ def _app(
                 async with (
                     in_use(parts.database),
                     parts.sidecar,
+                    fetching(parts.access),
                     exporter.serving(),
                     rates.reading(),
                     _running(loops, tasks),
@@ -207,6 +225,7 @@ def _app(
     app = http.create_api(parts.name, lifespan)
     app.state.parts = parts
     app.add_middleware(SidecarGuard, token=reveal(parts.settings.app_api_token))
+    app.add_middleware(LoopbackOnly, access=parts.access)
     return app
 
 

@@ -1,7 +1,7 @@
 """What the notification service knows of an order, asked through Dapr; or which part does not answer."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -72,11 +72,13 @@ class Reply(View):
     silence: Silence | None = None
 
 
-async def ask(sidecar: Sidecar, order_id: UUID, event_id: str | None) -> Reply:
+async def ask(
+    sidecar: Sidecar, secret: str, order_id: UUID, event_id: str | None
+) -> Reply:
     """Return what the notification service knows of an order, within two seconds."""
-    path = f"api/notification/{order_id}/journey"
-    query = {"event": event_id} if event_id else {}
-    asked = sidecar.ask(APP_ID, path, query=query, headers={})
+    asked = _ask(
+        sidecar, secret, f"/{order_id}", {"event": event_id} if event_id else {}
+    )
     answer, own = await asyncio.gather(_within(asked), _within(sidecar.metadata()))
     if isinstance(own, str):
         return Reply(silence=Silence("order sidecar", own))
@@ -87,21 +89,26 @@ async def ask(sidecar: Sidecar, order_id: UUID, event_id: str | None) -> Reply:
 
 
 async def ask_of(
-    sidecar: Sidecar, order_ids: Sequence[UUID]
+    sidecar: Sidecar, secret: str, order_ids: Sequence[UUID]
 ) -> dict[UUID, NotificationPart] | None:
     """Return the notifications of these orders, where they have one; None if nobody says within a MOMENT."""
     if not order_ids:
         return {}
-    query: dict[str, str | list[str]] = {
-        "order": [str(each) for each in order_ids],
-        "limit": "200",
-    }
-    asked = sidecar.ask(APP_ID, "api/notification", query=query, headers={})
-    answer = await _within(asked, MOMENT)
+    query = {"order": [str(each) for each in order_ids]}
+    answer = await _within(_ask(sidecar, secret, "", query), MOMENT)
     if isinstance(answer, str) or answer.status != 200:
         return None
     items = answer.json()["items"]
     return {UUID(each["orderId"]): NotificationPart(**each) for each in items}
+
+
+def _ask(
+    sidecar: Sidecar, secret: str, path: str, query: Mapping[str, str | list[str]]
+) -> Awaitable[Answer]:
+    # With the pair's secret: no token of a customer goes on from here.
+    headers = {"authorization": f"Bearer {secret}"}
+    path = f"internal/notification{path}"
+    return sidecar.ask(APP_ID, path, query=query, headers=headers)
 
 
 async def _within(asking: Awaitable[T], seconds: float = PATIENCE) -> T | str:

@@ -3,6 +3,8 @@
 from functools import partial
 from uuid import UUID, uuid4
 
+import httpx
+
 from chassis.outbox.outbox import State as EventState
 from services.notification.model import State
 from services.notification.views.notification_journey import find_notification_journey
@@ -11,10 +13,16 @@ from tests.support.delivering import deliver, order_created
 from tests.support.services import Service
 
 
+async def ask(service: Service, path: str) -> httpx.Response:
+    """Ask as the order service does, with the secret of the pair."""
+    headers = {"authorization": f"Bearer {service.parts.secret}"}
+    return await service.http.get(f"/internal/notification/{path}", headers=headers)
+
+
 async def test_of_an_order_that_has_not_arrived_it_knows_nothing(
     notification: Service,
 ) -> None:
-    answer = await notification.http.get(f"/api/notification/{uuid4()}/journey")
+    answer = await ask(notification, str(uuid4()))
 
     assert answer.status_code == 200
     found = answer.json()
@@ -28,8 +36,7 @@ async def test_of_an_order_that_has_arrived_it_knows_when_how_and_what_became_of
     event = order_created()
     assert await deliver(notification, event) == "SUCCESS"
 
-    path = f"/api/notification/{event['subject']}/journey"
-    found = (await notification.http.get(path)).json()
+    found = (await ask(notification, event["subject"])).json()
 
     assert found["received"]["arrival"] == "PUSHED"
     assert found["received"]["handledAt"] <= found["notification"]["sentAt"]
@@ -43,8 +50,8 @@ async def test_a_dead_letter_is_found_by_the_id_of_its_event(
     event = order_created(data={"orderId": "none"})
     await deliver(notification, event)
 
-    path = f"/api/notification/{event['subject']}/journey?event={event['id']}"
-    found = (await notification.http.get(path)).json()
+    path = f"{event['subject']}?event={event['id']}"
+    found = (await ask(notification, path)).json()
 
     assert found["received"]["deadLetter"]["state"] == "OPEN"
     assert "orderId" in found["received"]["deadLetter"]["reason"]

@@ -155,7 +155,7 @@ async def test_a_sidecar_that_takes_no_connection_is_named_and_not_its_app() -> 
 
     wire = Carried(httpx.MockTransport(answer))
     async with Sidecar("http://sidecar", wire=wire) as sidecar:
-        reply = await ask(sidecar, ORDER, None)
+        reply = await ask(sidecar, "a-secret", ORDER, None)
 
     assert reply.silence is not None
     assert reply.silence.part == "notification sidecar"

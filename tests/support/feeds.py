@@ -36,7 +36,7 @@ from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from tests.support.database import KEYS, migrations
 
-SECRET = "the secret of the feeds"
+SECRET = "the-secret-of-the-feeds"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 AT = "2026-01-31T08:15:30.123Z"
 
@@ -98,7 +98,8 @@ class Feed:
         self.database = database
         self.app = FastAPI()
         errors.install(self.app)
-        self.app.include_router(feed_room.router(parts_of("order", database)))
+        self.app.state.parts = parts = parts_of("order", database)
+        self.app.include_router(feed_room.router(parts))
 
     async def says(self, *letters: Letter) -> list[str]:
         """Append these events in one transaction; return their ids."""

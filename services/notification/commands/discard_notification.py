@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Router, Unit, View, refuses
+from chassis.http import OPERATE, Router, Unit, View, refuses
 from services.notification import outcomes
 from services.notification.commands.release_notification import (
     ReleaseNotification,
@@ -15,7 +15,7 @@ from services.notification.commands.release_notification import (
 )
 from services.notification.model import Notification, NotificationNotFound, State
 
-router = Router(tags=["Notifications"])
+router = Router(tags=["Notifications"], scope=OPERATE)
 
 DISCARDABLE = (State.HELD, State.FAILED, State.UNKNOWN)
 

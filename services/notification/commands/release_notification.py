@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Body, Line, Router, Unit, View, refuses
+from chassis.http import OPERATE, Body, Line, Router, Unit, View, refuses
 from services.notification import outcomes
 from services.notification.model import Notification, NotificationNotFound, State
 
-router = Router(tags=["Notifications"])
+router = Router(tags=["Notifications"], scope=OPERATE)
 
 RELEASABLE = (State.HELD, State.FAILED, State.DISCARDED)
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
-from chassis.http import Read, View
+from chassis.http import OPERATE, Read, View
 from chassis.pages import Form, PageRouter, faults, filled, page
 from services.notification.commands.discard_notification import (
     DISCARDABLE,
@@ -34,7 +34,7 @@ from services.notification.views.notification_overview import (
     list_notification_overviews,
 )
 
-router = PageRouter(Path(__file__).parents[1] / "templates")
+router = PageRouter(Path(__file__).parents[1] / "templates", scope=OPERATE)
 PER_PAGE = 50
 MOST = 1000
 """Notifications of a state that are counted."""

@@ -1,4 +1,4 @@
-"""What this service knows of an order on its way to its customer, in the order in which it happens."""
+"""What the order service asks about its orders, with the secret of the pair: nobody else does."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,16 +7,24 @@ from fastapi import Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from chassis.http import Read, Router, View
+from chassis.http import INTERNAL, Page, Read, Router, View
 from chassis.inbox.journey import Handling, StoredEvent, find_event, find_handling
 from contracts.notification_sent import NotificationSent
 from services.notification.model import Notification
-from services.notification.views.notification_overview import NotificationOverview
+from services.notification.views.notification_overview import (
+    NotificationOverview,
+    NotificationQuery,
+    list_notification_overviews,
+)
 
-router = Router(tags=["Notifications"])
+router = Router(tags=["Notifications"], scope=INTERNAL, in_schema=False)
 
 REACTION = "notify_customer_on_order_created"
 """Whose inbox says what was done about the order's event; a reaction's name is data."""
+
+
+MOST = 200
+"""Orders that are asked about at once."""
 
 
 class NotificationJourney(View):
@@ -45,7 +53,7 @@ def find_notification_journey(
     )
 
 
-@router.get("/api/notification/{orderId}/journey")
+@router.get("/internal/notification/{orderId}")
 async def get_notification_journey(
     orderId: UUID,  # noqa: N803 - its name on the wire
     read: Read,
@@ -61,3 +69,12 @@ async def get_notification_journey(
     return await read(
         lambda session: find_notification_journey(orderId, event, session)
     )
+
+
+@router.get("/internal/notification")
+async def get_notifications_of(
+    order: Annotated[list[UUID], Query(min_length=1, max_length=MOST)], read: Read
+) -> Page[NotificationOverview]:
+    """List the notifications of these orders, where they have one."""
+    query = NotificationQuery(order=order, limit=MOST)
+    return await read(lambda session: list_notification_overviews(query, session))

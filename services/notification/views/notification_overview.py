@@ -19,7 +19,7 @@ from services.notification.model import (
     State,
 )
 
-router = Router(tags=["Notifications"])
+router = Router(tags=["Notifications"], scope="notifications:read")
 
 EXAMPLE = (
     "Notification for Order 01a20727-ad7d-7a6d-8ffc-e0698ef24ad8: "

@@ -16,7 +16,7 @@ from chassis.runtime.ids import uuid7
 from contracts.order_created import OrderCreated
 from services.order.model import Order, name_key
 
-router = Router(tags=["Orders"])
+router = Router(tags=["Orders"], scope="orders:write")
 
 
 class CreateOrder(Body):

@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from chassis.http import Line, Page, QueryModel, Read
+from chassis.http import Line, Page, QueryModel, Read, needs
 from chassis.inbox.journey import find_published
 from chassis.pages import (
     Form,
@@ -36,7 +36,7 @@ from services.order.views.order_overview import (
     list_order_overviews,
 )
 
-router = PageRouter(Path(__file__).parents[1] / "templates")
+router = PageRouter(Path(__file__).parents[1] / "templates", scope="orders:read")
 PER_PAGE = 50
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(3000, 1, 1))]
 
@@ -89,6 +89,7 @@ async def get_desk(read: Read) -> Response:
 
 
 @router.post("/")
+@needs("orders:write")
 async def post_desk(form: Form) -> Response:
     """Place an order, as the API does."""
     command, errors = form.parse(CreateOrder)
@@ -111,7 +112,8 @@ async def render_list(read: Read, search: Search) -> str:
     """Return the list of a search as it is now."""
     found, published = await read(lambda session: _find(search, session))
     way = [each.order_id for each in found.items if each.order_id in published]
-    notifications = await ask_of(read.parts.sidecar, way)
+    parts = read.parts
+    notifications = await ask_of(parts.sidecar, parts.secret, way)
     rows = [_row(each, published, notifications or {}) for each in found.items]
     return fragment(
         read,

@@ -35,7 +35,7 @@ class Remedy:
 
 def router(elsewhere: Elsewhere) -> PageRouter:
     """Return the routes of the page."""
-    made = PageRouter(Path(__file__).parents[1] / "templates")
+    made = PageRouter(Path(__file__).parents[1] / "templates", scope="orders:read")
 
     @made.get("/orders/{orderId}")
     async def get_order_page(orderId: UUID, read: Read) -> Response:  # noqa: N803 - its name on the wire

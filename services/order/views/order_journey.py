@@ -28,7 +28,7 @@ from services.order.views.order_overview import (
 )
 from services.order.views.why import Known, explain
 
-router = Router(tags=["Orders"])
+router = Router(tags=["Orders"], scope="orders:read")
 
 STAGES = ("accepted", "published", "received", "sent", "shown")
 """The stages of an order's way."""
@@ -119,7 +119,8 @@ async def follow(read: Read, order_id: UUID) -> Known:
     """Return what is known of an order, here and at the notification service; raises OrderNotFound."""
     known = await read(lambda session: find_order_journey(order_id, session))
     event_id = known.event.event_id if known.event else None
-    reply = await ask(read.parts.sidecar, order_id, event_id)
+    parts = read.parts
+    reply = await ask(parts.sidecar, parts.secret, order_id, event_id)
     known = replace(known, reply=reply)
     if sent := reply.sent:
         showing = await read(

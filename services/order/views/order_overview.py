@@ -15,7 +15,7 @@ from chassis.http import Line, Page, PageQuery, Read, Router, View, refuses
 from chassis.runtime.ids import first_id
 from services.order.model import IS_UNSENT, NotificationState, Order, name_key
 
-router = Router(tags=["Orders"])
+router = Router(tags=["Orders"], scope="orders:read")
 
 FEW = 1000
 """Orders that an index leads to by a name; with more, the newest orders are searched for the name."""

@@ -1,0 +1,147 @@
+"""Access tokens: signed by the issuer, for this audience, within their time; each is verified once, then known.
+
+A verified token is known by its hash until it expires or the keys are fetched again, so that a caller who sends
+many requests with it does not pay for its signature each time.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from jwt import PyJWTError
+from starlette.datastructures import Headers
+
+from chassis.access.caller import Caller, Unauthenticated, bearer, check_scope, invalid
+from chassis.access.issuer import Issuer, Key
+from chassis.runtime import clock
+
+MAX_TOKEN = 8 * 1024
+"""Characters of a token."""
+MOST_KNOWN = 10_000
+"""Verified tokens that are known at a time: some 10 MB at most."""
+LEEWAY = 30.0
+"""Seconds that the issuer's clock and this one's may differ."""
+LONGEST_SUBJECT = 255
+TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
+REQUIRED = ["iss", "aud", "exp", "iat", "sub"]
+
+_REASONS: dict[type[PyJWTError], str] = {
+    jwt.ExpiredSignatureError: "The token has expired.",
+    jwt.ImmatureSignatureError: "The token is not valid yet.",
+    jwt.InvalidIssuerError: "The token is of another issuer.",
+    jwt.InvalidAudienceError: "The token is for another audience.",
+    jwt.MissingRequiredClaimError: f"The token lacks one of {', '.join(REQUIRED)}.",
+}
+
+
+@dataclass(eq=False)
+class Access:
+    """Who may call: those to whom `issuer` gave a token for `audience`."""
+
+    issuer: Issuer
+    audience: str
+    _known: dict[bytes, Caller] = field(default_factory=dict)
+    _known_by: int = 0
+
+    async def admit(self, headers: Headers, needed: str | None) -> Caller:
+        """Return who calls; raises Unauthenticated, ScopeMissing, IssuerUnavailable."""
+        caller = await self.prove(bearer(headers))
+        check_scope(caller, needed)
+        return caller
+
+    async def prove(self, token: str) -> Caller:
+        """Return whom a token proves; raises Unauthenticated, IssuerUnavailable."""
+        self.issuer.refresh()
+        name = hashlib.sha256(token.encode()).digest()
+        known = self._of_these_keys().get(name)
+        if known is not None and clock.now().timestamp() < known.until:
+            return known
+        caller = await self._verify(token)
+        found = self._of_these_keys()
+        found.pop(name, None)
+        while len(found) >= MOST_KNOWN:
+            found.pop(next(iter(found)))
+        found[name] = caller
+        return caller
+
+    def _of_these_keys(self) -> dict[bytes, Caller]:
+        # A key that the issuer has withdrawn proves nothing any more.
+        if self._known_by != self.issuer.changes:
+            self._known.clear()
+            self._known_by = self.issuer.changes
+        return self._known
+
+    async def _verify(self, token: str) -> Caller:
+        if len(token) > MAX_TOKEN:
+            raise invalid(f"The token is longer than {MAX_TOKEN} characters.")
+        key_id = _key_id(token)
+        key = await self.issuer.find(key_id)
+        if key is None:
+            raise invalid("The token is signed with a key that the issuer has not.")
+        return _caller(self._claims(token, key))
+
+    def _claims(self, token: str, key: Key) -> dict[str, Any]:
+        try:
+            return jwt.decode(
+                token,
+                key.public,
+                algorithms=[key.algorithm],
+                audience=self.audience,
+                issuer=self.issuer.url,
+                leeway=LEEWAY,
+                options={"require": REQUIRED},
+            )
+        except (PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise _refusal(error) from error
+
+
+@asynccontextmanager
+async def fetching(access: Access | None) -> AsyncIterator[None]:
+    """Fetch the issuer's keys in the background, if there is one, while a service runs."""
+    if access is None:
+        yield
+        return
+    access.issuer.refresh()
+    try:
+        yield
+    finally:
+        await access.issuer.close()
+
+
+def _key_id(token: str) -> str:
+    """Return the id of the key that a token says it is signed with; raises Unauthenticated."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except (PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise _refusal(error) from error
+    kind, name = header.get("typ"), header.get("kid")
+    if not isinstance(kind, str) or kind.lower() not in TYPES:
+        raise invalid("The token's typ must be at+jwt or JWT.")
+    # What changes the meaning of a signature is not known here (RFC 7515, 4.1.11).
+    if "crit" in header or "b64" in header:
+        raise invalid("The token's header has extensions that are not supported.")
+    if not isinstance(name, str):
+        raise invalid("The token does not name its key (kid).")
+    return name
+
+
+def _refusal(error: Exception) -> Unauthenticated:
+    known = (why for kind, why in _REASONS.items() if isinstance(error, kind))
+    return invalid(next(known, "The token is malformed, or its signature is wrong."))
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    subject = claims["sub"]
+    if not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+        raise invalid(f"The token's sub is not 1 to {LONGEST_SUBJECT} characters.")
+    # OAuth (RFC 9068) has a string; some issuers send a list, and some call it scp.
+    given = claims.get("scope", claims.get("scp", ""))
+    listed = given.split() if isinstance(given, str) else given
+    if not isinstance(listed, list) or not all(
+        isinstance(each, str) for each in listed
+    ):
+        raise invalid("The token's scope is neither a string nor a list of them.")
+    return Caller(subject, frozenset(listed), float(int(claims["exp"])))
