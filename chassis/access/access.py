@@ -14,7 +14,13 @@ import jwt
 from jwt import PyJWTError
 from starlette.datastructures import Headers
 
-from chassis.access.caller import Caller, Unauthenticated, bearer, check_scope, invalid
+from chassis.access.caller import (
+    Caller,
+    Unauthenticated,
+    check_scope,
+    invalid,
+    token_of,
+)
 from chassis.access.issuer import Issuer, Key
 from chassis.runtime import clock
 
@@ -48,7 +54,7 @@ class Access:
 
     async def admit(self, headers: Headers, needed: str | None) -> Caller:
         """Return who calls; raises Unauthenticated, ScopeMissing, IssuerUnavailable."""
-        caller = await self.prove(bearer(headers))
+        caller = await self.prove(token_of(headers))
         check_scope(caller, needed)
         return caller
 

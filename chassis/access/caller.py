@@ -72,15 +72,20 @@ def invalid(why: str) -> Unauthenticated:
     return Unauthenticated(why, error="invalid_token")
 
 
-def bearer(headers: Headers) -> str:
-    """Return the token of the Authorization header; raises Unauthenticated, also where there are two."""
+def bearer(headers: Headers) -> str | None:
+    """Return the token of the one Authorization header, if that is Bearer and a token."""
     sent = headers.getlist("authorization")
-    if not sent:
-        raise Unauthenticated
-    found = _BEARER.fullmatch(sent[0])
-    if found is None or len(sent) > 1:
+    found = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+    return found[1] if found else None
+
+
+def token_of(headers: Headers) -> str:
+    """Return the token that was sent; raises Unauthenticated."""
+    if token := bearer(headers):
+        return token
+    if "authorization" in headers:
         raise invalid("There must be one Authorization header, Bearer and a token.")
-    return found[1]
+    raise Unauthenticated
 
 
 def check_scope(caller: Caller, needed: str | None) -> None:

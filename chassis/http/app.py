@@ -93,7 +93,7 @@ class ApiRoute(APIRoute):
             return
         parts = request.parts
         if self.needs == INTERNAL:
-            check_secret(bearer(request.headers), parts.secret)
+            check_secret(bearer(request.headers) or "", parts.secret)
         elif parts.access:
             caller = await parts.access.admit(request.headers, self.needs)
             request.scope[CALLER] = caller

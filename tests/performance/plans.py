@@ -161,11 +161,19 @@ async def _is_mailed(course: Course) -> None:
 
 
 async def _is_listed(course: Course) -> None:
-    for service, http in ((name, each.http) for name, each in course.services.items()):
+    for service, each in course.services.items():
+        http, secret = each.http, each.parts.secret
         path = f"/api/{service}"
         page = (await http.get(path)).json()
         one = page["items"][0]["orderId"]
-        asked = [f"/{one}", f"/{one}/journey", f"?cursor={page['next']}"]
+        asked = [f"/{one}", f"?cursor={page['next']}"]
+        if service == "order":
+            asked.append(f"/{one}/journey")
+        else:
+            headers = {"authorization": f"Bearer {secret}"}
+            for query in (f"/{one}", f"?order={one}"):
+                inner = f"/internal/notification{query}"
+                assert (await http.get(inner, headers=headers)).status_code == 200
         # Not READY or SENDING: an index for them would cost each order, and nobody lists them in a loop.
         states = ["SENT", "FAILED", "UNKNOWN", "HELD"]
         states += ["WAITING"] if service == "order" else []

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from jwt.utils import base64url_encode
 from starlette.datastructures import Headers
 
-from chassis.access import Access, ScopeMissing, Unauthenticated, bearer
+from chassis.access import Access, ScopeMissing, Unauthenticated
 from chassis.access import Issuer as IssuerOfTokens
 from chassis.access import access as access_module
-from chassis.access.caller import Caller
+from chassis.access.caller import Caller, token_of
 from tests.support.issuer import AUDIENCE, Issuer, encoded, issuing, signing_key
 
 LONG = 3600
@@ -230,7 +230,7 @@ async def test_few_tokens_are_known_at_a_time(
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
 def test_the_scheme_has_no_case(scheme: str) -> None:
-    assert bearer(Headers({"authorization": f"{scheme} abc"})) == "abc"
+    assert token_of(Headers({"authorization": f"{scheme} abc"})) == "abc"
 
 
 @pytest.mark.parametrize(
@@ -248,12 +248,12 @@ def test_any_other_authorization_is_refused(sent: list[str]) -> None:
     raw = [(b"authorization", each.encode()) for each in sent]
 
     with pytest.raises(Unauthenticated):
-        bearer(Headers(raw=raw))
+        token_of(Headers(raw=raw))
 
 
 def test_nobody_is_asked_for_more_than_a_token_who_sent_none() -> None:
     with pytest.raises(Unauthenticated) as refused:
-        bearer(Headers({}))
+        token_of(Headers({}))
 
     assert refused.value.headers == {"WWW-Authenticate": "Bearer"}
 

@@ -106,8 +106,6 @@ async def test_any_other_bad_query_is_refused(
         "Bearer ",
         SECRET,
         f"Basic {SECRET}",
-        f"bearer {SECRET}",
-        f"Bearer {SECRET} ",
         f"Bearer {SECRET[:-1]}",
         "Bearer \xe9",
     ],

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from chassis.dapr import Sidecar
 from chassis.errors import Rejected
-from chassis.http import Body, Line, Read, View
+from chassis.http import OPEN, Body, Line, Read, View
 from chassis.pages import Form, PageRouter, fragment, page, see_other, watch
 from chassis.runtime import ServiceSettings, load
 from chassis.service import create, make_parts
 from services.order.app import MIGRATIONS, Settings
 
-router = PageRouter(Path(__file__).parent / "templates")
+router = PageRouter(Path(__file__).parent / "templates", scope=OPEN)
 NAMES = text("SELECT name FROM thing ORDER BY name")
 ADD = text("INSERT INTO thing (name) VALUES (:name)")
 
