@@ -131,7 +131,6 @@ def create(  # noqa: PLR0913 - a service, put together in one call
         *operations.routers(observe),
     )
     _route(app, every)
-    _check_scopes(app)
     return app
 
 
@@ -139,6 +138,7 @@ def _route(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     pages.install(app, routers)
     # Before /docs, and not with `include_router`: FastAPI would match every request to them twice.
     app.router.routes[:0] = [route for router in routers for route in router.routes]
+    _check_scopes(app)
 
 
 def _check(reactions: Sequence[AnyReaction], routers: Sequence[http.Router]) -> None:
