@@ -8,6 +8,6 @@ _CONTROL = re.compile(
 )
 
 
-def one_line(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text as one line that a terminal only shows: its control characters are written out."""
     return _CONTROL.sub(lambda it: it[0].encode("unicode_escape").decode(), text)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from chassis.text import one_line
+from chassis.text import escaped
 from toolchain import readiness, run
 from toolchain.machine import ports, terminal, this_machine
 from toolchain.machine.failure import Failure
@@ -50,7 +50,7 @@ def demonstrate() -> None:
                 followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:
             raise _failure("The system stopped answering", str(error)) from error
-        terminal.plainly("\n" + "\n".join(one_line(each.line) for each in followed))
+        terminal.plainly("\n" + "\n".join(escaped(each.line) for each in followed))
         terminal.plainly(summary(followed))
 
 

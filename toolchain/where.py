@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 
-from chassis.text import one_line
+from chassis.text import escaped
 from toolchain import readiness, run
 from toolchain.machine import terminal
 from toolchain.machine.failure import Failure
@@ -85,7 +85,7 @@ def _print(journey: dict[str, Any]) -> None:
         show(stage["name"], _line(stage, at, before))
         before = at or before
     then = f"Next: {journey['next']}."
-    for text in map(one_line, (journey["why"], then)):
+    for text in map(escaped, (journey["why"], then)):
         terminal.plainly(
             textwrap.indent(textwrap.fill(text, 76, break_long_words=False), "  ")
         )

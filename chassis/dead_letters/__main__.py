@@ -22,7 +22,7 @@ from chassis.inbox.dead_letter import State
 from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
 from chassis.runtime.settings import SidecarSettings, reveal
-from chassis.text import one_line
+from chassis.text import escaped
 
 PAGE = 50
 """Letters in one call: each may have 64 KiB."""
@@ -370,7 +370,7 @@ async def run(options: Options, sidecar: Sidecar) -> int:
     try:
         return int(await options.act(options, sidecar))
     except (Refused, SidecarUnavailable) as error:
-        sys.stderr.write(f"{one_line(str(error))}\n")
+        sys.stderr.write(f"{escaped(str(error))}\n")
         return 1 if isinstance(error, Refused) else os.EX_TEMPFAIL
 
 

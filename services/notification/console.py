@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from chassis.database import after_commit, batch
-from chassis.text import one_line
+from chassis.text import escaped
 
 
 def print_after_commit(session: Session, line: str) -> None:
@@ -23,7 +23,7 @@ def _print_after_commit(session: Session, lines: Sequence[str]) -> None:
 
 
 def _print(lines: Sequence[str]) -> None:
-    text = "".join(f"{one_line(line)}\n" for line in lines)
+    text = "".join(f"{escaped(line)}\n" for line in lines)
     # A name that the terminal's encoding lacks would otherwise cost its whole group their lines.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -23,7 +23,12 @@ from chassis.runtime.telemetry import Span, Tracer
 from services.notification import measures, outcomes, throttle
 from services.notification.channels import Mail
 from services.notification.model import SIGNAL, Notification, State
-from services.notification.outcomes import LONGEST_WAIT, Policy, mark_and_append
+from services.notification.outcomes import (
+    LONGEST_WAIT,
+    Policy,
+    mark_and_append,
+    without_addresses,
+)
 from services.notification.throttle import NONE, Limits
 
 TOO_LATE = "its outcome is unknown, and its receiver may have forgotten its key by now"
@@ -113,7 +118,7 @@ class Dispatcher:
         try:
             return await self.mail.is_keyed()
         except (SidecarUnavailable, BindingRefused) as error:
-            self._trouble = str(error)
+            self._trouble = without_addresses(str(error))
             raise ChannelUnavailable(self._trouble) from error
 
     async def _send(self, mail: Notification) -> None:
@@ -131,7 +136,8 @@ class Dispatcher:
             self._outcome = partial(outcomes.mark_sent, which=mine, sent_at=now)
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
             self._outcome = self._outcome_of(error, mail)
-            trouble = "" if _concerns_message(error) else str(error)
+            said = without_addresses(str(error))
+            trouble = "" if _concerns_message(error) else said
         await self._store()
         self._trouble = trouble
         if trouble:

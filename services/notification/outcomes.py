@@ -1,5 +1,6 @@
 """What becomes of a notification: claimed, sent, refused, unknown, held, released; most ends append an event."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -33,6 +34,7 @@ LEASE = timedelta(seconds=60)
 KEY_KEPT = timedelta(hours=12)
 """How long a receiver is relied on to know a key; the usual ones know it for 24 hours."""
 LONGEST_REASON = 500
+_ADDRESS = re.compile(r"[^\s<>]*@[^\s<>]+")
 
 _waiting = and_(IS_OPEN, Notification.state != State.SENDING)
 
@@ -250,4 +252,9 @@ def _event(notification: Notification) -> Event:
 
 def _stored(reason: str) -> str | None:
     # It is a mail server's own text.
-    return one_line(reason)[:LONGEST_REASON] or None
+    return without_addresses(one_line(reason))[:LONGEST_REASON] or None
+
+
+def without_addresses(text: str) -> str:
+    """Return a mail server's text for logs and events: it may quote whom it refuses."""
+    return _ADDRESS.sub("(address)", text)

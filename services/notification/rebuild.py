@@ -24,7 +24,7 @@ from chassis.reconciler import FeedClient, Reconciler, rebuild_of
 from chassis.reconciler import cursor as feed_cursor
 from chassis.runtime import load
 from chassis.service import migrate
-from chassis.text import one_line
+from chassis.text import escaped
 from contracts.order_created import OrderCreated
 from services.notification.app import Settings, make_parts
 from services.notification.model import Notification, State
@@ -127,7 +127,7 @@ async def main() -> int:
         async with parts.sidecar:
             await rebuild(parts)
     except (InUse, SidecarUnavailable) as error:
-        said = one_line(str(error))
+        said = escaped(str(error))
         sys.stderr.write(f"{said}. What is done stays done.\n")
         return os.EX_TEMPFAIL
     finally:

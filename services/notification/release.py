@@ -22,7 +22,7 @@ from chassis.errors import Rejected
 from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
 from chassis.service import migrate
-from chassis.text import one_line
+from chassis.text import escaped
 from services.notification.app import Settings, make_parts
 from services.notification.commands.discard_notification import (
     DiscardNotification,
@@ -62,7 +62,7 @@ async def release_all(
             released += 1
         except Rejected as error:
             refused += 1
-            sys.stderr.write(f"{one_line(str(error))}\n")
+            sys.stderr.write(f"{escaped(str(error))}\n")
     return released, refused
 
 

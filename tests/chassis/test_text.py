@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.text import one_line
+from chassis.text import escaped
 
 HOSTILE = {
     "an escape sequence": "\x1b[2J",
@@ -18,7 +18,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=[*HOSTILE])
 def test_what_a_terminal_would_obey_is_written_out(hostile: str) -> None:
-    shown = one_line(f"a{hostile}b")
+    shown = escaped(f"a{hostile}b")
 
     assert hostile[0] not in shown
     assert shown.startswith("a\\")
@@ -27,4 +27,4 @@ def test_what_a_terminal_would_obey_is_written_out(hostile: str) -> None:
 
 @pytest.mark.parametrize("name", ["Nguyễn Thị Minh", "李小龙", "क्\u200dष", "a\u00a0b"])
 def test_a_name_stays_as_it_is(name: str) -> None:
-    assert one_line(name) == name
+    assert escaped(name) == name

@@ -72,6 +72,21 @@ async def test_trouble_of_the_server_pauses_the_channel(
     assert (notification.state, notification.refused_since) == (State.READY, None)
 
 
+@pytest.mark.parametrize("code", ["421", "450", "550"])
+async def test_an_address_that_a_mail_server_quotes_is_in_no_log_and_no_event(
+    room: MailRoom, code: str
+) -> None:
+    order = await room.order("jane@example.org")
+    room.mailbox.acts["RCPT"] = Act(f"{code} <jane@example.org>: no such user")
+
+    logged = await attempt(room.dispatcher())
+
+    reason = (await room.of(order)).reason or ""
+    assert "<(address)>: no such user" in reason
+    assert "jane@" not in f"{logged} {reason}"
+    assert bool(logged) is (code == "421")
+
+
 @pytest.mark.parametrize(
     ("refused_for", "shortest", "longest"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from chassis.text import one_line
+from chassis.text import escaped
 from toolchain.doctor.finding import Finding, Rule, Severity
 from toolchain.doctor.project import Project
 from toolchain.machine import terminal
@@ -68,8 +68,8 @@ def _place(finding: Finding) -> list[str]:
     # A place is one word, so that terminals and editors can follow it.
     place = finding.place if finding.problem.line or finding.file != "." else ""
     # Whoever's project it is: a name in it moves no cursor.
-    place = one_line(place)
-    message = one_line(finding.problem.message.replace("\n", " "))
+    place = escaped(place)
+    message = escaped(finding.problem.message.replace("\n", " "))
     line = f"           {place}  {message}"
     if place and len(line) <= WIDTH:
         return [line]

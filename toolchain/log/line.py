@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from chassis.text import one_line
+from chassis.text import escaped
 from toolchain.supervise.record import Record
 
 LEVELS: Mapping[str, str] = {
@@ -74,7 +74,7 @@ def parse(record: Record) -> list[Line]:
     text = _COLOURED.sub("", record.text.decode(errors="backslashreplace")).rstrip()
     level, text = (record.level, text) if record.level else _read(text)
     is_report = bool(record.level)
-    first, *below = map(one_line, text.split("\n"))
+    first, *below = map(escaped, text.split("\n"))
     lines = [Line(record.at, record.part, level, first, is_report)] if first else []
     return [*lines, *(Line(record.at, record.part, "", f"  {each}") for each in below)]
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from chassis.text import one_line
+from chassis.text import escaped
 
 MARKS = {"done": "+", "busy": ".", "warning": "!", "failed": "x"}
 COLOURS = {"done": "32", "busy": "36", "warning": "33", "failed": "31"}
@@ -60,7 +60,7 @@ def failed(what: str, why: str, remedy: str) -> None:
     """Print what failed, why, and what to do."""
     plainly(f"\n  {_mark('failed')} {what}")
     for text in (why, remedy):
-        lines = (f"    {one_line(line)}" for line in text.splitlines())
+        lines = (f"    {escaped(line)}" for line in text.splitlines())
         plainly("\n".join(lines))
 
 
@@ -80,7 +80,7 @@ def _line(kind: str, part: str, text: str) -> None:
     if _report:
         _report(kind, part, text)
         return
-    first, *others = map(one_line, text.splitlines())
+    first, *others = map(escaped, text.splitlines())
     plainly(f"  {_mark(kind)} {part:<9} {first}")
     for line in others:
         plainly(f"    {'':<9} {line}")

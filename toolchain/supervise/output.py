@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from chassis.text import one_line
+from chassis.text import escaped
 from toolchain.supervise.outlet import Outlet
 from toolchain.supervise.record import open_pipe, pieces
 
@@ -78,7 +78,7 @@ class Output:
 
     def report(self, text: str, level: Literal["INFO", "WARN", "ERROR"]) -> None:
         """Write what the supervisor says of its part, without the part's name."""
-        text = one_line(text)
+        text = escaped(text)
         line = f"supervisor: {self._name} {text}".encode()
         self._write(line, text.encode(), level)
         if self._also:  # by hand, there may be a terminal
