@@ -255,10 +255,10 @@ def test_another_broker_is_one_word_and_changes_no_file(
     assert nothing_is_left(system)
 
 
-def test_mails_by_an_api_are_one_word(system: System) -> None:
-    with running(system, "MAIL=api") as (terminal, shown):
+def test_mails_by_an_api_and_one_public_door_are_a_word_each(system: System) -> None:
+    with running(system, "MAIL=api", "GATEWAY=yes") as (terminal, shown):
         page = re.findall(r"read it at (http://127\.0\.0\.1:\d+)", shown)[0]
-        curl = readme("curl ").replace(":3500", f":{port(system)}")
+        curl = re.findall(r"curl --cacert .* https://localhost:.*\}'", shown)[0]
         address = '"customerEmail":"jane@example.org"'
 
         typed(curl.replace('"Jane Doe"', f'"Jane Doe",{address}'))

@@ -63,6 +63,11 @@ def serves(port: int) -> bool:
     return answer.endswith(b" 200")
 
 
+def certificate_of(system: System) -> Path:
+    """Return the certificate that is made for a run."""
+    return system.state / "gateway" / "certificate.pem"
+
+
 def _any() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
