@@ -11,12 +11,15 @@ from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.system
 
+AN_ID = "01a224dc-5f01-78e4-bda9-cae5ea8534d7"
 INTERNAL = (
     "events",
     "events/OrderCreated",
     "events/notification-dead-letter",
     "dapr/subscribe",
     "dapr/config",
+    "internal/notification",
+    f"internal/notification/{AN_ID}",
     "readyz",
     "metrics",
     "docs",
@@ -26,7 +29,6 @@ INTERNAL = (
     "v1.0/metadata",
     "v1.0/shutdown",
 )
-AN_ID = "01a224dc-5f01-78e4-bda9-cae5ea8534d7"
 DOTS = ("..", "%2e%2e", "%2E.", ".%2e", "..;", "..%00", "%252e%252e", "...")
 SLASHES = ("/", "%2f", "%2F", "%5c", "\\", "%252f", "%c0%af", "%e2%88%95")
 ENDS = ("%00", "%20", "%0a", "%0d%0aX:1", ".", "%2e", ";", ";a=b", "%3f", "%23")
