@@ -245,6 +245,7 @@ def test_an_app_is_kept_running_and_listens_where_its_sidecar_looks(
         f"{module}:create_app",
     ]
     assert f"--port={app['appPort']}" in app["command"]
+    assert "--http=chassis.connection:Connection" in app["command"]
     assert callable(import_module(module).create_app)
 
 
