@@ -12,6 +12,7 @@ from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from services.notification.channels import BINDING, Mail
 from services.notification.commands import (
+    decide_about_many,
     discard_notification,
     release_notification,
 )
@@ -78,12 +79,13 @@ def create_app(
         routers=[
             release_notification.router,
             discard_notification.router,
+            decide_about_many.router,
             notification_overview.router,
             notification_journey.router,
             notifications.router,
         ],
         reactions=[notify_customer_on_order_created.reaction],
-        loops=[dispatcher.loop()],
+        loops=[dispatcher.loop(), decide_about_many.loop(parts.database)],
         needs=frozenset({BINDING}),
         tallies=notification_tallies.find_notification_tallies,
     )

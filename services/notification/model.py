@@ -97,6 +97,25 @@ class Notification(Base):
         return text_of(self.order_id, self.customer_name, self.created_at)
 
 
+class Decision(Base):
+    """What somebody decided about all notifications in a state, or those of a reason, up to one of them."""
+
+    __tablename__ = "decision"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    act: Mapped[str] = mapped_column(String(20))
+    state: Mapped[State] = mapped_column(String(20))
+    like: Mapped[str | None] = mapped_column(String(500))
+    by: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str] = mapped_column(String(500))
+    made_at: Mapped[datetime] = mapped_column(Utc)
+    # The newest notification that it is about, and the last one that was looked at.
+    until: Mapped[UUID | None]
+    after: Mapped[UUID | None]
+    done: Mapped[int] = mapped_column(default=0)
+    ended_at: Mapped[datetime | None] = mapped_column(Utc)
+
+
 def text_of(order_id: UUID, customer_name: str, created_at: datetime) -> str:
     """Return what the customer of an order reads."""
     return (

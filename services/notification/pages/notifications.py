@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.http import OPERATE, Read, View
-from chassis.pages import Form, PageRouter, faults, filled, page
+from chassis.pages import Form, PageRouter, faults, filled, page, see_other
+from services.notification.commands.decide_about_many import (
+    DecideAboutMany,
+    decide_about_many,
+    find_newest,
+    kind_of,
+)
 from services.notification.commands.discard_notification import (
     DISCARDABLE,
     discard_notification,
@@ -38,6 +44,10 @@ router = PageRouter(Path(__file__).parents[1] / "templates", scope=OPERATE)
 PER_PAGE = 50
 MOST = 1000
 """Notifications of a state that are counted."""
+OF_ALL = "-all"
+"""What an act ends with that is about all of a reason, and not those that are selected."""
+SHOWN = 5
+"""Decisions about all of a reason that are shown."""
 SELECTED = "order-"
 """What the names of the boxes begin with; the order's id follows."""
 
@@ -74,6 +84,9 @@ async def get_notifications_page(read: Read) -> Response:
 async def post_notifications_page(form: Form) -> Response:
     """Release or discard the notifications that were selected."""
     selected, given = _selected(form.fields)
+    if given.get("act", "").endswith(OF_ALL):
+        return await _decide_about_all(form, given)
+    given.pop("like", None)
     try:
         orders = [UUID(each) for each in selected]
         command = Decide.model_validate(given)
@@ -88,6 +101,17 @@ async def post_notifications_page(form: Form) -> Response:
     )
     decided = Decided.model_validate_json(bytes(answer.body))
     return await _shown(form, Sent({}, {}, decided))
+
+
+async def _decide_about_all(form: Form, given: Mapping[str, str]) -> Response:
+    state = form.query_params.get("state")
+    act = given["act"].removesuffix(OF_ALL)
+    try:
+        command = DecideAboutMany.model_validate({**given, "act": act, "state": state})
+    except ValidationError as error:
+        return await _shown(form, Sent(form.fields, faults(error)))
+    await form.run(lambda session: decide_about_many(command, session), alone=True)
+    return see_other(f"?state={command.state}")
 
 
 def _selected(fields: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -120,8 +144,12 @@ async def _shown(read: Read, sent: Sent) -> Response:
         query, wrong = NotificationQuery.model_validate(given), {}
     except ValidationError as error:
         query, wrong = NotificationQuery(), faults(error)
-    counts, found = await read(
-        lambda session: (_count(session), list_notification_overviews(query, session))
+    counts, found, decisions = await read(
+        lambda session: (
+            _count(session),
+            list_notification_overviews(query, session),
+            find_newest(session, SHOWN),
+        )
     )
     # Of one order, its state now: whoever follows its link need not know that.
     asked = {query.state} if query.state else set()
@@ -137,6 +165,8 @@ async def _shown(read: Read, sent: Sent) -> Response:
         counts=counts,
         most=MOST,
         found=found,
+        kinds={kind_of(each.reason): each.reason for each in found.items},
+        decisions=decisions,
         can_release=bool(states & {*RELEASABLE}),
         can_discard=bool(states & {*DISCARDABLE}),
     )

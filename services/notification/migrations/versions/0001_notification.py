@@ -1,4 +1,4 @@
-"""The notifications."""
+"""The notifications, and what was decided about many of them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,6 +43,20 @@ def upgrade() -> None:
         sa.Column("trace", sa.String(200), server_default="", nullable=False),
         sa.Column("caused_by", sa.String(200), server_default="", nullable=False),
     )
+    op.create_table(
+        "decision",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("act", sa.String(20), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("like", sa.String(500)),
+        sa.Column("by", sa.String(100), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.Column("made_at", _UTC, nullable=False),
+        sa.Column("until", sa.Uuid()),
+        sa.Column("after", sa.Uuid()),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("ended_at", _UTC),
+    )
     is_open = "state IN ('READY', 'SENDING', 'UNKNOWN')"
     _index("notification_open", ["due_at", "id"], is_open)
     in_trouble = "state IN ('FAILED', 'UNKNOWN', 'HELD', 'DISCARDED')"
@@ -60,4 +74,5 @@ def _index(name: str, columns: list[str], rows: str) -> None:
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_table("decision")
     op.drop_table("notification")
