@@ -52,7 +52,8 @@ async def states(room: MailRoom) -> dict[UUID, State]:
 async def test_all_that_are_alike_are_released_with_who_and_why_and_no_others(
     room: MailRoom,
 ) -> None:
-    *alike, other = await failed(room, *map(closed, range(3)), UNKNOWN)
+    full = closed(1).replace("550 5.7.1", "552 5.2.2")
+    *alike, _, other = await failed(room, *map(closed, range(3)), full, UNKNOWN)
     held = await room.order(state=State.HELD, reason=closed(1))
 
     await decide(room, like=closed(7))
@@ -61,6 +62,7 @@ async def test_all_that_are_alike_are_released_with_who_and_why_and_no_others(
 
     found = await states(room)
     assert [found[each] for each in alike] == [State.READY] * 3
+    assert [*found.values()].count(State.FAILED) == 2
     assert (found[other], found[held]) == (State.FAILED, State.HELD)
     released = await room.of(alike[0])
     assert released.released_by == WHY["by"]
