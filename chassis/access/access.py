@@ -22,7 +22,6 @@ from chassis.access.caller import (
     token_of,
 )
 from chassis.access.issuer import Issuer, Key
-from chassis.runtime import clock
 
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""
@@ -63,7 +62,7 @@ class Access:
         self.issuer.refresh()
         name = hashlib.sha256(token.encode()).digest()
         known = self._of_these_keys().get(name)
-        if known is not None and clock.now().timestamp() < known.until:
+        if known is not None and not known.has_expired:
             return known
         caller = await self._verify(token)
         found = self._of_these_keys()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 
 from chassis.errors import Rejected
+from chassis.runtime import clock
 
 OPEN = "open"
 """What a route states that anybody may call: health, the API's description, static files."""
@@ -26,6 +27,11 @@ class Caller:
     scopes: frozenset[str]
     until: float = float("inf")
     """When that proof expires, in seconds since 1970."""
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether that proof has expired."""
+        return clock.now().timestamp() >= self.until
 
     def may(self, needed: str | None) -> bool:
         """Return whether the caller has the scope that a route needs; nobody has one that is not stated."""

@@ -3,8 +3,8 @@
 The key, its answer and what the request changes are one transaction, so a crash leaves none of them behind.
 (IETF draft "The Idempotency-Key HTTP Header Field"; daprd itself may repeat a request that it passes on.)
 
-A key belongs to its method and path. Until callers are authenticated all of them share it, so whoever guesses
-a key and its request gets the stored answer: use a UUID. The caller's app-id is no part of the scope: one key
+A key belongs to its method, path and caller. Without access control all callers share it, so whoever guesses a
+key and its request gets the stored answer: use a UUID. The caller's app-id is no part of the scope: one key
 sent through two sidecars is one request, and daprd up to 1.18 passes on, beside the app-id that it knows, one
 that the caller wrote.
 """
@@ -48,7 +48,7 @@ PARAMETER: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
     "description": "Sent again with the same key within 24 hours, a request is carried out once and answered the "
-    "same again. All callers share the keys of a path: use a UUID",
+    "same again. A key is its caller's own; without access control all callers share those of a path: use a UUID",
     "schema": {"type": "string"},
     "example": "01a20727-ad7d-7a6d-8ffc-e0698ef24ad8",
 }
@@ -123,8 +123,10 @@ class KeyedRequest:
         return int.from_bytes(named[:8], signed=True)
 
 
-async def identify(request: Request, sent: Sequence[str]) -> KeyedRequest | None:
-    """Return the identity of a request sent with this key, if any.
+async def identify(
+    request: Request, sent: Sequence[str], subject: str | None = None
+) -> KeyedRequest | None:
+    """Return the identity of a request sent with this key, if any, by this subject, if that is known.
 
     Raises MalformedIdempotencyKey, MalformedJson.
     """
@@ -134,7 +136,10 @@ async def identify(request: Request, sent: Sequence[str]) -> KeyedRequest | None
     if len(sent) > 1 or key is None:
         raise MalformedIdempotencyKey
     scope = f"{request.method} {request.url.path}"
-    if len(scope) > MAX_SCOPE:
+    if subject is not None:
+        # A line break is in no address, and in no subject.
+        scope = f"{subject}\n{scope}"
+    if len(scope) > MAX_SCOPE or subject is not None:
         scope = hashlib.sha256(scope.encode()).hexdigest()
     body = _canonical(await request.json())
     content = f"{body}?{request.url.query}".encode()

@@ -93,6 +93,11 @@ class Read(JsonRequest):
         return caller
 
     @property
+    def subject(self) -> str | None:
+        """The subject of who calls; None where there is no access control."""
+        return self.caller.subject if self.caller else None
+
+    @property
     def owner(self) -> str | None:
         """The subject whose records alone are for this caller; None for all of them."""
         return self.caller.owner if self.caller else None
@@ -187,7 +192,7 @@ class Unit(Read):
         def work(session: Session) -> Response:
             return self._answer(command(session))
 
-        keyed = await identify(self, self.sent_keys)
+        keyed = await identify(self, self.sent_keys, self.subject)
         if keyed is None:
             return await parts.database.write(work, lane, self.deadline)
         return await carry_out_once(parts, keyed, work, lane, self.deadline)

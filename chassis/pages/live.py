@@ -33,7 +33,9 @@ UNREADABLE = "the service cannot read its database; trying again."
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Look = Callable[[Read, K], Awaitable[str]]
-"""Returns a part of a page as HTML; the key says which: an order's id, a search."""
+"""Returns a part of a page as HTML; the key says which: an order's id, a search. Callers of one owner share it."""
+Part = tuple[Look[Any], Hashable, str | None]
+"""What is looked at: the look, its key, and whose records alone it may show."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Live:
     """The streams of one process."""
 
     is_stopping: bool = False
-    hubs: dict[Hashable, Hub] = field(default_factory=dict)
+    hubs: dict[Part, Hub] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -69,35 +71,37 @@ class Live:
         async with self.changed:
             self.changed.notify_all()
 
-    async def poll(self, read: Read, look: Look[Any], key: Hashable) -> None:
+    async def poll(self, read: Read, look: Look[Any], part: Part) -> None:
         """Look again and again, for all streams of a part, until the last one has ended."""
         while True:
             try:
-                newest = ServerSentEvent(raw_data=await look(read, key))
+                newest = ServerSentEvent(raw_data=await look(read, part[1]))
             except Rejected as error:  # what the page shows is not there
                 newest = ServerSentEvent(event=NOT_LIVE, raw_data=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the page says that it is not live
                 newest = ServerSentEvent(event=NOT_LIVE, raw_data=UNREADABLE)
-                if self.hubs[look, key].newest != newest:
+                if self.hubs[part].newest != newest:
                     _log.warning("a live page cannot be refreshed: %r", error)
-            self.hubs[look, key].newest = newest
+            self.hubs[part].newest = newest
             await self.wake()
             await asyncio.sleep(INTERVAL)
 
     @contextmanager
     def joined(self, read: Read, look: Look[K], key: K) -> Iterator[Hub]:
         """Join the streams of a part, and leave them in the end."""
-        hub = self.hubs.get((look, key))
+        # Callers who see the same records share it, and nobody else.
+        part: Part = (look, key, read.owner)
+        hub = self.hubs.get(part)
         if hub is None:
-            task = asyncio.create_task(self.poll(read, look, key))
-            hub = self.hubs[look, key] = Hub(task)
+            task = asyncio.create_task(self.poll(read, look, part))
+            hub = self.hubs[part] = Hub(task)
         hub.streams += 1
         try:
             yield hub
         finally:
             hub.streams -= 1
             if not hub.streams:
-                del self.hubs[look, key]
+                del self.hubs[part]
                 hub.task.cancel()
 
 
@@ -113,7 +117,10 @@ class _InTurn(Read):
 
 
 async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEvent]:
-    """Yield a part of a page whenever it has changed, the first time at once, until the service ends."""
+    """Yield a part of a page whenever it has changed, the first time at once.
+
+    It ends with the service, and with the caller's proof of who he is: his browser asks again with a new one.
+    """
     live: Live = read.app.state.live
     if live.streams >= MOST:
         why = f"{MOST} pages are live already. Reload this one to see what is new."
@@ -121,12 +128,10 @@ async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEv
         return
     with live.joined(_InTurn(read.scope), look, key) as hub:
         sent: ServerSentEvent | None = None
-        while True:
+        while not (live.is_stopping or (read.caller and read.caller.has_expired)):
             if hub.newest is not None and hub.newest != sent:
                 sent = hub.newest
                 yield sent
-            elif live.is_stopping:
-                return
             else:
                 async with live.changed:
                     await live.changed.wait()

@@ -67,6 +67,8 @@ class Order(Base):
         )
     )
     created_at: Mapped[datetime] = mapped_column(Utc)
+    # The caller who placed it: he alone sees it. Null where there was no access control; operators see all.
+    owner: Mapped[str | None] = mapped_column(String(255))
     customer_email: Mapped[str | None] = mapped_column(String(254))
     notification_state: Mapped[NotificationState] = mapped_column(
         String(20), server_default=NotificationState.WAITING
@@ -98,6 +100,15 @@ Index(
     postgresql_where=IS_UNSENT,
 )
 Index("orders_name", Order.name_key)
+# Without access control no order has an owner, and the index costs nothing.
+HAS_OWNER = Order.owner.is_not(None)
+Index(
+    "orders_owner",
+    Order.owner,
+    Order.order_id,
+    sqlite_where=HAS_OWNER,
+    postgresql_where=HAS_OWNER,
+)
 
 
 _SHOW = (

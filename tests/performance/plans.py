@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,10 @@ from uuid import UUID
 import httpx
 from sqlalchemy import Engine, event
 
+from chassis.database import Database
 from chassis.reconciler.grace_period import SHORTEST
+from services.order.model import NotificationState
+from services.order.views.order_overview import OrderQuery, list_order_overviews
 from tests.performance.counters import (
     PUSHED,
     Course,
@@ -135,6 +139,7 @@ async def _everything(course: Course) -> None:
     await course.looks(retention=False)
     await course.looks(retention=True)
     await _is_listed(course)
+    await _is_listed_for_its_owner(course.services["order"].database)
 
 
 async def _is_lost_and_late(course: Course) -> None:
@@ -183,6 +188,20 @@ async def _is_listed(course: Course) -> None:
         await _is_paged(http, service, one)
         seen = (await http.get("/api/operations")).json()
         assert seen["stored"], seen["databaseSilence"]
+
+
+async def _is_listed_for_its_owner(database: Database) -> None:
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    for query in (
+        OrderQuery(),
+        OrderQuery(name="jane"),
+        OrderQuery(state=NotificationState.FAILED, createdFrom=day),
+        OrderQuery(state=NotificationState.SENT, cursor=UUID(int=1 << 64)),
+    ):
+        for owner in ("jane", "nobody"):
+            await database.read(
+                lambda session: list_order_overviews(query, session, owner)  # noqa: B023
+            )
 
 
 async def _is_paged(http: httpx.AsyncClient, service: str, one: str) -> None:

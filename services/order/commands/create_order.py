@@ -41,12 +41,18 @@ class Accepted(View):
     order_id: UUID
 
 
-def create_order(command: CreateOrder, session: Session, trace: str) -> Created:
-    """Store a new order and append its OrderCreated; `trace` is the request's W3C trace context."""
+def create_order(
+    command: CreateOrder, session: Session, trace: str, owner: str | None = None
+) -> Created:
+    """Store a new order and append its OrderCreated.
+
+    `trace` is the request's W3C trace context, `owner` the subject of whoever sent it, where that is known.
+    """
     order_id, created_at = uuid7(), clock.now_ms()
     ordered = {**command.model_dump(), "created_at": created_at}
     key = name_key(command.customer_name)
-    add(session, Order.__table__, {"id": order_id, "name_key": key, **ordered})
+    row = {"id": order_id, "name_key": key, "owner": owner, **ordered}
+    add(session, Order.__table__, row)
     event = OrderCreated(order_id=order_id, **ordered)
     append(session, event, subject=order_id, cause=Cause(trace))
     return Created(Accepted(order_id=order_id), f"order/{order_id}")
@@ -58,4 +64,6 @@ async def post_order(command: CreateOrder, unit: Unit) -> Response:
 
     201 is sent when the order and its event are committed.
     """
-    return await unit.run(lambda session: create_order(command, session, unit.trace))
+    return await unit.run(
+        lambda session: create_order(command, session, unit.trace, unit.subject)
+    )

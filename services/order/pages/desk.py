@@ -95,7 +95,9 @@ async def post_desk(form: Form) -> Response:
     command, errors = form.parse(CreateOrder)
     if command is None:
         return await _desk(form, form.fields, errors)
-    answer = await form.run(lambda session: create_order(command, session, form.trace))
+    answer = await form.run(
+        lambda session: create_order(command, session, form.trace, form.subject)
+    )
     placed = TypeAdapter(dict[str, str]).validate_json(bytes(answer.body))
     return see_other(f"?placed={placed['orderId']}")
 
@@ -110,7 +112,7 @@ async def get_live_desk(read: Read) -> AsyncIterator[ServerSentEvent]:
 
 async def render_list(read: Read, search: Search) -> str:
     """Return the list of a search as it is now."""
-    found, published = await read(lambda session: _find(search, session))
+    found, published = await read(lambda session: _find(search, session, read.owner))
     way = [each.order_id for each in found.items if each.order_id in published]
     parts = read.parts
     notifications = await ask_of(parts.sidecar, parts.secret, way)
@@ -160,8 +162,10 @@ def _order_id(text: str) -> UUID | None:
         return None
 
 
-def _find(search: Search, session: Session) -> tuple[Page[OrderOverview], set[UUID]]:
-    found = list_order_overviews(search.query(), session)
+def _find(
+    search: Search, session: Session, owner: str | None
+) -> tuple[Page[OrderOverview], set[UUID]]:
+    found = list_order_overviews(search.query(), session, owner)
     waiting = {
         each.order_id: each.created_at
         for each in found.items

@@ -60,9 +60,11 @@ class OrderJourney(View):
     notification: NotificationPart | None
 
 
-def find_order_journey(order_id: UUID, session: Session) -> Known:
-    """Return what this service itself knows of an order; raises OrderNotFound."""
-    order = find_order_overview(order_id, session)
+def find_order_journey(
+    order_id: UUID, session: Session, owner: str | None = None
+) -> Known:
+    """Return what this service itself knows of an order, of its owner's if there is one; raises OrderNotFound."""
+    order = find_order_overview(order_id, session, owner)
     topic = OrderCreated.topic()
     return Known(
         order=order,
@@ -117,7 +119,9 @@ async def get_order_journey(orderId: UUID, read: Read) -> OrderJourney:  # noqa:
 
 async def follow(read: Read, order_id: UUID) -> Known:
     """Return what is known of an order, here and at the notification service; raises OrderNotFound."""
-    known = await read(lambda session: find_order_journey(order_id, session))
+    known = await read(
+        lambda session: find_order_journey(order_id, session, read.owner)
+    )
     event_id = known.event.event_id if known.event else None
     parts = read.parts
     reply = await ask(parts.sidecar, parts.secret, order_id, event_id)

@@ -19,7 +19,7 @@ router = Router(tags=["Orders"], scope="orders:read")
 
 FEW = 1000
 """Orders that an index leads to by a name; with more, the newest orders are searched for the name."""
-MOST_READ = 4000
+MOST_READ = 2000
 """Orders that are looked at for one page."""
 APART = timedelta(seconds=1)
 """How far apart an order's time and that in its id may be: they are read one after the other."""
@@ -75,22 +75,28 @@ class OrderNotFound(Rejected):
     status = 404
 
 
-def find_order_overview(order_id: UUID, session: Session) -> OrderOverview:
-    """Return one order; raises OrderNotFound."""
+def find_order_overview(
+    order_id: UUID, session: Session, owner: str | None = None
+) -> OrderOverview:
+    """Return one order, with an owner only if it is theirs; raises OrderNotFound."""
     order = session.get(Order, order_id)
-    if order is None:
+    # Somebody else's is not there: nobody learns which orders there are.
+    if order is None or owner not in {None, order.owner}:
         raise OrderNotFound(f"There is no order {order_id}.", orderId=str(order_id))
     return OrderOverview.model_validate(order)
 
 
-def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverview]:
-    """Return a page of orders, newest first, from after the order that the cursor names.
+def list_order_overviews(
+    query: OrderQuery, session: Session, owner: str | None = None
+) -> Page[OrderOverview]:
+    """Return a page of orders, of their owner alone if there is one, from after the order that the cursor names.
 
     Where no index has what is asked for, MOST_READ orders are looked at: such a page may be short, and not the
     last one.
     """
-    among, wanted = _by_index(query), _by_reading(query)
-    named = _find_few(query.name, session) if query.name else None
+    wanted = _by_reading(query, owner)
+    among = _by_index(query, owner)
+    named = _find_few(query.name, session) if query.name and owner is None else None
     newest_first = Order.order_id.desc()
     end: UUID | None = None
     if named is not None:
@@ -98,7 +104,7 @@ def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverv
     elif wanted:
         ids = select(Order.order_id).where(*among).order_by(newest_first)
         end = session.scalar(ids.offset(MOST_READ - 1).limit(1))
-        among += [Order.order_id >= end] if end else []
+        among = _by_index(query, owner, end)
     matching = select(Order).where(*among, *wanted).order_by(newest_first)
     found = session.scalars(matching.limit(query.limit + 1)).all()
     page = [OrderOverview.model_validate(each) for each in found[: query.limit]]
@@ -106,25 +112,31 @@ def list_order_overviews(query: OrderQuery, session: Session) -> Page[OrderOverv
     return Page(items=page, next=str(last) if last else None)
 
 
-def _by_index(query: OrderQuery) -> list[ColumnElement[bool]]:
-    # An id begins with the time at which it was made, so that a range of time is a range of ids.
+def _by_index(
+    query: OrderQuery, owner: str | None, end: UUID | None = None
+) -> list[ColumnElement[bool]]:
+    # An id begins with the time at which it was made, so that a range of time is a range of ids. It has one
+    # bound at each end: of two, SQLite seeks by one, and reads its way to the other.
     among: list[ColumnElement[bool]] = []
-    if query.cursor is not None:
-        among.append(Order.order_id < query.cursor)
+    lowest, below = [end] if end else [], [query.cursor] if query.cursor else []
     if query.created_from is not None:
-        among.append(Order.order_id >= first_id(query.created_from - APART))
+        lowest.append(first_id(query.created_from - APART))
         among.append(Order.created_at >= query.created_from)
     if query.created_before is not None:
-        among.append(Order.order_id < first_id(query.created_before + APART))
+        below.append(first_id(query.created_before + APART))
         among.append(Order.created_at < query.created_before)
-    if query.state not in {None, NotificationState.SENT}:
+    among += [Order.order_id >= max(lowest)] if lowest else []
+    among += [Order.order_id < min(below)] if below else []
+    if owner is not None:
+        among.append(Order.owner == owner)
+    elif query.state not in {None, NotificationState.SENT}:
         among += [Order.notification_state == query.state, IS_UNSENT]
     return among
 
 
-def _by_reading(query: OrderQuery) -> list[ColumnElement[bool]]:
+def _by_reading(query: OrderQuery, owner: str | None) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
-    if query.state is NotificationState.SENT:
+    if query.state is NotificationState.SENT or (query.state and owner is not None):
         wanted.append(Order.notification_state == query.state)
     if query.name is not None:
         key = name_key(query.name)
@@ -147,7 +159,7 @@ def _find_few(name: str, session: Session) -> list[UUID] | None:
 @refuses(OrderNotFound)
 async def get_order(orderId: UUID, read: Read) -> OrderOverview:  # noqa: N803 - its name on the wire
     """Show one order."""
-    return await read(lambda session: find_order_overview(orderId, session))
+    return await read(lambda session: find_order_overview(orderId, session, read.owner))
 
 
 @router.get("/api/order")
@@ -158,4 +170,4 @@ async def get_orders(
 
     They come a page at a time: `next` of one page is `cursor` of the next, and null on the last.
     """
-    return await read(lambda session: list_order_overviews(query, session))
+    return await read(lambda session: list_order_overviews(query, session, read.owner))

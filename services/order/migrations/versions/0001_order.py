@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("customer_name", sa.String(200), nullable=False),
         sa.Column("name_key", _NAME_KEY, nullable=False),
         sa.Column("created_at", _UTC, nullable=False),
+        sa.Column("owner", sa.String(255)),
         sa.Column("customer_email", sa.String(254)),
         sa.Column(
             "notification_state",
@@ -43,6 +44,14 @@ def upgrade() -> None:
         postgresql_where=is_unsent,
     )
     op.create_index("orders_name", "orders", ["name_key"])
+    has_owner = sa.text("owner IS NOT NULL")
+    op.create_index(
+        "orders_owner",
+        "orders",
+        ["owner", "id"],
+        sqlite_where=has_owner,
+        postgresql_where=has_owner,
+    )
 
 
 def downgrade() -> None:
