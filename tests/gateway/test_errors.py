@@ -1,11 +1,13 @@
 """What customers are told when a part behind the door is away, and that it works again without a hand's turn."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.door import Door, is_answered
+from tests.support.door import Door, before, is_answered
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.system
@@ -133,3 +135,43 @@ async def test_an_old_version_of_tls_is_refused(door: Door) -> None:
     said, _ = await asyncio.wait_for(spoken.communicate(), 60)
 
     assert b"alert protocol version" in said
+
+
+async def _is_silent(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def test_a_service_that_takes_too_long_is_a_504(tmp_path: Path) -> None:
+    shorter = ("proxy_read_timeout 60s", "proxy_read_timeout 200ms")
+    async with before(tmp_path, _is_silent, shorter) as door, door.client() as client:
+        answer = await client.get("/api/order")
+
+    assert answer.status_code == 504
+    assert answer.json()["type"] == "urn:problem-type:gateway-timeout"
+
+
+READ_IN_ANOTHER_WAY = (
+    *("/events", "/api/../events", "/%65vents", "//events", "/events#x", "*", "events"),
+    *("/api/order /events", "/api/order\\..\\events", "http://order/events"),
+    *("/notifications/events/OrderCreated", "/api/order/"),
+)
+
+
+async def test_no_path_over_http_2_is_read_in_another_way(door: Door) -> None:
+    command = ["curl", "--silent", "--http2", "--insecure", "--noproxy", "*"]
+    statuses = []
+    for each in (*READ_IN_ANOTHER_WAY, "/api/order"):
+        asked = await asyncio.create_subprocess_exec(
+            *(*command, "--request-target", each, "--output", os.devnull),
+            *("--write-out", "%{http_code} %{http_version}", door.url),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await asyncio.wait_for(asked.communicate(), 60)
+        statuses.append(said.decode())
+
+    assert statuses[-1] == "200 2"
+    refused = {"404 2", "400 2", "405 2", "000 2", "000 0"}
+    assert set(statuses[:-1]) <= refused, statuses

@@ -21,6 +21,7 @@ from toolchain.servers import gateway
 
 PATIENCE = 60.0
 Source = tuple[str, int] | None
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Sidecar = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -56,16 +57,26 @@ class Door:
             writer.close()
 
     async def connects(
-        self, source: Source = None
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self, source: Source = None, *, encrypted: bool = True
+    ) -> Connection:
         """Open a connection, from another address of this machine where one is given."""
         return await asyncio.open_connection(
             "127.0.0.1",
             self.port,
-            ssl=self.tls,
-            server_hostname="localhost",
+            ssl=self.tls if encrypted else None,
+            server_hostname="localhost" if encrypted else None,
             local_addr=source,
         )
+
+    async def logs(self, request_id: str) -> str:
+        """Wait until the access log has this request; return all that it has."""
+        nginx = self.real.apps["gateway"]
+
+        async def said() -> bool:
+            return f'"request":"{request_id}"' in nginx.said()
+
+        await eventually(said, "the request is in the access log")
+        return nginx.said()
 
     def log(self) -> list[dict[str, str]]:
         """Return the lines of its access log."""
@@ -111,9 +122,16 @@ async def opened(folder: Path) -> AsyncIterator[Door]:
 
 
 @asynccontextmanager
-async def before(folder: Path, sidecar: Sidecar) -> AsyncIterator[Door]:
-    """Open a door to a function that stands for the gateway's sidecar: it reads and writes bytes."""
+async def before(
+    folder: Path, sidecar: Sidecar, changed: tuple[str, str] = ("", "")
+) -> AsyncIterator[Door]:
+    """Open a door to a function that stands for the gateway's sidecar: it reads and writes bytes.
+
+    In nginx's settings one text may be changed to another.
+    """
     door = _made(folder)
+    settings = folder / "gateway" / "nginx.conf"
+    settings.write_text(settings.read_text().replace(*changed))
     port = door.real.instances["gateway"]["daprHTTPPort"]
     nginx = door.real.apps["gateway"]
     async with await asyncio.start_server(sidecar, "127.0.0.1", port):
