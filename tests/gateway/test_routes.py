@@ -27,6 +27,7 @@ UNLISTED = {
 
 PARAMETERS = {
     "orderId": "01a224dc-5f01-78e4-bda9-cae5ea8534d7",
+    "decisionId": "17",
     "id": "17",
     "fingerprint": "0123456789abcdef",
     "digest": "0123456789abcdef",
