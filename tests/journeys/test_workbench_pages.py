@@ -129,6 +129,56 @@ async def test_a_canary_is_watched_live_and_halts_before_ones_eyes(
     await expect(page.locator("#live")).to_contain_text("Live")
 
 
+async def test_the_workbench_works_without_script(
+    shop: Shop, system: RealSystem
+) -> None:
+    order, letter = await arrives(shop, customerName="x" * 201)
+    _, other = await arrives(shop, customerName="x" * 202)
+    async with (
+        open_browser() as browser,
+        open_page(browser, base(system), java_script_enabled=False) as page,
+    ):
+        await page.goto("/dead-letters")
+        await page.get_by_role("link", name="String should have at most").click()
+        group = page.url
+        await signs(page, "Dry run of all", "by", "reason")
+        await is_at(page, page.url, "DONE")
+
+        await page.goto(group)
+        await page.get_by_role("link", name=f"Letter {letter}", exact=True).click()
+        await signs(page, "Dry run")
+        await expect(page.get_by_text("It would fail: it is no valid")).to_be_visible()
+        await page.get_by_text("Edit", exact=True).click()
+        data = page.get_by_label("Data, as JSON")
+        await data.fill((await data.input_value()).replace("x" * 201, "Ada"))
+        await signs(page, "Keep the edit", "edit-by", "edit-reason")
+        await signs(page, "Replay", "replay-by")
+        await is_at(page, page.url, "REPLAYED")
+        assert await state_of(shop, system, order) != "None"
+
+        await page.goto(f"/dead-letters/{other}")
+        await signs(page, "Discard", "discard-by", "discard-reason")
+        await is_at(page, page.url, "DISCARDED")
+        await expect(page.get_by_text("Discarded by Jane Doe")).to_be_visible()
+
+
+async def signs(page: Page, button: str, *fields: str) -> None:
+    """Fill in who does it, and why, and press a button."""
+    for each in fields:
+        await page.locator(f"#{each}").fill("Jane Doe")
+    await page.get_by_role("button", name=button).click()
+
+
+async def is_at(page: Page, address: str, state: str) -> None:
+    """Reload a page, as one does without script, until it shows this state."""
+
+    async def shows() -> bool:
+        await page.goto(address)
+        return await page.locator(".badge", has_text=state).count() > 0
+
+    await eventually(shows, f"it is {state}", every=0.2)
+
+
 @pytest.mark.parametrize(
     ("scheme", "size"), [("light", (1280, 800)), ("dark", (390, 844))], ids=str
 )
