@@ -39,6 +39,7 @@ VARIABLES = {
     "kafka": "KAFKA_BROKERS",
 }
 """The variable of the sidecars' environment that names each broker."""
+GATEWAY = ("gateway/app.yaml", "appID", "command")
 APP_PORTS = ("appPort", "daprHTTPPort", "daprInternalGRPCPort", "metricsPort")
 BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What the dapr.yaml of this project runs on."""
@@ -152,7 +153,8 @@ def load(
 
 def with_gateway(system: System) -> System:
     """Return this system with the public door beside its services (gateway/app.yaml)."""
-    app = _read("gateway/app.yaml", "appID", "command")
+    app = _read(*GATEWAY)
+    _configure_gateway(system)
     moved = yaml.safe_dump(app).replace(".local/", f"{system.state}/")
     ports = _ports(app, system.offset) if system.offset else {}
     # Where a browser finds the services; a name of one's own comes with its certificate.
@@ -163,6 +165,18 @@ def with_gateway(system: System) -> System:
     _set(system.app("notification"), "PUBLIC_URL", notifications)
     apps = [*system.document["apps"], {**yaml.safe_load(moved), **ports}]
     return replace(system, document={**system.document, "apps": apps}, gateway=True)
+
+
+def _configure_gateway(system: System) -> None:
+    """Write the Configuration of the gateway's sidecar: the others', but it can only invoke."""
+    folder = system.state / "gateway"
+    (folder / "resources").mkdir(parents=True, exist_ok=True)
+    document = _read(system.document["common"]["configFilePath"], "metadata", "spec")
+    document["metadata"]["name"] = "gateway"
+    allowed = {"name": "invoke", "version": "v1"}
+    protocols = [{**allowed, "protocol": each} for each in ("http", "grpc")]
+    document["spec"]["api"] = {"allowed": protocols}
+    (folder / "dapr.yaml").write_text(yaml.safe_dump(document))
 
 
 def state_of(offset: int, root: Path = ROOT) -> Path:
@@ -299,7 +313,7 @@ def ports_are_free(offset: int) -> bool:
 def every_port(offset: int = 0) -> list[int]:
     """Return every port that a system with this offset may take."""
     ports = [port + offset for port in PORTS.values()]
-    for app in with_gateway(load()).document["apps"]:
+    for app in (*load().document["apps"], _read(*GATEWAY)):
         ports += _ports(app, offset).values()
         ports += [port + offset for port in metrics_ports(app)]
     return ports

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
 from toolchain.machine import Machine, apt, find, network, terminal
 from toolchain.machine.failure import EX_CONFIG, Failure
 from toolchain.runfile import ROOT, System
@@ -18,9 +16,6 @@ CERTIFICATE, KEY, ADDRESS = "GATEWAY_CERTIFICATE", "GATEWAY_KEY", "GATEWAY_ADDRE
 DAYS = "30"
 LONGER = "max-age=63072000"
 """Two years, for a certificate that browsers trust; with the one of a run, they would lock out http://localhost."""
-ONLY_INVOKE = [
-    {"name": "invoke", "version": "v1", "protocol": each} for each in ("http", "grpc")
-]
 QUESTION = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -41,7 +36,6 @@ def write(machine: Machine, system: System) -> None:
         if not find(machine, program):
             apt.provide(machine, program, program, "run it without GATEWAY=yes")
     folder = (system.state / "gateway").absolute()
-    (folder / "resources").mkdir(parents=True, exist_ok=True)
     for file in (ROOT / "gateway").glob("*.conf"):
         shutil.copy(file, folder)
     environment = machine.environment
@@ -52,7 +46,6 @@ def write(machine: Machine, system: System) -> None:
     token = system.variables("gateway").get("DAPR_API_TOKEN")
     sent = f'proxy_set_header dapr-api-token "{token}";\n' if token else ""
     _save(folder / "token.conf", sent)
-    _save(folder / "dapr.yaml", _configuration(system))
 
 
 def serves(port: int) -> bool:
@@ -119,15 +112,6 @@ def _certificate(environment: Mapping[str, str], folder: Path) -> tuple[Path, Pa
     )
     # fmt: on
     return made, key_file
-
-
-def _configuration(system: System) -> str:
-    """Return the Configuration of the gateway's sidecar: the others', but it can only invoke."""
-    declared = Path(system.document["common"]["configFilePath"])
-    document = yaml.safe_load((ROOT / declared).read_text())
-    document["metadata"]["name"] = "gateway"
-    document["spec"]["api"] = {"allowed": ONLY_INVOKE}
-    return str(yaml.safe_dump(document))
 
 
 def _save(file: Path, text: str) -> None:
