@@ -46,7 +46,8 @@ def demonstrate() -> None:
     with nullcontext() if is_up(system) else run.running(this_machine(), system, log):
         token = readiness.token_of("DAPR", system.variables("order"))
         try:
-            with httpx.Client(timeout=30, trust_env=False, headers=token) as client:
+            headers = {**token, **readiness.as_caller()}
+            with httpx.Client(timeout=30, trust_env=False, headers=headers) as client:
                 followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:
             raise _failure("The system stopped answering", str(error)) from error

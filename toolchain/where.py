@@ -43,6 +43,10 @@ def where(order_id: UUID, system: System) -> int:
     if found.get("status") == 404:
         terminal.failed(found["title"], found["detail"], "Is it of another OFFSET?")
         return USAGE
+    if found.get("status") in {401, 403}:
+        remedy = 'Set TOKEN to an access token: make token SCOPES="orders:read"'
+        terminal.failed(found["title"], found["detail"], remedy)
+        return os.EX_NOPERM
     if "stages" in found:
         _print(found)
     else:
@@ -73,7 +77,8 @@ def _ask(path: str, system: System) -> dict[str, Any]:
 def _get(url: str, patience: float, system: System) -> httpx.Response | None:
     token = readiness.token_of("DAPR", system.variables("order"))
     with suppress(httpx.HTTPError), httpx.Client(trust_env=False) as client:
-        return client.get(url, headers=token, timeout=patience)
+        headers = {**token, **readiness.as_caller()}
+        return client.get(url, headers=headers, timeout=patience)
     return None
 
 

@@ -21,7 +21,7 @@ from chassis.dapr import Sidecar, SidecarUnavailable
 from chassis.inbox.dead_letter import State
 from chassis.runtime import load
 from chassis.runtime.rate_limit import STOPPED, at_rate, positive, stop_on_signal
-from chassis.runtime.settings import SidecarSettings, reveal
+from chassis.runtime.settings import CommandSettings, reveal
 from chassis.text import escaped
 
 PAGE = 50
@@ -234,10 +234,10 @@ async def _ask(
     body: Json | None = None,
 ) -> Json:
     # The sidecar may itself repeat what it passes on.
-    key = {"idempotency-key": str(uuid4())}
+    headers = {"idempotency-key": str(uuid4()), **options.authorization}
     url = f"api/{path}"
     answer = await sidecar.ask(
-        options.service, url, query=query or {}, headers=key, body=body
+        options.service, url, query=query or {}, headers=headers, body=body
     )
     document: Json = answer.json()
     if answer.status >= 500:
@@ -258,6 +258,7 @@ def say(*lines: str) -> None:
 def parse(arguments: Sequence[str]) -> Options:
     """Return the options of a command line, or end with status 2 and what is wrong with it."""
     parser = argparse.ArgumentParser(prog="python -m chassis.dead_letters")
+    parser.set_defaults(authorization={})
     as_in_urls = partial(quote, safe="")
     parser.add_argument(
         "service", metavar="SERVICE", help="its app-id", type=as_in_urls
@@ -376,7 +377,9 @@ async def run(options: Options, sidecar: Sidecar) -> int:
 
 async def main(arguments: Sequence[str]) -> int:
     """Parse a command line and carry it out; return the exit status."""
-    options, settings = parse(arguments), load(SidecarSettings)
+    options, settings = parse(arguments), load(CommandSettings)
+    if access_token := reveal(settings.token):
+        options.authorization = {"authorization": f"Bearer {access_token}"}
     token = reveal(settings.dapr_api_token)
     async with Sidecar(settings.sidecar_url, token=token, deadline=30) as sidecar:
         return await run(options, sidecar)

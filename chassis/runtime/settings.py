@@ -61,6 +61,15 @@ class SidecarSettings(BaseSettings):
         return f"http://127.0.0.1:{self.dapr_http_port}"
 
 
+class CommandSettings(SidecarSettings):
+    """What a command line needs to call a service through its sidecar."""
+
+    token: SecretStr | None = Field(
+        None,
+        description="access token of whoever types it, where access control is on: `make token` prints one",
+    )
+
+
 class TelemetrySettings(BaseSettings):
     """Where a service shows what it does, and what it measures."""
 
@@ -228,5 +237,5 @@ def load(settings: type[S]) -> S:
 
 def _shown(name: str, value: object) -> str:
     # A URL may hold a password.
-    hidden = ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN")
+    hidden = ("DATABASE_URL", "APP_API_TOKEN", "DAPR_API_TOKEN", "TOKEN")
     return "not shown" if name in hidden else repr(value)

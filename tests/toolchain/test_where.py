@@ -107,6 +107,18 @@ def test_what_a_mail_server_said_moves_no_cursor(
     assert all(each.isprintable() or each == "\n" for each in shown)
 
 
+def test_whoever_may_not_see_an_order_is_told_to_send_a_token(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = {"title": "This needs a valid access token.", "status": 401, "detail": ""}
+    monkeypatch.setenv("TOKEN", "a-token")
+    with serving(problem, 401) as port:
+        status = where(ORDER, system(tmp_path, order_sidecar=port))
+
+    assert status == os.EX_NOPERM
+    assert "make token" in capsys.readouterr().err
+
+
 def test_past_a_sidecar_that_is_down_the_service_itself_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

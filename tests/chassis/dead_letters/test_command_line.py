@@ -93,12 +93,14 @@ def test_a_sidecar_that_is_not_there_is_one_line() -> None:
     assert ended.stderr == "the sidecar does not answer (no connection)\n"
 
 
-def test_it_sends_the_sidecars_token_and_its_service() -> None:
-    received: list[tuple[str, str | None]] = []
+def test_it_sends_the_sidecars_token_and_that_of_whoever_types_it() -> None:
+    received: list[tuple[str, str | None, str | None]] = []
 
     class Sidecar(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            received.append((self.path, self.headers["dapr-api-token"]))
+            sent = self.headers
+            tokens = sent["dapr-api-token"], sent["authorization"]
+            received.append((self.path, *tokens))
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b'{"items": [], "next": null}')
@@ -109,12 +111,13 @@ def test_it_sends_the_sidecars_token_and_its_service() -> None:
     with HTTPServer(("127.0.0.1", 0), Sidecar) as server:
         threading.Thread(target=server.handle_request).start()
         port = str(server.server_address[1])
-        ended = command("list", DAPR_HTTP_PORT=port, DAPR_API_TOKEN="t0ken")
+        environment = {"DAPR_API_TOKEN": "t0ken", "TOKEN": "of-jane"}
+        ended = command("list", DAPR_HTTP_PORT=port, **environment)
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    ((path, token),) = received
+    ((path, token, authorization),) = received
     assert path.startswith("/v1.0/invoke/notification/method/api/dead-letter?")
-    assert token == "t0ken"
+    assert (token, authorization) == ("t0ken", "Bearer of-jane")
 
 
 async def test_a_list_is_a_line_for_each_newest_first(
