@@ -116,7 +116,7 @@ def test_whoever_may_not_see_an_order_is_told_to_send_a_token(
         status = where(ORDER, system(tmp_path, order_sidecar=port))
 
     assert status == os.EX_NOPERM
-    assert "make token" in capsys.readouterr().err
+    assert "make token" in capsys.readouterr().out
 
 
 def test_past_a_sidecar_that_is_down_the_service_itself_is_asked(
