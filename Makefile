@@ -4,6 +4,9 @@ PYTHON ?= python3
 OFFSET ?= 0
 # The id of the order that `make where` looks for
 ORDER ?=
+# Whom `make token` prints a token for (alice, bob, olga), and what it allows, instead of what that person may do
+AS ?= olga
+SCOPES ?=
 # The broker, a folder in components/ (rabbitmq, redis, kafka), instead of the one in dapr.yaml: make run BROKER=redis
 BROKER ?=
 # The database of the services (sqlite, postgresql): make run DATABASE=postgresql
@@ -44,7 +47,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
+.PHONY: help setup ready run broker observe demo where token doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +74,9 @@ demo: ready ## Place three orders and follow each to its notification
 
 where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
 	@.venv/bin/python -m toolchain.where "$(ORDER)"
+
+token: ready ## Print a token for a person of the local issuer: make token AS=alice SCOPES="orders:read"
+	@.venv/bin/python -m toolchain.token "$(AS)" $(if $(SCOPES),--scopes "$(SCOPES)")
 
 doctor: ready ## Examine the YAML of this project, and what of it runs (docs/doctor.md)
 	@.venv/bin/python -m toolchain.checkup

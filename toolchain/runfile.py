@@ -31,6 +31,7 @@ PORTS = {
     "gateway": 8443,
     "sentry": 3520,
     "sentry health": 3521,
+    "issuer": 8180,
 }
 """Where the servers of a system listen, those that it may start."""
 VARIABLES = {
