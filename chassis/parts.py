@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from chassis.access import Access
+from chassis.access import Access, CodeFlow
 from chassis.cloud_event import Keys
 from chassis.dapr import Sidecar
 from chassis.database import Database
@@ -33,6 +33,8 @@ class Parts:
     backlog: Backlog
     # None where there is no access control: everything is allowed.
     access: Access | None = None
+    # None where nobody signs in on the pages.
+    sign_in: CodeFlow | None = None
     # None where nothing is traced.
     tracer: Tracer | None = None
     # A lock is dropped when no request holds it or waits for it.

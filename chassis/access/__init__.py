@@ -10,6 +10,7 @@ from chassis.access.caller import (
     Unauthenticated,
     bearer,
 )
+from chassis.access.code_flow import CodeFlow, Identity, SignInRefused
 from chassis.access.issuer import Issuer, IssuerUnavailable
 from chassis.access.loopback import LoopbackOnly, check_address
 
@@ -19,10 +20,13 @@ __all__ = [
     "OPERATE",
     "Access",
     "Caller",
+    "CodeFlow",
+    "Identity",
     "Issuer",
     "IssuerUnavailable",
     "LoopbackOnly",
     "ScopeMissing",
+    "SignInRefused",
     "Unauthenticated",
     "bearer",
     "check_address",

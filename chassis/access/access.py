@@ -80,13 +80,17 @@ class Access:
         return self._known
 
     async def _verify(self, token: str) -> Caller:
+        return _caller(await self.claims(token))
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """Return what a token says, once it is verified; raises Unauthenticated, IssuerUnavailable."""
         if len(token) > MAX_TOKEN:
             raise invalid(f"The token is longer than {MAX_TOKEN} characters.")
         key_id = _key_id(token)
         key = await self.issuer.find(key_id)
         if key is None:
             raise invalid("The token is signed with a key that the issuer has not.")
-        return _caller(self._claims(token, key))
+        return self._claims(token, key)
 
     def _claims(self, token: str, key: Key) -> dict[str, Any]:
         try:

@@ -26,6 +26,8 @@ PATIENCE = 5.0
 MAX_BYTES = 256 * 1024
 MOST_KEYS = 100
 SHORTEST_RSA = 2048
+AWAY = (aiohttp.ClientError, TimeoutError, OSError)
+"""What is raised where the issuer does not answer."""
 DISCOVERY = "/.well-known/openid-configuration"
 
 # The key decides the algorithm, never the token; other kinds of keys are not used.
@@ -43,7 +45,7 @@ class IssuerUnavailable(Rejected):
     retry_after = 5
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """The issuer's answer cannot be used."""
 
 
@@ -104,7 +106,7 @@ class Issuer:
     async def _fetch(self) -> None:
         try:
             self._keys = await fetch_keys(self.url)
-        except (aiohttp.ClientError, TimeoutError, OSError, _Unusable) as error:
+        except (*AWAY, Unusable) as error:
             if not self._is_away:
                 why = str(error) or type(error).__name__
                 text = "the issuer %s cannot be used, %d keys of it stay in use: %s"
@@ -119,16 +121,16 @@ class Issuer:
 
 
 async def fetch_keys(issuer: str) -> dict[str, Key]:
-    """Return the keys that an issuer publishes; raises what aiohttp raises, and _Unusable."""
-    found = await _get(issuer.rstrip("/") + DISCOVERY)
+    """Return the keys that an issuer publishes; raises what aiohttp raises, and Unusable."""
+    found = await ask(issuer.rstrip("/") + DISCOVERY)
     if found.get("issuer") != issuer:
-        raise _Unusable(f"its discovery document is that of {found.get('issuer')!r}")
+        raise Unusable(f"its discovery document is that of {found.get('issuer')!r}")
     address = found.get("jwks_uri")
     if not isinstance(address, str) or not is_private(address, issuer):
-        raise _Unusable(f"its jwks_uri is {address!r}, which is not https")
-    listed = (await _get(address)).get("keys")
+        raise Unusable(f"its jwks_uri is {address!r}, which is not https")
+    listed = (await ask(address)).get("keys")
     if not isinstance(listed, list):
-        raise _Unusable("its key set has no keys")
+        raise Unusable("its key set has no keys")
     keys = (_key(each) for each in listed[:MOST_KEYS] if isinstance(each, dict))
     return {name: key for name, key in keys if key}
 
@@ -148,7 +150,11 @@ def is_private(address: str, issuer: str = "") -> bool:
     return parts.scheme == "http" and local and (not issuer or is_loopback(host or ""))
 
 
-async def _get(address: str) -> dict[str, Any]:
+async def ask(address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON object at an address, or that a form sent to it is answered with.
+
+    Raises what aiohttp raises, and Unusable.
+    """
     body = bytearray()
     async with (
         # Neither a proxy that the environment names, nor a redirect, nor a compressed body.
@@ -158,20 +164,25 @@ async def _get(address: str) -> dict[str, Any]:
             auto_decompress=False,
             headers={"accept": "application/json", "accept-encoding": "identity"},
         ) as session,
-        session.get(address, allow_redirects=False) as answer,
+        session.request(
+            "GET" if form is None else "POST",
+            address,
+            data=form,
+            allow_redirects=False,
+        ) as answer,
     ):
         if answer.status != 200:
-            raise _Unusable(f"{address} answers {answer.status}")
+            raise Unusable(f"{address} answers {answer.status}")
         async for piece in answer.content.iter_any():
             body += piece
             if len(body) > MAX_BYTES:
-                raise _Unusable(f"{address} answers more than {MAX_BYTES} bytes")
+                raise Unusable(f"{address} answers more than {MAX_BYTES} bytes")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _Unusable(f"{address} answers no JSON") from error
+        raise Unusable(f"{address} answers no JSON") from error
     if not isinstance(document, dict):
-        raise _Unusable(f"{address} answers no JSON object")
+        raise Unusable(f"{address} answers no JSON object")
     return document
 
 

@@ -1,6 +1,7 @@
 """What a page of another site may not do in the browser of somebody who reaches this service."""
 
 import re
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,20 +21,23 @@ class CrossSiteRequest(Rejected):
 
 
 class MisdirectedRequest(Rejected):
-    """This service listens on this machine alone, and does not answer under another name."""
+    """This service does not answer under this name: only under those of this machine, and that of PUBLIC_URL."""
 
     status = 421
 
 
-def check_site(headers: Headers) -> None:
+def check_site(headers: Headers, public_url: str | None = None) -> None:
     """Refuse what a page of another site makes a browser send; raises CrossSiteRequest."""
     # The browser itself says where a request comes from; a program says nothing, and may.
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is None and origin is not None:
         # Older, or neither TLS nor loopback: the address that the browser sees is compared.
-        own = headers.get("host", "")
-        is_own = origin in {f"http://{own}", f"https://{own}"}
-        site = "same-origin" if is_own else "cross-site"
+        # Through Dapr, that is not the Host that came here.
+        host, public = headers.get("host", ""), urlsplit(public_url or "")
+        own = {f"http://{host}", f"https://{host}"}
+        if public_url:
+            own.add(f"{public.scheme}://{public.netloc}")
+        site = "same-origin" if origin in own else "cross-site"
     if site not in {None, "same-origin", "none"}:
         raise CrossSiteRequest
 
@@ -72,8 +76,16 @@ def _add_headers(message: Message) -> None:
 
 
 def _is_foreign(scope: Scope) -> bool:
-    server = scope.get("server")
-    if not server or not server[0].startswith(_LOOPBACK_ADDRESSES):
+    """Return whether a Host is unknown; beyond loopback, where no PUBLIC_URL is set, none is known."""
+    server, public = scope.get("server"), _public_netloc(scope)
+    is_local = bool(server and server[0].startswith(_LOOPBACK_ADDRESSES))
+    if not is_local and not public:
         return False
-    host = Headers(scope=scope).get("host", "localhost")
-    return _LOOPBACK.fullmatch(host) is None
+    sent = Headers(scope=scope).getlist("host") or ["localhost"]
+    known = all(_LOOPBACK.fullmatch(each) or each.lower() == public for each in sent)
+    return not known or len(sent) > 1
+
+
+def _public_netloc(scope: Scope) -> str:
+    parts = getattr(scope["app"].state, "parts", None) if "app" in scope else None
+    return urlsplit(parts.settings.public_url or "").netloc.lower() if parts else ""

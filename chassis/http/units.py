@@ -147,7 +147,7 @@ class Unit(Read):
         self._span = self._begin(route)
         token, status = telemetry.current.set(self.trace), 500
         try:
-            check_site(self.headers)
+            check_site(self.headers, self.parts.settings.public_url)
             # Not left to FastAPI: it would make one and the same 400 of whatever is wrong.
             await self.json()
             response = await answer(self)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.http.units import Read
+from chassis.pages import session
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ LATER = 30_000
 NOT_LIVE = "not-live"
 """The event that tells a page why it is not live just now (chassis/pages/static/pages.js)."""
 UNREADABLE = "the service cannot read its database; trying again."
+
+SIGNED_OUT = "your session has ended: reload this page to sign in."
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -119,7 +122,7 @@ class _InTurn(Read):
 async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEvent]:
     """Yield a part of a page whenever it has changed, the first time at once.
 
-    It ends with the service, and with the caller's proof of who he is: his browser asks again with a new one.
+    It ends with the service, and with the caller's session or token.
     """
     live: Live = read.app.state.live
     if live.streams >= MOST:
@@ -128,10 +131,15 @@ async def watch(read: Read, look: Look[K], key: K) -> AsyncIterator[ServerSentEv
         return
     with live.joined(_InTurn(read.scope), look, key) as hub:
         sent: ServerSentEvent | None = None
-        while not (live.is_stopping or (read.caller and read.caller.has_expired)):
+        while True:
+            if await session.has_ended(read):
+                yield ServerSentEvent(event=NOT_LIVE, raw_data=SIGNED_OUT, retry=LATER)
+                return
             if hub.newest is not None and hub.newest != sent:
                 sent = hub.newest
                 yield sent
+            elif live.is_stopping:
+                return
             else:
                 async with live.changed:
                     await live.changed.wait()

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from chassis.event import rfc3339
+from chassis.pages import session as sessions
 from chassis.pages.static import asset
 from chassis.runtime.ids import uuid7
 
@@ -36,7 +39,7 @@ def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     )
     made.filters["moment"] = moment
     made.filters["rfc3339"] = rfc3339
-    made.globals.update(asset=asset, one_time_key=lambda: str(uuid7()))
+    made.globals.update(asset=asset, hidden_fields=hidden_fields)
     app.state.templates = made
 
 
@@ -55,10 +58,25 @@ def fragment(request: Request, template: str, **context: object) -> str:
     from an address as deep as its page's.
     """
     environment: Environment = request.app.state.templates
-    root = "../" * (request.url.path.count("/") - 1) or "./"
-    service = request.app.state.parts.name
-    known = {"root": root, "path": request.url.path, "service": service}
-    return environment.get_template(template).render({**known, **context})
+    path, service = request.scope["path"], request.app.state.parts.name
+    known = {"root": root_of(request), "path": path, "service": service}
+    here = {**known, "signed_in": sessions.of(request), **context}
+    return environment.get_template(template).render(here)
+
+
+def root_of(request: Request) -> str:
+    """Return what leads from a request's address to the service's first page."""
+    return "../" * (request.scope["path"].count("/") - 1) or "./"
+
+
+@pass_context
+def hidden_fields(context: Context) -> Markup:
+    """Return what each form has: a key, so that it is carried out once, and the token of its session."""
+    fields = {"idempotencyKey": str(uuid7())}
+    if signed_in := context.get("signed_in"):
+        fields["formToken"] = signed_in.form_token
+    field = Markup('<input type="hidden" name="{}" value="{}">')
+    return Markup("\n").join(field.format(*each) for each in fields.items())
 
 
 def see_other(location: str) -> Response:

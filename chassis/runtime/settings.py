@@ -154,6 +154,14 @@ class AccessSettings(BaseSettings):
         description="the client that the pages sign in as; another one than `OIDC_AUDIENCE`",
     )
 
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/([A-Za-z0-9._~-]+/)*$",
+        validate_default=True,
+        description="where browsers find this service: `https://shop.example.org/orders/`; it answers under that "
+        "name, and from signing in they come back to `signed-in` below it; needed with `OIDC_CLIENT_ID`",
+    )
+
     @field_validator("oidc_audience")
     @classmethod
     def _is_given(cls, audience: str | None, info: ValidationInfo) -> str | None:
@@ -168,6 +176,18 @@ class AccessSettings(BaseSettings):
         if client is not None and client == info.data.get("oidc_audience"):
             raise ValueError("it must not be the same as OIDC_AUDIENCE")
         return client
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_known(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("oidc_client_id") is None:
+            return url
+        parts = urlsplit(url or "")
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise ValueError(
+                "where people sign in, it must be https://…, or on this machine"
+            )
+        return url
 
 
 class ServiceSettings(SidecarSettings, TelemetrySettings, AccessSettings):

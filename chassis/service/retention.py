@@ -29,6 +29,7 @@ from chassis.inbox.dead_letter import dead_letter, group
 from chassis.inbox.parse import REMEMBERED
 from chassis.inbox.reaction import inbox
 from chassis.outbox.outbox import State, feed, outbox
+from chassis.pages.session import page_session
 from chassis.runtime import Loop, clock
 from chassis.runtime.loop import nothing
 
@@ -69,6 +70,7 @@ class Retention:
             delete_old_attempts,
             delete_settled_letters,
             delete_expired_keys,
+            delete_ended_sessions,
         ]
         deleted = [await self.database.write(job) for job in jobs]
         return max(deleted) >= BATCH
@@ -158,6 +160,13 @@ def delete_expired_keys(session: Session) -> int:
     """Delete the Idempotency-Keys whose answers are remembered no longer."""
     # Two ranges of their age, past and too far ahead: ordered, the whole index would be read for them.
     return len(_delete(session, idempotency_key, is_expired(), None))
+
+
+def delete_ended_sessions(session: Session) -> int:
+    """Delete the sessions of pages that have expired."""
+    expires_at = page_session.c.expires_at
+    ended = expires_at < clock.now()
+    return len(_delete(session, page_session, ended, expires_at))
 
 
 def _delete(

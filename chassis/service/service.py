@@ -15,7 +15,14 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import dead_letters, feed, http, operations, pages
-from chassis.access import Access, Issuer, LoopbackOnly, check_address, fetching
+from chassis.access import (
+    Access,
+    CodeFlow,
+    Issuer,
+    LoopbackOnly,
+    check_address,
+    fetching,
+)
 from chassis.dapr import Sidecar
 from chassis.dapr.tokens import SidecarGuard, load_feed_secret
 from chassis.database import Database, is_unavailable
@@ -29,7 +36,6 @@ from chassis.inbox.subscriptions import Subscriptions, Tuning
 from chassis.keys import Keyring
 from chassis.operations import Tallies, Watched, no_tallies
 from chassis.outbox import Backlog, Relay
-from chassis.pages import static
 from chassis.parts import Parts
 from chassis.reconciler import Reconciler
 from chassis.runtime import Loop, ServiceSettings, logs
@@ -56,6 +62,7 @@ def make_parts(
     A test brings a sidecar of its own.
     """
     logs.configure(name, settings.log_level, settings.log_format)
+    access = _access(settings)
     keys = Keyring(settings.secrets_folder, name)
     port = str(settings.dapr_http_port)
     database = Database(settings.database_url, name, port, keys)
@@ -73,7 +80,8 @@ def make_parts(
         keys=keys,
         secret=load_feed_secret(settings.secrets_folder / "feed.secret"),
         backlog=Backlog(database, settings.backlog_limit),
-        access=_access(settings),
+        access=access,
+        sign_in=_sign_in(settings, access),
         tracer=tracer,
     )
 
@@ -90,6 +98,13 @@ def _open_tracer(name: str, settings: ServiceSettings) -> Tracer | None:
 def _access(settings: ServiceSettings) -> Access | None:
     issuer, audience = settings.oidc_issuer, settings.oidc_audience
     return Access(Issuer(issuer), audience) if issuer and audience else None
+
+
+def _sign_in(settings: ServiceSettings, access: Access | None) -> CodeFlow | None:
+    client, url = settings.oidc_client_id, settings.public_url
+    if access is None or client is None or url is None:
+        return None
+    return CodeFlow(access, client, f"{url}signed-in")
 
 
 def create(  # noqa: PLR0913 - a service, put together in one call
@@ -127,7 +142,7 @@ def create(  # noqa: PLR0913 - a service, put together in one call
         health.router(
             parts, needed, tasks, lambda: inbox.arrivals.degraded(seen.topics)
         ),
-        static.router,
+        *pages.ROUTERS,
         *operations.routers(observe),
     )
     _route(app, every)

@@ -12,7 +12,11 @@ document.addEventListener("htmx:sse:after:message", (event) => {
   if (!event.detail.message.event) say("Live: changes appear by themselves.");
 });
 document.addEventListener("not-live", (event) => say("Not live: " + event.detail.data));
-document.addEventListener("htmx:sse:error", () => say("Not live: the service does not answer; trying again."));
+document.addEventListener("htmx:sse:error", (event) => {
+  say(event.detail.status === 401
+    ? "Not live: your session has ended: reload this page to sign in."
+    : "Not live: the service does not answer; trying again.");
+});
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");

@@ -101,7 +101,7 @@ async def test_the_feed_takes_the_secret_of_the_services_and_no_token(
     assert served.status_code == 200
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "0.0.0.0", "10.0.0.1"])  # noqa: S104
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "0.0.0.0", "10.0.0.1"])  # noqa: S104 - nothing listens there
 async def test_without_access_control_only_this_machine_is_served(
     plain: Service, host: str
 ) -> None:
@@ -130,7 +130,7 @@ async def test_without_access_control_this_machine_is_served(
 def test_a_service_without_an_issuer_refuses_to_listen_beyond_loopback(
     tmp_path: Path, given: str
 ) -> None:
-    told = ["--host", "0.0.0.0"] if given == "argument" else []  # noqa: S104
+    told = ["--host", "0.0.0.0"] if given == "argument" else []  # noqa: S104 - it is to be refused
     environment = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/order.db",
         "SECRETS_FOLDER": str(tmp_path),

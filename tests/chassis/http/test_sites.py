@@ -1,5 +1,7 @@
 """What a browser is told with every answer, and what it may not do for a page of another site."""
 
+from dataclasses import replace
+
 import pytest
 from starlette.types import Message
 
@@ -99,6 +101,53 @@ async def test_on_loopback_a_service_answers_under_no_foreign_name(
 ) -> None:
     """A page whose name resolves to this machine would be one of the same site."""
     assert await asks(api, host, server) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "server", "status"),
+    [
+        ("shop.example", "127.0.0.1", 200),
+        ("SHOP.example", "10.1.2.3", 200),
+        ("127.0.0.1:8001", "127.0.0.1", 200),
+        ("evil.example", "10.1.2.3", 421),
+        ("evil.example", "127.0.0.1", 421),
+        ("shop.example:8001", "127.0.0.1", 421),
+        ("shop.example.evil.example", "127.0.0.1", 421),
+        ("shop.example.", "10.1.2.3", 421),
+    ],
+)
+async def test_with_a_public_address_its_name_is_the_only_foreign_one(
+    api: Api, monkeypatch: pytest.MonkeyPatch, host: str, server: str, status: int
+) -> None:
+    is_public(api, monkeypatch, "https://shop.example/orders/")
+
+    assert await asks(api, host, server) == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://shop.example", 200),
+        ("https://shop.example", 403),
+        ("http://shop.example:8001", 403),
+        ("http://evil.example", 403),
+    ],
+)
+async def test_a_page_is_known_by_the_public_address_where_the_host_is_another(
+    api: Api, monkeypatch: pytest.MonkeyPatch, origin: str, status: int
+) -> None:
+    """As through Dapr, from another machine and without TLS: the browser says nothing but its origin."""
+    is_public(api, monkeypatch, "http://shop.example/v1.0/invoke/thing/method/")
+
+    headers = {"origin": origin, "host": "127.0.0.1"}
+    assert (await api.http.post("/api/touch", headers=headers)).status_code == status
+
+
+def is_public(api: Api, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Make this the public address of the service."""
+    parts = api.app.state.parts
+    settings = parts.settings.model_copy(update={"public_url": url})
+    monkeypatch.setattr(api.app.state, "parts", replace(parts, settings=settings))
 
 
 async def test_a_query_is_refused_at_once_where_too_many_wait(

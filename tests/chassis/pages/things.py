@@ -1,6 +1,7 @@
 """A small service with a page of its own, for the tests of what all pages have; `create_app` serves it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,16 @@ from sqlalchemy.orm import Session
 
 from chassis.dapr import Sidecar
 from chassis.errors import Rejected
-from chassis.http import OPEN, Body, Line, Read, View
+from chassis.http import OPERATE, Body, Line, Read, View
 from chassis.pages import Form, PageRouter, fragment, page, see_other, watch
 from chassis.runtime import ServiceSettings, load
 from chassis.service import create, make_parts
 from services.order.app import MIGRATIONS, Settings
+from tests.support.database import execute, secrets_in, url_in
+from tests.support.services import Service, running
+from tests.support.simulated_dapr import SimulatedDapr
 
-router = PageRouter(Path(__file__).parent / "templates", scope=OPEN)
+router = PageRouter(Path(__file__).parent / "templates", scope=OPERATE)
 NAMES = text("SELECT name FROM thing ORDER BY name")
 ADD = text("INSERT INTO thing (name) VALUES (:name)")
 
@@ -91,3 +95,16 @@ def create_app(
     """Return the service's app."""
     parts = make_parts("order", settings or load(Settings), MIGRATIONS, sidecar)
     return create(parts, routers=[router])
+
+
+@asynccontextmanager
+async def small_service(
+    folder: Path, dapr: SimulatedDapr, given: dict[str, str]
+) -> AsyncIterator[Service]:
+    """Run the service with these settings."""
+    url, secrets = url_in(folder, "order"), secrets_in(folder)
+    made = {"database_url": url, "secrets_folder": secrets, **given}
+    app = create_app(Settings.model_validate(made), dapr.sidecar())
+    async with running(app) as service:
+        await execute(service.database, "CREATE TABLE thing (name text)")
+        yield service

@@ -17,6 +17,7 @@ from chassis.inbox.dead_letter import dead_letter
 from chassis.inbox.parse import REMEMBERED
 from chassis.inbox.reaction import inbox
 from chassis.outbox.outbox import State, outbox
+from chassis.pages.session import page_session
 from chassis.reconciler.cursor import feed_cursor
 from chassis.runtime import clock
 from chassis.service.retention import (
@@ -25,6 +26,7 @@ from chassis.service.retention import (
     Job,
     Retention,
     delete_acknowledged_events,
+    delete_ended_sessions,
     delete_expired_keys,
     delete_old_inbox_keys,
     delete_settled_letters,
@@ -328,3 +330,14 @@ async def test_a_consumer_that_was_away_for_too_long_resets_and_handles_nothing_
 
     assert await pull.taken() == [*published, *late]
     assert await pull.dead() == []
+
+
+async def test_sessions_of_pages_are_deleted_once_they_have_ended(feed: Feed) -> None:
+    who = {"subject": "olga", "name": "Olga", "scopes": "operate"}
+    ends = {b"old": clock.now() - HOUR, b"new": clock.now() + HOUR}
+    rows = [{**who, "id": id_, "expires_at": each} for id_, each in ends.items()]
+    await insert_rows(feed, page_session, rows)
+
+    assert await cleaned(feed, delete_ended_sessions) == 1
+
+    assert await count(feed, page_session, page_session.c.id == b"new") == 1

@@ -1,4 +1,4 @@
-"""The tables of the chassis: outbox, feed, inbox, dead letters, cursors, consumers and idempotency keys."""
+"""The tables of the chassis: outbox, feed, inbox, dead letters, cursors, consumers, keys and sessions."""
 
 from uuid import uuid4
 
@@ -190,6 +190,16 @@ sa.Table(
     sa.Column("body", sa.LargeBinary(), nullable=False),
     sa.Column("created_at", _UTC, nullable=False),
     sa.Index("idempotency_key_age", "created_at"),
+)
+sa.Table(
+    "page_session",
+    _tables,
+    sa.Column("id", sa.LargeBinary(32), primary_key=True),
+    sa.Column("subject", sa.String(255), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("scopes", sa.Text(), nullable=False),
+    sa.Column("expires_at", _UTC, nullable=False),
+    sa.Index("page_session_expires_at", "expires_at"),
 )
 
 
