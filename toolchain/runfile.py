@@ -171,12 +171,14 @@ def with_gateway(system: System) -> System:
 def _configure_gateway(system: System) -> None:
     """Write the Configuration of the gateway's sidecar: the others', but it can only invoke."""
     folder = system.state / "gateway"
-    (folder / "resources").mkdir(parents=True, exist_ok=True)
+    for each in (folder, folder / "resources"):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     document = _read(system.document["common"]["configFilePath"], "metadata", "spec")
     document["metadata"]["name"] = "gateway"
     allowed = {"name": "invoke", "version": "v1"}
     protocols = [{**allowed, "protocol": each} for each in ("http", "grpc")]
     document["spec"]["api"] = {"allowed": protocols}
+    (folder / "dapr.yaml").touch(0o600)
     (folder / "dapr.yaml").write_text(yaml.safe_dump(document))
 
 

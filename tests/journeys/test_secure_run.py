@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,10 +73,10 @@ class Attacked:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Attacked]:
-    """Type `make run SECURE=yes`, and Ctrl-C at the end: nothing secret is left then."""
-    system = runfile.load(runfile.free_offset())
+    """Type `make run SECURE=yes GATEWAY=yes`, and Ctrl-C at the end: nothing secret is left then."""
+    system = runfile.with_gateway(runfile.load(runfile.free_offset()))
     typed = ["make", "--no-print-directory", "run", f"OFFSET={system.offset}"]
-    with Terminal([*typed, "SECURE=yes"], ROOT) as terminal:
+    with Terminal([*typed, "SECURE=yes", "GATEWAY=yes"], ROOT) as terminal:
         terminal.shows("Ctrl-C stops all of it", deadline=120)
         yield Attacked(system, terminal)
         terminal.types(CTRL_C)
@@ -323,3 +324,33 @@ def test_sentry_certifies_no_app_by_the_name_of_another(
     stranger.start()
 
     within(60, lambda: "token validation failed" in stranger.said(), "it is refused")
+
+
+def test_customers_order_through_the_gateway(run: Attacked) -> None:
+    certificate = run.system.state / "gateway" / "certificate.pem"
+    tls = ssl.create_default_context(cafile=certificate)
+    base = f"https://localhost:{run.system.port('gateway')}"
+
+    with httpx.Client(verify=tls, trust_env=False, base_url=base) as client:
+        placed = client.post("/api/order", json={"customerName": "Jane Doe"})
+        pages = [client.get("/"), client.get("/notifications/")]
+
+    assert placed.status_code == 201
+    assert [each.status_code for each in pages] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("invoke/order/method/events", NOT_ALLOWED),
+        (OTHERS_DELIVERY, NOT_ALLOWED),
+        (PUBLISH, NO_SUCH_API),
+        ("shutdown", NO_SUCH_API),
+        ("metadata", NO_SUCH_API),
+    ],
+)
+def test_the_gateways_sidecar_invokes_what_is_public_and_does_nothing_else(
+    path: str, status: int, run: Attacked
+) -> None:
+    assert run.calls("gateway", path, {}).status_code == 401
+    assert run.calls("gateway", path, run.token("gateway")).status_code == status

@@ -1,6 +1,5 @@
 """The public door: nginx with the files of gateway/, its certificate, and its own sidecar's configuration."""
 
-import shutil
 import ssl
 import subprocess
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ def write(machine: Machine, system: System) -> None:
             apt.provide(machine, program, program, "run it without GATEWAY=yes")
     folder = (system.state / "gateway").absolute()
     for file in (ROOT / "gateway").glob("*.conf"):
-        shutil.copy(file, folder)
+        _save(folder / file.name, file.read_text())
     environment = machine.environment
     certificate = _certificate(environment, folder)
     _save(folder / "listen.conf", _listen(system, environment, certificate))
@@ -101,6 +100,7 @@ def _certificate(environment: Mapping[str, str], folder: Path) -> tuple[Path, Pa
         return Path(certificate).absolute(), Path(key).absolute()
     made, key_file = folder / "certificate.pem", folder / "key.pem"
     _save(key_file, "")
+    _save(made, "")
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     # fmt: off
     subprocess.run(
