@@ -1,13 +1,13 @@
 """The journey of one event: what its sender's outbox, and a reaction's inbox, know of it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from chassis.event import Timestamp
@@ -47,6 +47,15 @@ class StoredEvent(View):
     ] = None
 
 
+class Report(View):
+    """An event in its sender's outbox that says what became of something, and why."""
+
+    event: StoredEvent
+    topic: str
+    outcome: str | None
+    reason: str | None
+
+
 class HeldLetter(View):
     """The dead letter that an event became."""
 
@@ -81,8 +90,28 @@ def find_event(
     rows = near.order_by(outbox.c.event_id).limit(NEAR).subquery()
     mine = rows.c.topic == topic, rows.c.event.contains(str(subject))
     found = session.execute(select(rows).where(*mine).limit(1)).first()
-    if found is None:
-        return None
+    return _stored(session, found) if found else None
+
+
+def find_reports(session: Session, event_ids: Sequence[str]) -> list[Report]:
+    """Return those of these events that are still in the outbox, in their order, with what they say."""
+    mine = select(outbox).where(outbox.c.event_id.in_(event_ids))
+    rows = session.execute(mine.order_by(outbox.c.position)).all() if event_ids else []
+    return [
+        Report(event=_stored(session, each), topic=each.topic, **_said(each.event))
+        for each in rows
+    ]
+
+
+def _said(event: str) -> dict[str, str | None]:
+    # None where the event was altered: _stored names that fault.
+    found = Received.of_bytes(event.encode()).json
+    data = found.get("data") if isinstance(found, dict) else None
+    says = data if isinstance(data, dict) else {}
+    return {name: says.get(name) for name in ("outcome", "reason")}
+
+
+def _stored(session: Session, found: Row[Any]) -> StoredEvent:
     stored = Received.of_bytes(found.event.encode())
     known = {**_trace(stored), "fault": _fault(session, stored)}
     return StoredEvent.model_validate({**found._mapping, **known})

@@ -188,8 +188,8 @@ class RelayQueue:
 
 def append(
     session: Session, event: Event, *, subject: UUID, cause: Cause, version: int = 1
-) -> None:
-    """Append an event to the outbox in this transaction; raises EventTooLarge.
+) -> str:
+    """Append an event to the outbox in this transaction and return its id; raises EventTooLarge.
 
     The stored CloudEvent is signed and immutable: retries publish the same bytes. `subject` is the id of what
     the event is about, and `version` counts the events about it.
@@ -213,6 +213,7 @@ def append(
             wake(session, SIGNAL)
     once_committed(session, metrics.of(metrics.APPENDED, stored["topic"]).inc)
     add(session, outbox, stored)
+    return str(stored["event_id"])
 
 
 def trace_creation(session: Session, tracer: Tracer, envelope: dict[str, Any]) -> None:

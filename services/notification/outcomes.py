@@ -29,6 +29,8 @@ Values: TypeAlias = dict[str, Any]
 
 LONGEST_WAIT = timedelta(hours=1)
 """The longest wait before the next attempt."""
+MOST_REPORTS = 20
+"""How many of a notification's events its journey shows beside the one that says it was sent."""
 LEASE = timedelta(seconds=60)
 """How long a claim holds: well above the deadline of a call. After it, the outcome is unknown."""
 KEY_KEPT = timedelta(hours=12)
@@ -154,13 +156,15 @@ def mark_and_append(
     found = session.scalars(statement).all()
     for each in found:
         cause = Cause(each.trace, each.caused_by)
-        append(
+        event_id = append(
             session,
             _event(each),
             subject=each.order_id,
             cause=cause,
             version=each.version,
         )
+        if state != State.SENT:
+            each.reports = " ".join([*each.reports.split(), event_id][-MOST_REPORTS:])
     return found
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from chassis.dapr import Answer, Sidecar, SidecarUnavailable
 from chassis.event import Timestamp
 from chassis.http import View
-from chassis.inbox.journey import Handling, StoredEvent
+from chassis.inbox.journey import Handling, Report, StoredEvent
 
 T = TypeVar("T")
 APP_ID = "notification"
@@ -69,6 +69,7 @@ class Reply(View):
     received: Handling = Handling()
     notification: NotificationPart | None = None
     sent: StoredEvent | None = None
+    reports: Sequence[Report] = ()
     silence: Silence | None = None
 
 

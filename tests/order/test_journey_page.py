@@ -1,13 +1,16 @@
 """The page of one order: its stages, why it is not there yet, what to press, and what has happened."""
 
+import json
 import re
 from pathlib import Path
 from uuid import UUID
 
+from chassis.outbox.outbox import outbox
 from services.order.pages.history import history
 from services.order.views.order_journey import follow
 from tests.order.test_desk import _read
 from tests.order.test_order_journey import JANE, place, says
+from tests.support.delivering import rows
 from tests.support.mail_server import DROP
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
@@ -78,6 +81,43 @@ async def test_a_held_notification_leads_to_the_page_where_it_is_released(
         page = (await order.http.get(f"/orders/{order_id}")).text
 
     assert f'href="http://127.0.0.1:8002/?order={order_id}"' in page
+
+
+async def test_each_event_of_a_notification_that_was_held_is_in_its_history(
+    each_database: None, order: Service, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    async with notification_service(tmp_path, dapr, unknown_mail="hold") as service:
+        dapr.bindings["email"].acts["DOT"] = DROP
+        order_id = await place(order, JANE)
+        await says(order, order_id, "is held for an operator")
+        del dapr.bindings["email"].acts["DOT"]
+        said = {"by": "Ada", "reason": "it did not arrive"}
+        url = f"/api/notification/{order_id}/release"
+        assert (await service.http.post(url, json=said)).status_code == 200
+        await says(order, order_id, "It is done")
+
+        found = history(await follow(_read(order), UUID(order_id)))
+        events = {
+            each["id"]: each["type"]
+            for (text,) in await rows(service, outbox.c.event)
+            for each in [json.loads(text)]
+        }
+
+    named = {
+        each.ids["event"]: each.what.split(" ")[0]
+        for each in found
+        if each.ids.get("event") in events
+    }
+    assert named == events
+    assert sorted(events.values()) == [
+        "NotificationFailed",
+        "NotificationReleased",
+        "NotificationSent",
+    ]
+    said_of_all = "\n".join(each.what for each in found)
+    assert "NotificationFailed is stored, to be pulled: HELD, " in said_of_all
+    for event in events.values():
+        assert f"{event} is handled: it was pulled." in said_of_all
 
 
 async def test_a_trace_is_linked_where_it_is_recorded(

@@ -4,11 +4,19 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chassis.http import INTERNAL, Page, Read, Router, View
-from chassis.inbox.journey import Handling, StoredEvent, find_event, find_handling
+from chassis.inbox.journey import (
+    Handling,
+    Report,
+    StoredEvent,
+    find_event,
+    find_handling,
+    find_reports,
+)
 from contracts.notification_sent import NotificationSent
 from services.notification.model import Notification
 from services.notification.views.notification_overview import (
@@ -28,12 +36,16 @@ MOST = 200
 
 
 class NotificationJourney(View):
-    """The order's event as it was received, its notification, and the event that says it was sent."""
+    """The order's event as it was received, its notification, and the events that say what became of it."""
 
     order_id: UUID
     received: Handling
     notification: NotificationOverview | None
     sent: StoredEvent | None
+    reports: Annotated[
+        list[Report],
+        Field(description="The events that say it failed or was released"),
+    ]
 
 
 def find_notification_journey(
@@ -44,12 +56,13 @@ def find_notification_journey(
     found = session.scalar(mine)
     caused_by = found.caused_by if found and found.caused_by else str(event_id or "")
     sent_at = found.sent_at if found else None
-    topic = NotificationSent.topic()
+    topic, reports = NotificationSent.topic(), found.reports.split() if found else []
     return NotificationJourney(
         order_id=order_id,
         received=find_handling(session, REACTION, caused_by),
         notification=found and NotificationOverview.model_validate(found),
         sent=sent_at and find_event(session, topic, order_id, sent_at),
+        reports=find_reports(session, reports),
     )
 
 

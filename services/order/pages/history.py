@@ -44,6 +44,7 @@ def history(known: Known) -> list[Happening]:
         *_notified(reply.notification),
         *_published("notification", "NotificationSent", reply.sent),
         *_handled("order", "NotificationSent", known.showing, {}),
+        *_reports(known),
         *_shown(known),
     ]
     return sorted(found, key=lambda each: each.at)
@@ -121,12 +122,25 @@ def _notified(part: NotificationPart | None) -> Iterator[Happening]:
         yield Happening(part.due_at, "notification", what, {}, "warn" if why else "")
 
 
+def _reports(known: Known) -> Iterator[Happening]:
+    for report, handling in known.reports:
+        what = f"{report.topic} is stored, to be pulled."
+        if report.outcome:
+            what = f"{what[:-1]}: {report.outcome}, {one_line(report.reason or '')}"
+        kind: Kind = (
+            "bad" if report.outcome == "FAILED" else "warn" if report.outcome else ""
+        )
+        event = report.event
+        yield Happening(
+            event.created_at, "notification", what, {"event": event.event_id}, kind
+        )
+        yield from _handled("order", report.topic, handling, {})
+
+
 def _shown(known: Known) -> Iterator[Happening]:
     shown = known.order.notification
-    if shown.at is None or shown.state in {
-        NotificationState.SENT,
-        NotificationState.WAITING,
-    }:
+    unremarkable = {NotificationState.SENT, NotificationState.WAITING}
+    if known.reports or shown.at is None or shown.state in unremarkable:
         return
     what = f"The notification is {shown.state}: {one_line(shown.reason or '')}"
     kind: Kind = "bad" if shown.state is NotificationState.FAILED else "warn"

@@ -32,8 +32,12 @@ router = Router(tags=["Orders"], scope="orders:read")
 
 STAGES = ("accepted", "published", "received", "sent", "shown")
 """The stages of an order's way."""
-REACTION = "show_notification_on_notification_sent"
-"""Whose inbox says when the order showed it; a reaction's name is data."""
+REACTIONS = {
+    "NotificationSent": "show_notification_on_notification_sent",
+    "NotificationFailed": "show_notification_on_notification_failed",
+    "NotificationReleased": "show_notification_on_notification_released",
+}
+"""Whose inbox says when the order showed what an event said; a reaction's name is data."""
 
 
 class Stage(View):
@@ -126,9 +130,18 @@ async def follow(read: Read, order_id: UUID) -> Known:
     parts = read.parts
     reply = await ask(parts.sidecar, parts.secret, order_id, event_id)
     known = replace(known, reply=reply)
-    if sent := reply.sent:
-        showing = await read(
-            lambda session: find_handling(session, REACTION, sent.event_id)
-        )
-        known = replace(known, showing=showing)
-    return known
+    if reply.sent is None and not reply.reports:
+        return known
+    return await read(lambda session: _with_handlings(known, session))
+
+
+def _with_handlings(known: Known, session: Session) -> Known:
+    def handling(topic: str, event: StoredEvent) -> Handling:
+        return find_handling(session, REACTIONS.get(topic, ""), event.event_id)
+
+    sent, reports = known.reply.sent, known.reply.reports
+    return replace(
+        known,
+        showing=handling("NotificationSent", sent) if sent else Handling(),
+        reports=[(each, handling(each.topic, each.event)) for each in reports],
+    )

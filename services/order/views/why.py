@@ -1,10 +1,11 @@
 """Why an order is where it is, and what to do: the first rule that fits what is known, from its end backwards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chassis.inbox.dead_letter import State as LetterState
-from chassis.inbox.journey import Handling, StoredEvent
+from chassis.inbox.journey import Handling, Report, StoredEvent
 from chassis.outbox.outbox import State
 from services.order.model import NotificationState
 from services.order.notification_service import Part, Reply
@@ -38,6 +39,8 @@ class Known:
     reply: Reply = field(default_factory=Reply)
     # What this service has done about the event that says it was sent.
     showing: Handling = field(default_factory=Handling)
+    # The events that said it failed or was released, with the same.
+    reports: Sequence[tuple[Report, Handling]] = ()
 
 
 def explain(known: Known) -> Explanation:
