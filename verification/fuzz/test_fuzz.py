@@ -1,0 +1,36 @@
+"""A few hostile events and requests; `python -m verification.fuzz 100000` sends many."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.delivering import order_created
+from verification.fuzz import events
+from verification.fuzz.run import run
+
+
+async def test_hostile_events_and_requests_break_lose_and_forge_nothing(
+    tmp_path: Path,
+) -> None:
+    result = await run(1_200, 7, tmp_path)
+
+    assert result.findings == []
+    assert len(result.must) > 50
+    assert len(result.must_not) > 100
+    assert result.counted["2xx"] > 10
+    assert result.counted["4xx"] > 50
+
+
+async def test_an_event_that_is_handled_without_being_authentic_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(_: Random) -> events.Hostile:
+        event = order_created()
+        return events.Hostile(events._json(event), must_not=event["data"]["orderId"])
+
+    monkeypatch.setattr(events, "KINDS", (taken,))
+
+    result = await run(10, 1, tmp_path)
+
+    assert [each.partition(":")[0] for each in result.findings] == ["forged"]
