@@ -17,8 +17,8 @@ from toolchain.machine import terminal
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
 
-PATIENCE = 3.0
-"""Seconds that the order service has to answer: it waits for two itself."""
+PATIENCE = 7.0
+"""Seconds that the order service has to answer: it waits for four itself."""
 USAGE = 2
 
 

@@ -13,8 +13,8 @@ from chassis.inbox.journey import Handling, Report, StoredEvent
 
 T = TypeVar("T")
 APP_ID = "notification"
-PATIENCE = 2.0
-"""Seconds that an answer may take: daprd itself tries for more than a minute to reach a service."""
+PATIENCE = 4.0
+"""Seconds that an answer may take: a service that hangs gives none, and daprd tries for three to reach one."""
 MOMENT = 0.5
 """Seconds that a list of orders waits for what the notification service knows of them."""
 
@@ -37,7 +37,7 @@ class Silence:
     heard: str
 
 
-NO_ANSWER = "nothing answers within two seconds"
+NO_ANSWER = "nothing answers within four seconds"
 # What daprd says where it does not reach a service (tests/conformance/test_asking.py), and what that means.
 SAID = {
     "error invoking app channel": Silence(
@@ -45,6 +45,7 @@ SAID = {
     ),
     "no host found": Silence("notification sidecar", "nobody has heard of it lately"),
     "Error while dialing": Silence("notification sidecar", "it takes no connection"),
+    "connection is closing": Silence("notification sidecar", "its connection is lost"),
     NO_ANSWER: Silence("notification app or its sidecar", NO_ANSWER),
 }
 
@@ -76,7 +77,7 @@ class Reply(View):
 async def ask(
     sidecar: Sidecar, secret: str, order_id: UUID, event_id: str | None
 ) -> Reply:
-    """Return what the notification service knows of an order, within two seconds."""
+    """Return what the notification service knows of an order, within four seconds."""
     asked = _ask(
         sidecar, secret, f"/{order_id}", {"event": event_id} if event_id else {}
     )

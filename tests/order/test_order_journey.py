@@ -204,8 +204,11 @@ async def test_an_event_that_nobody_pulls_either_says_where_to_look(
     order_id = await place(order)
     await eventually(published(dapr), "the event is published")
     await says(order, order_id, "It waits for the notification sidecar")
-    found = (await ask(order, order_id))["event"]
-    assert found["state"] == "PUBLISHED"
+
+    async def is_marked() -> bool:
+        return bool((await ask(order, order_id))["event"]["state"] == "PUBLISHED")
+
+    await eventually(is_marked, "it is marked as published")
 
 
 async def test_a_dead_letter_says_how_to_replay_it_and_later_who_discarded_it(
@@ -334,7 +337,7 @@ async def test_a_notification_sidecar_that_is_gone_is_named(
     assert "nobody has heard of it" in found["why"]
 
 
-async def test_a_notification_app_that_hangs_is_named_within_three_seconds(
+async def test_a_notification_app_that_hangs_is_named_within_seconds(
     dapr: SimulatedDapr, order: Service, hanging: None
 ) -> None:
     order_id = await place(order)
@@ -342,9 +345,9 @@ async def test_a_notification_app_that_hangs_is_named_within_three_seconds(
     started = time.monotonic()
     found = await ask(order, order_id)
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert found["blockedBy"] == "notification app or its sidecar"
-    assert "nothing answers within two seconds" in found["why"]
+    assert "nothing answers within four seconds" in found["why"]
 
 
 @pytest.fixture

@@ -144,8 +144,16 @@ def test_an_event_that_became_a_dead_letter_is_not_called_handled() -> None:
     assert "OrderCreated is received: the broker delivered it." in said
 
 
-async def test_a_sidecar_that_takes_no_connection_is_named_and_not_its_app() -> None:
-    refused = "Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused",
+        "rpc error: code = Canceled desc = grpc: the client connection is closing",
+    ],
+)
+async def test_a_sidecar_that_takes_no_connection_is_named_and_not_its_app(
+    refused: str,
+) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1.0/metadata":

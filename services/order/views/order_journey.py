@@ -115,7 +115,7 @@ def _stages(known: Known) -> Iterator[Stage]:
 async def get_order_journey(orderId: UUID, read: Read) -> OrderJourney:  # noqa: N803 - its name on the wire
     """Show where an order is, and if it is stuck, why and what to do.
 
-    It asks the notification service, for two seconds at most: where that does not answer, what is known here is
+    It asks the notification service, for four seconds at most: where that does not answer, what is known here is
     shown, with the part that is down.
     """
     return describe(await follow(read, orderId))
