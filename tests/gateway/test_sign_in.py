@@ -1,0 +1,86 @@
+"""Who calls is asked behind the gateway as before it: tokens, and people who sign in under its name."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.support.browser import open_browser
+from tests.support.door import Door, is_answered
+from tests.support.sign_in import issuing, settings
+
+pytestmark = pytest.mark.system
+
+PATIENCE = 60_000
+"""Milliseconds."""
+BELOW = {"order": "/", "notification": "/notifications/"}
+
+
+@pytest.fixture
+async def guarded(door: Door, tmp_path: Path) -> AsyncIterator[Door]:
+    """Start both services again with an issuer each, and without one at the end."""
+    apps = {name: door.real.apps[name] for name in BELOW}
+    before = {name: dict(app.environment) for name, app in apps.items()}
+    with ExitStack() as issuers:
+        for name, app in apps.items():
+            pages = f"{door.url}{BELOW[name]}"
+            folder = tmp_path / name
+            folder.mkdir()
+            issuer = issuers.enter_context(issuing(folder, name, pages))
+            given = settings(issuer, name, pages)
+            app.environment.update({key.upper(): each for key, each in given.items()})
+        await _start_again(door)
+        yield door
+    for name, app in apps.items():
+        app.environment = before[name]
+    await _start_again(door)
+
+
+async def _start_again(door: Door) -> None:
+    apps = [door.real.apps[name] for name in BELOW]
+    await asyncio.gather(*(asyncio.to_thread(app.stop) for app in apps))
+    for app in apps:
+        app.start()
+    for below in BELOW.values():
+        # A file that needs nobody's rights, of both.
+        await is_answered(door, f"{below}static/0123456789abcdef/none.css", 404)
+
+
+async def _signs_in(page: Page, name: str, address: str) -> None:
+    await page.goto(address)
+    await page.get_by_role("button", name=name).click()
+    await expect(page.get_by_text(f"Signed in as {name}")).to_be_visible()
+
+
+async def test_customers_and_operators_sign_in_under_the_gateways_name(
+    guarded: Door,
+) -> None:
+    async with guarded.client() as client:
+        refused = await client.get("/api/order")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+    async with open_browser() as browser:
+        context = await browser.new_context(
+            base_url=guarded.url, ignore_https_errors=True
+        )
+        page = await context.new_page()
+        page.set_default_timeout(PATIENCE)
+        await _signs_in(page, "Alice Martin", "/")
+        assert page.url == f"{guarded.url}/"
+        await page.get_by_label("Customer").fill("Alice and nobody else")
+        await page.get_by_role("button", name="Place the order").click()
+        await expect(page.get_by_text("is accepted")).to_be_visible()
+        await expect(page.locator("#live")).to_contain_text("Live", timeout=PATIENCE)
+
+        await _signs_in(page, "Olga Weber", "/notifications/operations")
+        assert page.url == f"{guarded.url}/notifications/operations"
+        kept = {each["name"]: each for each in await context.cookies()}
+        for name in BELOW:
+            cookie = kept[f"__Host-{name}-session"]
+            assert (cookie["secure"], cookie["httpOnly"]) == (True, True)
+        await page.goto("/")
+        await expect(page.get_by_text("Signed in as Alice Martin")).to_be_visible()
