@@ -29,7 +29,12 @@ from tests.support.eventually import answers, eventually
 from tests.support.part import Part
 from tests.support.shop import Shop
 from tests.support.simulated_delivery import bulk
-from tests.support.system import RealSystem, running, sidecar_command
+from tests.support.system import (
+    RealSystem,
+    running,
+    sidecar_command,
+    without_scopes,
+)
 from toolchain import runfile
 
 ROOT = Path(__file__).parents[2]
@@ -284,11 +289,13 @@ def with_components(real: RealSystem, folder: Path) -> runfile.System:
     """Return a system whose components are copies in this folder, which serve every app."""
     system = real.system
     folder.mkdir()
-    for name in (f"{system.broker}/pubsub.yaml", "resiliency.yaml"):
+    for name in (f"{system.broker}/pubsub.yaml", "secrets.yaml", "resiliency.yaml"):
         component: dict[str, Any] = yaml.safe_load(
             (ROOT / "components" / name).read_text()
         )
         component.pop("scopes", None)
+        if metadata := component["spec"].get("metadata"):
+            component["spec"]["metadata"] = without_scopes(metadata)
         (folder / Path(name).name).write_text(yaml.safe_dump(component))
     common = {**system.document["common"], "resourcesPaths": [str(folder)]}
     return replace(system, document={**system.document, "common": common})

@@ -101,6 +101,7 @@ async def real_posting(folder: Path) -> AsyncIterator[PostingStage]:
         await running.enter_async_context(sidecar)
         components = folder / "components"
         shutil.copytree(MAILS / "api", components)
+        shutil.copy(MAILS.parent / "secrets.yaml", components)
         command = _command(http_port, components)
         daprd = Part(command, _environment(system), folder / "daprd.log")
         stage = PostingStage(sidecar, heard, server.stopped, api, daprd, components)

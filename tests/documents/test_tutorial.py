@@ -98,6 +98,7 @@ def test_it_edits_few_files_elsewhere(followed: Path) -> None:
 
     assert sorted(edited) == [
         "components/rabbitmq/pubsub.yaml",
+        "components/secrets.yaml",
         "dapr.yaml",
     ]
 

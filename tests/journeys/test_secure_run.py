@@ -194,7 +194,7 @@ def test_a_sidecar_serves_nobody_without_its_token(
         ("order", "bindings/email", NO_SUCH_API),
         ("notification", PUBLISH, NO_SUCH_API),
         ("order", "state/store", NO_SUCH_API),
-        ("order", "secrets/store/bulk", NO_SUCH_API),
+        ("order", "secrets/secrets/bulk", NO_SUCH_API),
         ("order", "publish/pubsub/notification-dead-letter", NOT_ALLOWED),
         ("order", "publish/pubsub-2/notification-dead-letter", NOT_ALLOWED),
     ],

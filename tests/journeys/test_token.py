@@ -58,5 +58,12 @@ async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
                 assert answer.status_code == 401
                 assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
 
+        port = guarded.system.app("order")["daprHTTPPort"]
+        for secret, status in (("RABBITMQ_URL", 403), ("bulk", 200)):
+            url = f"http://127.0.0.1:{port}/v1.0/secrets/secrets/{secret}"
+            answer = await shop.http.get(url)
+            assert answer.status_code == status
+            assert "guest" not in answer.text
+
     parts = [*guarded.sidecars.values(), *guarded.apps.values()]
     assert not any(TOKEN in part.said() for part in parts)

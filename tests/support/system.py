@@ -238,16 +238,17 @@ def sidecar_command(system: System, app: dict[str, Any]) -> list[str]:
     return [str(ROOT / common["runtimePath"] / ".dapr/bin/daprd"), *pairs, *flags]
 
 
+def without_scopes(metadata: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a component's settings without those that say who may use which topic."""
+    return [each for each in metadata if each["name"] not in TOPIC_SCOPES]
+
+
 def without_topic_scopes(system: System, folder: Path) -> None:
     """Take the topic scopes from the components of a system: a test has topics of its own."""
     paths = system.document["common"]["resourcesPaths"]
     for path in (ROOT / "components" / system.broker).glob("pubsub*.yaml"):
         component = yaml.safe_load(path.read_text())
-        component["spec"]["metadata"] = [
-            each
-            for each in component["spec"]["metadata"]
-            if each["name"] not in TOPIC_SCOPES
-        ]
+        component["spec"]["metadata"] = without_scopes(component["spec"]["metadata"])
         folder.mkdir(exist_ok=True)
         (folder / path.name).write_text(yaml.safe_dump(component))
     declared = f"components/{system.broker}"

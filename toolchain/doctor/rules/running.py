@@ -128,7 +128,9 @@ def _databases_silent(sidecar: Sidecar) -> Iterator[Problem]:
 
 
 def _ports(project: Project, item: Mapping[str, Any]) -> list[int]:
-    from_environment = (project.environment or {}).get(str(item.get("envRef")))
+    reference = item.get("secretKeyRef") or {}
+    variable = item.get("envRef") or reference.get("name")
+    from_environment = (project.environment or {}).get(str(variable))
     value = item.get("value") or from_environment
     found = (
         [int(port) for port in HERE.findall(value)] if isinstance(value, str) else []
