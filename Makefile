@@ -23,6 +23,10 @@ SECURE ?=
 LOG ?=
 # Whether there is one public door, with TLS and limits, to all of it (docs/gateway.md): make run GATEWAY=yes
 GATEWAY ?=
+# Whom `make erase` erases, by an e-mail address or an order's id; who does it, and why
+CUSTOMER ?=
+BY ?=
+REASON ?=
 export OFFSET BROKER DATABASE MAIL SECURE LOG GATEWAY
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
@@ -47,7 +51,7 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where token doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
+.PHONY: help setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +81,9 @@ where: ready ## Print where an order is, and if it is stuck, why and what to do:
 
 token: ready ## Print a token for a person of the local issuer: make token AS=alice SCOPES="orders:read"
 	@.venv/bin/python -m toolchain.token "$(AS)" $(if $(SCOPES),--scopes "$(SCOPES)")
+
+erase: ready ## Erase a customer from both services: make erase CUSTOMER=<address or order id> BY=<you> REASON=<request>
+	@.venv/bin/python -m toolchain.customer erase "$(CUSTOMER)" --by "$(BY)" --reason "$(REASON)"
 
 doctor: ready ## Examine the YAML of this project, and what of it runs (docs/doctor.md)
 	@.venv/bin/python -m toolchain.checkup

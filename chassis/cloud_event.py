@@ -22,7 +22,7 @@ Trace = Annotated[Word, Field(pattern=r"^[^\x00]*$")]
 class CloudEvent(BaseModel):
     """A CloudEvent as this system writes and reads it; attributes that Dapr adds on the way are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: Word = Field(min_length=1)

@@ -68,6 +68,8 @@ class Event(BaseModel):
         from_attributes=True,
         frozen=True,
         extra="ignore",
+        # An error goes to logs; what customers sent does not.
+        hide_input_in_errors=True,
     )
 
     version: ClassVar[int] = 1

@@ -7,6 +7,13 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
+_AN_ADDRESS = re.compile(r"[^\s<>\"'(),;:/]+@[^\s<>\"'(),;:/]+")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text without e-mail addresses: a server names whom it refuses, in what is stored and logged."""
+    return _AN_ADDRESS.sub("(address)", text) if "@" in text else text
+
 
 def escaped(text: str) -> str:
     """Return a text as one line that a terminal only shows: its control characters are written out."""

@@ -17,3 +17,5 @@ class OrderCreated(Event):
     customer_name: str = Field(min_length=1, max_length=200)
     customer_email: str | None = Field(None, min_length=3, max_length=254)
     created_at: Timestamp
+    # Set where the customer was erased since (OrderErased): the name is no name, and nobody is notified.
+    erased_at: Timestamp | None = None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.dapr.wire import Answer
+from chassis.text import without_addresses
 
 STATUS = "metadata.statuscode"
 """The header in which daprd passes on the HTTP status of the binding's endpoint."""
@@ -26,8 +27,8 @@ class BindingRefused(Exception):
     def __init__(
         self, reason: str, *, permanent: bool = False, concerns_message: bool = False
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = without_addresses(reason)
+        super().__init__(self.reason)
         self.permanent = permanent
         self.concerns_message = concerns_message or permanent
 
@@ -36,7 +37,7 @@ class OutcomeUnknown(Exception):
     """The message may have been sent; `pending`: daprd may still be sending it, without a caller."""
 
     def __init__(self, reason: str, *, pending: bool) -> None:
-        super().__init__(reason)
+        super().__init__(without_addresses(reason))
         self.pending = pending
 
 

@@ -6,7 +6,11 @@ from sqlalchemy.dialects.postgresql import insert
 from chassis.database.database import Database
 from chassis.database.engine import Utc
 from chassis.database.hooks import add, after_commit, batch, once_committed, wake
-from chassis.database.transient import is_data_error, is_unavailable
+from chassis.database.transient import (
+    describe_refusal,
+    is_data_error,
+    is_unavailable,
+)
 
 __all__ = [
     "Database",
@@ -14,6 +18,7 @@ __all__ = [
     "add",
     "after_commit",
     "batch",
+    "describe_refusal",
     "insert",
     "is_data_error",
     "is_unavailable",

@@ -3,6 +3,8 @@
 Only what a database driver raised counts: a handler's own TimeoutError or OSError is an error of the handler.
 """
 
+import re
+
 import psycopg
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -48,6 +50,7 @@ _SQLITE_CODES = frozenset(
 )
 """The primary result codes of SQLite that mean the same; SQLITE_ERROR (no such table) is not among them."""
 
+_VALUES = re.compile(r"\".*\"|'.*'")
 _DATA_EXCEPTION = "22"
 """The class of SQLSTATE of values that do not fit their column."""
 
@@ -73,6 +76,18 @@ def is_conflict(error: BaseException) -> bool:
     """Return whether another transaction was in the way: a deadlock, or a serialization failure."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return str(state).startswith("40")
+
+
+def describe_refusal(error: StatementError) -> str:
+    """Return what a database refused, without the values: its log and ours are no place for customers' data.
+
+    PostgreSQL appends the whole row to what it refuses (DETAIL), and quotes a value that does not fit its type.
+    """
+    kind, orig = type(error).__name__, error.orig
+    if not isinstance(error, DBAPIError):  # a value that could not even be sent
+        return f"{kind}: {type(orig).__name__}"
+    said = str(orig).split("\n", maxsplit=1)[0]
+    return f"{kind}: {_VALUES.sub('…', said) if is_data_error(error) else said}"
 
 
 def is_data_error(error: StatementError) -> bool:

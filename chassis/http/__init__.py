@@ -13,11 +13,12 @@ from chassis.http.models import (
     View,
 )
 from chassis.http.openapi import FROM_THE_SIDECAR, refuses
-from chassis.http.units import Created, Read, Unit
+from chassis.http.units import OF_A_BODY, Created, Read, Unit
 
 __all__ = [
     "FROM_THE_SIDECAR",
     "INTERNAL",
+    "OF_A_BODY",
     "OPEN",
     "OPERATE",
     "Address",

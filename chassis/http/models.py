@@ -29,7 +29,11 @@ class Body(BaseModel):
     """A body that comes in: other spellings, unknown fields and values of another type are refused."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", strict=True, frozen=True
+        alias_generator=to_camel,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -47,6 +51,7 @@ class View(BaseModel):
         validate_by_name=True,
         from_attributes=True,
         frozen=True,
+        hide_input_in_errors=True,
     )
 
 

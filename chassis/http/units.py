@@ -70,6 +70,10 @@ Answering = Callable[[Request], Awaitable[Response]]
 Command = Callable[[Session], View | Created]
 
 
+OF_A_BODY = (MalformedJson, BodyTooLarge, UnsupportedMediaType, CrossSiteRequest)
+"""What a route that is sent a body may answer, before it sees it."""
+
+
 @refuses(Overloaded)
 class Read(JsonRequest):
     """The request of a route that changes nothing: it runs queries."""
@@ -116,10 +120,7 @@ class Read(JsonRequest):
     Overloaded,
     OutcomeUnknown,
     BacklogFull,
-    MalformedJson,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    CrossSiteRequest,
+    *OF_A_BODY,
 )
 class Unit(Read):
     """The request of a route that changes something: one transaction, answered after it is committed."""

@@ -17,7 +17,13 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent, Keys
-from chassis.database import Database, insert, is_data_error, is_unavailable
+from chassis.database import (
+    Database,
+    describe_refusal,
+    insert,
+    is_data_error,
+    is_unavailable,
+)
 from chassis.errors import Rejected
 from chassis.event import Event
 from chassis.inbox import attempts
@@ -246,9 +252,11 @@ def _is_permanent(error: Exception) -> bool:
 
 def describe(error: Exception) -> str:
     """Return the reason of a failure; of a bug, with the kind of the error."""
+    if isinstance(error, StatementError):
+        return describe_refusal(error)
     if _is_permanent(error) or isinstance(error, NotAuthentic):
         return str(error)
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {logs.words(error)}"
 
 
 async def keep(database: Database, letter: DeadLetter) -> Status:

@@ -2,6 +2,7 @@
 
 from chassis.outbox.backlog import Backlog, BacklogFull
 from chassis.outbox.outbox import append
+from chassis.outbox.redaction import find_events, redact
 from chassis.outbox.relay import Relay
 
-__all__ = ["Backlog", "BacklogFull", "Relay", "append"]
+__all__ = ["Backlog", "BacklogFull", "Relay", "append", "find_events", "redact"]

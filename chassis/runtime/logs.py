@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from chassis.runtime import telemetry
 from chassis.runtime.lines import LineWriter
+from chassis.text import without_addresses
 
 Format = Literal["text", "json"]
 
@@ -127,7 +128,7 @@ def _ids(record: logging.LogRecord) -> dict[str, str]:
 
 
 def _message(record: logging.LogRecord) -> str:
-    return printable(record.getMessage(), LONGEST)
+    return printable(without_addresses(record.getMessage()), LONGEST)
 
 
 def printable(text: str, longest: int) -> str:
@@ -151,7 +152,7 @@ def _trace(record: logging.LogRecord) -> list[str]:
         *frames, last = traceback.extract_tb(each.__traceback__) or [None]
         shown = [one for one in frames if one and not _LIBRARY.search(one.filename)]
         lines += [_frame(one) for one in (*shown, last) if one]
-        lines.append(f"{type(each).__name__}: {_words(each)}")
+        lines.append(f"{type(each).__name__}: {words(each)}")
     bounded = [printable(line, 500) for line in lines]
     while sum(map(len, bounded)) > 2 * LONGEST:
         del bounded[0]
@@ -172,13 +173,14 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Return what an error says, without what customers sent."""
     if isinstance(error, ValidationError):
         # Its own text quotes what was given.
         places = [".".join(map(str, each["loc"])) for each in error.errors()]
         return f"{error.title}: {', '.join(places)}"
     # PostgreSQL shows the row in what follows the first line.
-    return str(error).split("\nDETAIL:")[0]
+    return without_addresses(str(error).split("\nDETAIL:")[0])
 
 
 @dataclass

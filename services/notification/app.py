@@ -19,9 +19,13 @@ from services.notification.commands import (
 from services.notification.dispatcher import Dispatcher
 from services.notification.outcomes import Policy
 from services.notification.pages import notifications
-from services.notification.reactions import notify_customer_on_order_created
+from services.notification.reactions import (
+    erase_customer_on_order_erased,
+    notify_customer_on_order_created,
+)
 from services.notification.throttle import Limits
 from services.notification.views import (
+    customer_export,
     notification_journey,
     notification_overview,
     notification_tallies,
@@ -82,9 +86,13 @@ def create_app(
             decide_about_many.router,
             notification_overview.router,
             notification_journey.router,
+            customer_export.router,
             notifications.router,
         ],
-        reactions=[notify_customer_on_order_created.reaction],
+        reactions=[
+            notify_customer_on_order_created.reaction,
+            erase_customer_on_order_erased.reaction,
+        ],
         loops=[dispatcher.loop(), decide_about_many.loop(parts.database)],
         needs=frozenset({BINDING}),
         tallies=notification_tallies.find_notification_tallies,

@@ -88,6 +88,8 @@ class Notification(Base):
     discard_reason: Mapped[str | None] = mapped_column(String(500))
     # The ids of the last events that said it failed or was released; on the usual way there are none.
     reports: Mapped[str] = mapped_column(String(800), server_default="")
+    # When its customer was erased: it is never sent.
+    erased_at: Mapped[datetime | None] = mapped_column(Utc)
     # How many events were published about it.
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     trace: Mapped[str] = mapped_column(String(200), server_default="")

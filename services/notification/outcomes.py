@@ -219,9 +219,9 @@ def is_too_late(notification: Notification) -> bool:
 def release(session: Session, which: Which, by: str, reason: str) -> None:
     """Make READY again what was HELD or FAILED, as if it had never been tried, and append the event of it.
 
-    On the console it is SENT in the same transaction.
+    On the console it is SENT in the same transaction. Of an erased customer, nothing is sent.
     """
-    now = clock.now()
+    now, which = clock.now(), and_(which, Notification.erased_at.is_(None))
     released: Values = {"released_at": now, "released_by": by, "release_reason": reason}
     fresh: Values = dict.fromkeys(("owner", "in_doubt_since", "refused_since"))
     mark_and_append(session, which, State.READY, due_at=now, **released, **fresh)

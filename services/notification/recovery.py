@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
 from chassis.dapr import SidecarUnavailable
+from chassis.dead_letters.erase import WHY
 from chassis.event import Timestamp
 from chassis.feed import FeedQuery
 from chassis.http import View
@@ -64,6 +65,9 @@ def held(event: OrderCreated, envelope: CloudEvent | None = None) -> Notificatio
     notification = Notification(**row_of(event, envelope))
     notification.state, notification.due_at = State.HELD, None
     notification.reason, notification.version = REASON, version_now()
+    if event.erased_at:
+        notification.state, notification.reason = State.DISCARDED, WHY
+        notification.erased_at = event.erased_at
     return notification
 
 

@@ -9,10 +9,15 @@ from chassis.dapr import Sidecar
 from chassis.runtime import ServiceSettings, load
 from chassis.runtime.settings import DatabaseUrl
 from chassis.service import create, make_parts
-from services.order.commands import create_order
+from services.order.commands import create_order, erase_customer
 from services.order.pages import desk, journey
 from services.order.reactions import show_notification
-from services.order.views import order_journey, order_overview, order_tallies
+from services.order.views import (
+    customer_export,
+    order_journey,
+    order_overview,
+    order_tallies,
+)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -37,6 +42,8 @@ def create_app(
         make_parts("order", settings, MIGRATIONS, sidecar),
         routers=[
             create_order.router,
+            erase_customer.router,
+            customer_export.router,
             order_overview.router,
             order_journey.router,
             desk.router,

@@ -8,7 +8,16 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String, bindparam, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Integer,
+    String,
+    bindparam,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, composite, mapped_column
 
 from chassis.database import Utc, batch
@@ -53,6 +62,17 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()[:LONGEST_KEY]
 
 
+def email_key(email: str) -> str:
+    """Return an address as it is searched for: many write the same one in another case."""
+    return email.casefold()
+
+
+def search_keys(name: str, email: str | None) -> dict[str, str | None]:
+    """Return the columns by which a customer's orders are found."""
+    key = email_key(email) if email else None
+    return {"name_key": name_key(name), "email_key": key}
+
+
 class Order(Base):
     """An order that was accepted."""
 
@@ -70,6 +90,12 @@ class Order(Base):
     # The caller who placed it: he alone sees it. Null where there was no access control; operators see all.
     owner: Mapped[str | None] = mapped_column(String(255))
     customer_email: Mapped[str | None] = mapped_column(String(254))
+    # As it is searched for.
+    email_key: Mapped[str | None] = mapped_column(String(254))
+    # The id of its OrderCreated.
+    created_event: Mapped[str] = mapped_column(String(36))
+    # When its customer was erased.
+    erased_at: Mapped[datetime | None] = mapped_column(Utc)
     notification_state: Mapped[NotificationState] = mapped_column(
         String(20), server_default=NotificationState.WAITING
     )
@@ -109,6 +135,28 @@ Index(
     sqlite_where=HAS_OWNER,
     postgresql_where=HAS_OWNER,
 )
+_has_email = Order.email_key.is_not(None)
+Index(
+    "orders_email",
+    Order.email_key,
+    Order.order_id,
+    sqlite_where=_has_email,
+    postgresql_where=_has_email,
+)
+
+
+class Erasure(Base):
+    """Who erased a customer, when and why; not whom: the orders know only when."""
+
+    __tablename__ = "erasure"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True
+    )
+    at: Mapped[datetime] = mapped_column(Utc)
+    by: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(String(1000))
+    orders: Mapped[int]
 
 
 _SHOW = (

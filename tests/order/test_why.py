@@ -57,6 +57,7 @@ def known(reply: Reply | None = None, **more: Any) -> Known:  # noqa: ANN401 - f
         customer_name="Jane Doe",
         customer_email=None,
         created_at=JUST_NOW,
+        erased_at=None,
         notification=waiting,
     )
     values = {"event": event(State.PUBLISHED, JUST_NOW), "oldest_open": None, **more}

@@ -55,9 +55,10 @@ _INBOX = (
 TABLES = {
     "order": (
         # Every other order is one customer's own; the others are from the time without access control.
-        "INSERT INTO orders"
-        " (id, customer_name, name_key, created_at, owner, notification_state, notification_version)"
-        " SELECT {uuid}, 'Jane Doe', 'jane doe', :at, CASE WHEN i % 2 = 0 THEN 'jane' END, 'SENT', 1 FROM n",
+        "INSERT INTO orders (id, created_event, customer_name, name_key, created_at, owner,"
+        " notification_state, notification_version)"
+        " SELECT {uuid}, {uuid}, 'Jane Doe', 'jane doe', :at, CASE WHEN i % 2 = 0 THEN 'jane' END,"
+        " 'SENT', 1 FROM n",
         "INSERT INTO idempotency_key (scope, key, fingerprint, status, headers, body, created_at)"
         " SELECT '/api/order', 'filled-' || i, :empty, 201, '', :empty, :at FROM n",
         _OUTBOX,

@@ -142,8 +142,9 @@ def _open() -> Select[Decision]:
 
 
 def _in_state(state: State) -> Select[UUID]:
-    # By the small index.
-    return select(Notification.id).where(Notification.state == state, IS_IN_TROUBLE)
+    # By the small index. Of an erased customer, nothing is decided any more.
+    there = select(Notification.id).where(Notification.state == state, IS_IN_TROUBLE)
+    return there.where(Notification.erased_at.is_(None))
 
 
 def _next(decision: Decision) -> Select[UUID, str | None]:

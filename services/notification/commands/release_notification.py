@@ -80,6 +80,10 @@ def lock(
         raise NotificationNotFound(
             f"There is no notification for order {order_id} yet.", orderId=str(order_id)
         )
+    if found.erased_at:
+        raise refusal(
+            f"The customer of order {order_id} was erased.", orderId=str(order_id)
+        )
     if found.state not in states:
         raise refusal(
             f"The notification for order {order_id} is {found.state}.",

@@ -13,6 +13,7 @@ from chassis.runtime import clock, telemetry, uuid7
 from contracts.notification_sent import NotificationSent
 from contracts.order_created import OrderCreated
 from services.notification import console
+from services.notification.erasure import store_erased
 from services.notification.measures import measure_notified
 from services.notification.model import SIGNAL, Channel, Notification, State, text_of
 
@@ -27,6 +28,9 @@ def notify_customer_on_order_created(
     A line on the console is SENT with this transaction: it needs no answer, and is printed at most once.
     """
     row = row_of(event, envelope)
+    if event.erased_at:
+        store_erased(session, row)
+        return
     if row["channel"] is Channel.CONSOLE:
         _send(session, row)
     else:
@@ -54,7 +58,7 @@ def row_of(event: OrderCreated, envelope: CloudEvent | None = None) -> dict[str,
     copied = {
         name: getattr(event, name)
         for name in OrderCreated.model_fields
-        if name in _STORED
+        if name in _STORED and name != "erased_at"
     }
     return copied | {
         "id": uuid7(),

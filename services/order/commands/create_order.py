@@ -14,7 +14,7 @@ from chassis.outbox import append
 from chassis.runtime import clock
 from chassis.runtime.ids import uuid7
 from contracts.order_created import OrderCreated
-from services.order.model import Order, name_key
+from services.order.model import Order, search_keys
 
 router = Router(tags=["Orders"], scope="orders:write")
 
@@ -50,11 +50,11 @@ def create_order(
     """
     order_id, created_at = uuid7(), clock.now_ms()
     ordered = {**command.model_dump(), "created_at": created_at}
-    key = name_key(command.customer_name)
-    row = {"id": order_id, "name_key": key, "owner": owner, **ordered}
-    add(session, Order.__table__, row)
     event = OrderCreated(order_id=order_id, **ordered)
-    append(session, event, subject=order_id, cause=Cause(trace))
+    created = append(session, event, subject=order_id, cause=Cause(trace))
+    keys = search_keys(command.customer_name, command.customer_email)
+    row = {"id": order_id, "owner": owner, "created_event": created, **keys, **ordered}
+    add(session, Order.__table__, row)
     return Created(Accepted(order_id=order_id), f"order/{order_id}")
 
 

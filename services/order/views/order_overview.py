@@ -47,6 +47,9 @@ class OrderOverview(View):
     customer_name: Annotated[str, Field(examples=["Jane Doe"])]
     customer_email: Annotated[str | None, Field(examples=["jane@example.org"])]
     created_at: Timestamp
+    erased_at: Annotated[
+        Timestamp | None, Field(description="When its customer was erased")
+    ]
     notification: NotificationShown
 
 

@@ -48,6 +48,7 @@ OF_BOTH = {
 OF_EACH = {
     "order": {
         "orders:write": "POST /api/order, POST /",
+        "operate": "POST /api/customer/erase, POST /api/customer/export",
         "orders:read": """
             GET /api/order, GET /api/order/{orderId}, GET /api/order/{orderId}/journey,
             GET /, GET /live, GET /orders/{orderId}, GET /live/{orderId}""",
@@ -56,7 +57,8 @@ OF_EACH = {
         "notifications:read": "GET /api/notification, GET /api/notification/{orderId}",
         "operate": """
             GET /, POST /, POST /api/notification/{orderId}/release, POST /api/notification/{orderId}/discard,
-            POST /api/notification-decision, GET /api/notification-decision/{decisionId}""",
+            POST /api/notification-decision, GET /api/notification-decision/{decisionId},
+            POST /api/customer/export""",
         INTERNAL: "GET /internal/notification, GET /internal/notification/{orderId}",
         SIDECAR: "POST /events/OrderCreated, POST /events/notification-dead-letter",
     },

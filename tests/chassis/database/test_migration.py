@@ -43,8 +43,8 @@ revision, down_revision, branch_labels, depends_on = "9999", "0001_order", None,
 def upgrade():
     op.create_table("invoice", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("colour", sa.String(20)))
-    op.execute("INSERT INTO orders (id, customer_name, name_key, created_at, colour) "
-               "VALUES ('0198c0de-0000-7000-8000-000000000001', 'Jane', 'jane', '2026-01-31', 'red')")
+    op.execute("INSERT INTO orders (id, customer_name, name_key, created_at, created_event, colour) "
+               "VALUES ('0198c0de-0000-7000-8000-000000000001', 'Jane', 'jane', '2026-01-31', 'x', 'red')")
     {end}
 """
 UPGRADE = """

@@ -4,6 +4,7 @@ from typing import Any
 
 from chassis.inbox import Reaction, Start
 from chassis.inbox.reaction import inbox
+from services.notification.reactions import erase_customer_on_order_erased as erase
 from services.notification.reactions import notify_customer_on_order_created as notify
 from services.order.reactions import show_notification as show
 from tests.support.delivering import deliver, order_created, rows
@@ -11,6 +12,7 @@ from tests.support.services import Service
 
 REACTIONS: list[Reaction[Any]] = [
     notify.reaction,
+    erase.reaction,
     show.on_notification_sent,
     show.on_notification_failed,
     show.on_notification_released,
@@ -22,6 +24,7 @@ def test_the_names_and_the_starts_of_the_reactions_are_kept() -> None:
 
     assert found == [
         ("notify_customer_on_order_created", "OrderCreated", Start.BEGINNING),
+        ("erase_customer_on_order_erased", "OrderErased", Start.BEGINNING),
         ("show_notification_on_notification_sent", "NotificationSent", Start.BEGINNING),
         (
             "show_notification_on_notification_failed",

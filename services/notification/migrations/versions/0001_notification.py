@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("discarded_by", sa.String(100)),
         sa.Column("discard_reason", sa.String(500)),
         sa.Column("reports", sa.String(800), server_default="", nullable=False),
+        sa.Column("erased_at", _UTC),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("trace", sa.String(200), server_default="", nullable=False),
         sa.Column("caused_by", sa.String(200), server_default="", nullable=False),

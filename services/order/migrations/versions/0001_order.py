@@ -22,6 +22,9 @@ def upgrade() -> None:
         sa.Column("created_at", _UTC, nullable=False),
         sa.Column("owner", sa.String(255)),
         sa.Column("customer_email", sa.String(254)),
+        sa.Column("email_key", sa.String(254)),
+        sa.Column("created_event", sa.String(36), nullable=False),
+        sa.Column("erased_at", _UTC),
         sa.Column(
             "notification_state",
             sa.String(20),
@@ -52,8 +55,29 @@ def upgrade() -> None:
         sqlite_where=has_owner,
         postgresql_where=has_owner,
     )
+    has_email = sa.text("email_key IS NOT NULL")
+    op.create_index(
+        "orders_email",
+        "orders",
+        ["email_key", "id"],
+        sqlite_where=has_email,
+        postgresql_where=has_email,
+    )
+    op.create_table(
+        "erasure",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            primary_key=True,
+        ),
+        sa.Column("at", _UTC, nullable=False),
+        sa.Column("by", sa.String(200), nullable=False),
+        sa.Column("reason", sa.String(1000), nullable=False),
+        sa.Column("orders", sa.Integer(), nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_table("erasure")
     op.drop_table("orders")

@@ -1,0 +1,45 @@
+"""What the service knows of a customer is erased; what was not sent to them never is."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, case, update
+from sqlalchemy.orm import Session
+
+from chassis.dead_letters.erase import BY, WHY
+from chassis.runtime import clock
+from contracts.order_erased import ERASED
+from services.notification import outcomes
+from services.notification.model import Notification, State
+
+UNSENT = (State.READY, State.SENDING, State.UNKNOWN, State.HELD)
+
+
+def erase(session: Session, orders: Collection[UUID]) -> None:
+    """Erase the customers of these orders; repeated, it changes nothing.
+
+    What is being sent at this moment may still arrive: nobody can take a mail back.
+    """
+    ours = and_(Notification.order_id.in_(orders), Notification.erased_at.is_(None))
+    unsent = and_(ours, Notification.state.in_(UNSENT))
+    outcomes.discard(session, unsent, BY, WHY)
+    # What operators wrote may name the customer too.
+    written = {
+        each.key: case((each.is_not(None), ERASED))
+        for each in (Notification.release_reason, Notification.discard_reason)
+    }
+    personal = {"customer_name": ERASED, "customer_email": None, "slot_of": None}
+    session.execute(
+        update(Notification)
+        .where(ours)
+        .values(**personal, **written, erased_at=clock.now())
+    )
+
+
+def store_erased(session: Session, row: dict[str, Any]) -> None:
+    """Store the notification of an order whose customer was erased before it was handled: it is never sent."""
+    held = {"state": State.HELD, "due_at": None}
+    session.add(Notification(**row | held))
+    session.flush()
+    erase(session, [row["order_id"]])
