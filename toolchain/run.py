@@ -150,6 +150,8 @@ def run_broker(machine: Machine, system: System) -> None:
         provided(machine, system) as parts,
     ):
         system.file.write_text(yaml.safe_dump(system.document))
+        if system.gateway:
+            gateway.write(machine, system)
         terminal.plainly(
             f"\n  In another terminal type: . .venv/bin/activate && {system.by_hand}\n"
             "  Ctrl-C ends the broker."

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,10 @@ import pytest
 
 from tests.support.door import Door, before, is_answered
 from tests.support.eventually import eventually
+from toolchain import runfile
+from toolchain.machine import this_machine
+from toolchain.runfile import ROOT
+from toolchain.servers import gateway
 
 pytestmark = pytest.mark.system
 
@@ -175,3 +180,27 @@ async def test_no_path_over_http_2_is_read_in_another_way(door: Door) -> None:
     assert statuses[-1] == "200 2"
     refused = {"404 2", "400 2", "405 2", "000 2", "000 0"}
     assert set(statuses[:-1]) <= refused, statuses
+
+
+async def test_a_certificate_that_was_renewed_is_read_at_a_hangup(door: Door) -> None:
+    system = runfile.with_gateway(door.real.system)
+    before = await asyncio.to_thread(
+        ssl.get_server_certificate, ("localhost", door.port)
+    )
+    gateway.write(this_machine(), system)
+    renewed = gateway.certificate_of(system)
+    door.tls.load_verify_locations(renewed)
+
+    page = (ROOT / "docs" / "gateway.md").read_text()
+    command = next(each for each in page.split("`") if each.startswith("kill -HUP"))
+    here = str(gateway.certificate_of(system).parent)
+    typed = ["sh", "-c", command.replace(".local/gateway", here)]
+    assert await (await asyncio.create_subprocess_exec(*typed)).wait() == 0
+
+    async def is_served() -> bool:
+        at = ("localhost", door.port)
+        served = await asyncio.to_thread(ssl.get_server_certificate, at)
+        return served != before and served.strip() == renewed.read_text().strip()
+
+    await eventually(is_served, "the new certificate is served")
+    await is_answered(door, "/")
