@@ -42,6 +42,7 @@ from chassis.event import Timestamp
 from chassis.http import (
     OPERATE,
     Body,
+    By,
     Limit,
     Line,
     Page,
@@ -52,11 +53,10 @@ from chassis.http import (
     View,
     refuses,
 )
+from chassis.http.models import subject
 from chassis.inbox import AnyReaction, Inbox
 from chassis.inbox.dead_letter import State, dead_letter, one_line
 from chassis.parts import Parts
-
-By = Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
 
 
 class DeadLetter(View):
@@ -268,10 +268,11 @@ def router(letters: Letters) -> Router:
 
 
 def _who(command: ReplayedBy | None, *, dry_run: bool) -> str:
-    if command is None and not dry_run:
+    who = command.by if command else subject.get()
+    if who is None and not dry_run:
         fault = {"type": "missing", "loc": ("body", "by"), "msg": "Field required"}
         raise RequestValidationError([fault])
-    return command.by if command else ""
+    return who or ""
 
 
 _router = Router(tags=["Dead letters"], scope=OPERATE)

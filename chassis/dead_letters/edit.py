@@ -15,7 +15,7 @@ from chassis.dead_letters.history import Act, record
 from chassis.dead_letters.replay import Reactions, change, open_letter, reaction_to
 from chassis.errors import Rejected
 from chassis.event import Event
-from chassis.http import Body, Line
+from chassis.http import Body, By, Line
 from chassis.inbox import Inbox
 from chassis.inbox.dead_letter import one_line
 from chassis.inbox.parse import (
@@ -39,7 +39,7 @@ class Edit(Body):
     reason: Annotated[
         Line, Field(min_length=1, max_length=1000, examples=["The name was empty"])
     ]
-    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
+    by: By
 
 
 class NotEditable(Rejected):

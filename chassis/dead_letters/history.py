@@ -49,7 +49,7 @@ action = Table(
     # Of what was done to a group, one of many.
     Column("run_id", BigInteger),
     Column("at", Utc, nullable=False),
-    Column("by", String(200), nullable=False),
+    Column("by", String(255), nullable=False),
     Column("act", String(20), nullable=False),
     Column("because", String(1000)),
     Column("outcome", String(LONGEST_OUTCOME)),

@@ -260,7 +260,7 @@ async def post_edit_page(
     form: Form,
 ) -> Response:
     """Edit what a letter is replayed with."""
-    command, errors = _edit(form.signed(form.fields))
+    command, errors = _edit(form.fields)
     if command is None:
         return await _letter(form, id, errors=errors, of="edit", fields=form.fields)
     try:

@@ -37,7 +37,7 @@ from chassis.dead_letters.groups import Fingerprint, find_group
 from chassis.dead_letters.history import LARGEST_ID
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Body, Line, View
+from chassis.http import Body, By, Line, View
 from chassis.inbox.dead_letter import State, dead_letter
 from chassis.runtime import clock
 
@@ -79,7 +79,7 @@ run = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("fingerprint", String(16), nullable=False),
     Column("act", String(20), nullable=False),
-    Column("by", String(200), nullable=False),
+    Column("by", String(255), nullable=False),
     Column("because", String(1000), nullable=False),
     Column("rate", Float, nullable=False),
     Column("tolerate", Integer, nullable=False),
@@ -126,7 +126,7 @@ class StartRun(Body):
     reason: Annotated[
         Line, Field(min_length=1, max_length=1000, examples=["The bug is mended"])
     ]
-    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
+    by: By
     rate: Annotated[
         float,
         Field(
@@ -147,7 +147,7 @@ class StopRun(Body):
     reason: Annotated[
         Line, Field(min_length=1, max_length=700, examples=["Mails fail"])
     ]
-    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["jane"])]
+    by: By
 
 
 class Run(View):

@@ -5,6 +5,7 @@ from chassis.http.app import Router, create_api, needs
 from chassis.http.models import (
     Address,
     Body,
+    By,
     Limit,
     Line,
     Page,
@@ -23,6 +24,7 @@ __all__ = [
     "OPERATE",
     "Address",
     "Body",
+    "By",
     "Created",
     "Limit",
     "Line",

@@ -20,8 +20,9 @@ from chassis import errors
 from chassis.access import INTERNAL, OPEN, bearer
 from chassis.dapr.tokens import check_secret
 from chassis.http import openapi
+from chassis.http.models import subject
 from chassis.http.sites import Browsers
-from chassis.http.units import CALLER, Read, Unit
+from chassis.http.units import Read, Unit
 from chassis.http.unread import drop_if_unread
 from chassis.runtime import metrics
 
@@ -89,14 +90,14 @@ class ApiRoute(APIRoute):
 
         Raises what Access raises, and SecretMissing.
         """
+        subject.set(None)
         if self.needs == OPEN:
             return
         parts = request.parts
         if self.needs == INTERNAL:
             check_secret(bearer(request.headers) or "", parts.secret)
         elif parts.access:
-            caller = await parts.access.admit(request.headers, self.needs)
-            request.scope[CALLER] = caller
+            request.caller = await parts.access.admit(request.headers, self.needs)
 
 
 def needs(scope: str) -> Callable[[F], F]:

@@ -1,6 +1,7 @@
 """The shape of the API's bodies, queries and pages: camelCase outside, and strict about what comes in."""
 
 import unicodedata
+from contextvars import ContextVar
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from fastapi import Query
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -114,6 +116,33 @@ def _deliverable(address: str) -> str:
     except EmailNotValidError as error:
         raise ValueError(f"must be an e-mail address: {error}") from error
     return str(checked.ascii_email)
+
+
+subject: ContextVar[str | None] = ContextVar("subject", default=None)
+"""The subject of whoever sent the request that is handled; None where there is no access control."""
+
+
+def _decider(given: object) -> object:
+    # Where a token says who it is, nobody says they are somebody else.
+    found = subject.get() or given
+    if found is None:
+        raise ValueError("Field required")
+    return found
+
+
+By = Annotated[
+    Line,
+    BeforeValidator(_decider),
+    Field(
+        default_factory=lambda: None,
+        validate_default=True,
+        min_length=1,
+        max_length=255,
+        examples=["Ada Lovelace"],
+        description="Needed without access control alone: with it, it is the token's subject, whatever is sent",
+    ),
+]
+"""Who decides something."""
 
 
 Address = Annotated[

@@ -29,7 +29,7 @@ from chassis.http.idempotency import (
     carry_out_once,
     identify,
 )
-from chassis.http.models import View
+from chassis.http.models import View, subject
 from chassis.http.openapi import refuses
 from chassis.http.sites import CrossSiteRequest, check_site
 from chassis.outbox import BacklogFull
@@ -95,6 +95,12 @@ class Read(JsonRequest):
         """Who calls, as a token or a session proves; None where there is no access control."""
         caller: Caller | None = self.scope.get(CALLER)
         return caller
+
+    @caller.setter
+    def caller(self, caller: Caller) -> None:
+        """Remember who calls; what they decide is theirs (chassis/http/models.py)."""
+        self.scope[CALLER] = caller
+        subject.set(caller.subject)
 
     @property
     def subject(self) -> str | None:

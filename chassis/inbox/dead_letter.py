@@ -69,7 +69,7 @@ dead_letter = Table(
     Column("replayed_at", Utc),
     # Who discarded it, when, and why.
     Column("discarded_at", Utc),
-    Column("discarded_by", String(200)),
+    Column("discarded_by", String(255)),
     Column("discarded_because", String(1000)),
     # Its group.
     Column("fingerprint", String(16), nullable=False),

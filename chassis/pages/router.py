@@ -17,7 +17,7 @@ from chassis.dapr.tokens import is_same
 from chassis.errors import Rejected, UnsupportedMediaType
 from chassis.http.app import ApiRoute, Handler, Router
 from chassis.http.body import read_limited
-from chassis.http.units import CALLER, Read, Unit
+from chassis.http.units import Read, Unit
 from chassis.http.unread import drop_if_unread
 from chassis.pages import session as sessions
 from chassis.pages.page import page, root_of, see_other
@@ -83,17 +83,10 @@ class Form(Unit):
         """The Idempotency-Key, which a form sends as a hidden field."""
         return [self._json[KEY]] if KEY in self._json else []
 
-    def signed(self, fields: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the fields of a decision, `by` whoever is signed in; without access control, as the form says."""
-        return {**fields, "by": self.caller.subject} if self.caller else fields
-
     def parse(self, model: type[M]) -> tuple[M | None, dict[str, str]]:
         """Return the command that the fields make, or what is wrong, by field; as the API would say it."""
-        given = (
-            self.fields if "by" not in model.model_fields else self.signed(self.fields)
-        )
         try:
-            return model.model_validate_strings(dict(given)), {}
+            return model.model_validate_strings(dict(self.fields)), {}
         except ValidationError as error:
             return None, faults(error)
 
@@ -169,12 +162,12 @@ class PageRoute(ApiRoute):
         found = await sessions.find(request)
         if found is not None:
             sessions.remember(request, found)
-            request.scope[CALLER] = found.caller
+            request.caller = found.caller
         if self.needs == OPEN:
             return
         if found is None:
             raise NotSignedIn
-        if not found.caller.may(str(self.needs)):
+        if not found.caller.may(self.needs):
             raise NotAllowed(f"It needs the scope {self.needs}.", scope=self.needs)
 
 

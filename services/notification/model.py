@@ -81,10 +81,10 @@ class Notification(Base):
     # When the first attempt ended whose outcome is unknown.
     in_doubt_since: Mapped[datetime | None] = mapped_column(Utc)
     released_at: Mapped[datetime | None] = mapped_column(Utc)
-    released_by: Mapped[str | None] = mapped_column(String(100))
+    released_by: Mapped[str | None] = mapped_column(String(255))
     release_reason: Mapped[str | None] = mapped_column(String(500))
     discarded_at: Mapped[datetime | None] = mapped_column(Utc)
-    discarded_by: Mapped[str | None] = mapped_column(String(100))
+    discarded_by: Mapped[str | None] = mapped_column(String(255))
     discard_reason: Mapped[str | None] = mapped_column(String(500))
     # The ids of the last events that said it failed or was released; on the usual way there are none.
     reports: Mapped[str] = mapped_column(String(800), server_default="")
@@ -110,7 +110,7 @@ class Decision(Base):
     act: Mapped[str] = mapped_column(String(20))
     state: Mapped[State] = mapped_column(String(20))
     like: Mapped[str | None] = mapped_column(String(500))
-    by: Mapped[str] = mapped_column(String(100))
+    by: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str] = mapped_column(String(500))
     made_at: Mapped[datetime] = mapped_column(Utc)
     # The newest notification that it is about, and the last one that was looked at.

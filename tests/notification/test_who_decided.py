@@ -6,6 +6,7 @@ import pytest
 
 from services.notification.model import State
 from tests.notification.test_discard import kept
+from tests.support.issuer import issuing as issuer_of_tokens
 from tests.support.services import notification_service
 from tests.support.sign_in import browsing, issuing, settings
 from tests.support.simulated_dapr import SimulatedDapr
@@ -33,6 +34,37 @@ async def test_it_is_whoever_is_signed_in_whatever_the_form_says(
     assert "Done for 1." in answer.text
     assert f"{act.rstrip('e')}ed by <bdi>olga</bdi>" in after.text
     assert "Mallory" not in after.text
+
+
+@pytest.mark.parametrize("said", [{}, {"by": "Mallory"}])
+async def test_over_the_api_it_is_the_token_s_subject_whatever_the_body_says(
+    tmp_path: Path, dapr: SimulatedDapr, said: dict[str, str]
+) -> None:
+    with issuer_of_tokens() as issuer:
+        async with notification_service(tmp_path, dapr, **issuer.settings) as service:
+            order = await kept(service, State.HELD)
+            path, body = f"/api/notification/{order}/discard", {"reason": "A test."}
+            headers = issuer.authorization("operate", subject="olga" * 60)
+            answer = await service.http.post(
+                path, json={**body, **said}, headers=headers
+            )
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["discardedBy"] == "olga" * 60
+
+
+async def test_without_access_control_it_is_whoever_is_named(
+    tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    async with notification_service(tmp_path, dapr) as service:
+        order = await kept(service, State.HELD)
+        path = f"/api/notification/{order}/discard"
+        nobody = await service.http.post(path, json={"reason": "A test."})
+        jane = await service.http.post(path, json={"reason": "A test.", "by": "jane"})
+
+    assert nobody.status_code == 422
+    assert nobody.json()["errors"] == [{"field": "by", "detail": "Field required"}]
+    assert jane.json()["discardedBy"] == "jane"
 
 
 async def test_a_customer_opens_no_page_of_it(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import OPERATE, Body, Line, Router, Unit, View, refuses
+from chassis.http import OPERATE, Body, By, Line, Router, Unit, View, refuses
 from services.notification import outcomes
 from services.notification.model import Notification, NotificationNotFound, State
 
@@ -23,7 +23,7 @@ RELEASABLE = (State.HELD, State.FAILED, State.DISCARDED)
 class ReleaseNotification(Body):
     """Who releases a notification, and why."""
 
-    by: Annotated[Line, Field(min_length=1, max_length=100, examples=["Ada Lovelace"])]
+    by: By
     reason: Annotated[
         Line,
         Field(

@@ -89,7 +89,7 @@ async def post_notifications_page(form: Form) -> Response:
     given.pop("like", None)
     try:
         orders = [UUID(each) for each in selected]
-        command = Decide.model_validate(form.signed(given))
+        command = Decide.model_validate(given)
     except ValidationError as error:
         return await _shown(form, Sent(form.fields, faults(error)))
     except ValueError as error:

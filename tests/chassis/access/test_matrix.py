@@ -43,7 +43,8 @@ OF_BOTH = {
     SIDECAR: "GET /dapr/subscribe",
     OPEN: """
         GET /healthz, GET /readyz, GET /static/{digest}/{name}, GET /openapi.json, GET /docs,
-        GET /docs/oauth2-redirect, GET /static-offline-docs""",
+        GET /docs/oauth2-redirect, GET /static-offline-docs,
+        GET /sign-in, GET /signed-in, POST /sign-out, GET /signed-out""",
 }
 OF_EACH = {
     "order": {
