@@ -41,8 +41,6 @@ from chassis.runtime import Loop, clock
 
 BATCH = 200
 """Letters that are discarded, or restored, in one transaction."""
-LOOK = 30.0
-"""Seconds between two looks for what another replica has left, where nothing was started here."""
 BUSY = (0.02, 0.1)
 """Seconds to wait while another replica has the run."""
 
@@ -63,6 +61,8 @@ class Runner:
     """Carries out the runs of a service's dead letters."""
 
     letters: Letters
+    # Seconds between two looks for what another replica has left, where nothing was started here.
+    looks_every: float = 30.0
     _looked_at: float | None = None
 
     def loop(self) -> Loop:
@@ -105,7 +105,7 @@ class Runner:
         now = clock.monotonic()
         if self._looked_at is None:  # `resume` has looked when the loop began
             self._looked_at = now
-        is_time = self.database.is_shared and now - self._looked_at >= LOOK
+        is_time = self.database.is_shared and now - self._looked_at >= self.looks_every
         if is_time:
             self._looked_at = now
         return is_time

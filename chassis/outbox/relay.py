@@ -23,10 +23,6 @@ from chassis.outbox.outbox import SIGNAL, Leased, RelayQueue
 from chassis.runtime import Loop, clock, metrics, telemetry
 from chassis.runtime.telemetry import Span, Tracer
 
-ASKED_EVERY = 60.0
-"""Seconds between two looks for the broker's components: one may be loaded late, or again."""
-LOOK_EVERY = 1.0
-"""Seconds after which the relay looks into the table, however much comes to it from memory."""
 LEAST_SHARE = 10
 """A batch of so many events, or fewer, is not divided among components."""
 BATCH_BYTES = 2 * 1024 * 1024
@@ -46,6 +42,10 @@ class Relay:
     database: Database
     sidecar: Sidecar
     pubsub: str
+    # Seconds after which it looks into the table, however much comes to it from memory.
+    looks_every: float = 1.0
+    # Seconds between two looks for the broker's components: one may be loaded late, or again.
+    asks_every: float = 60.0
     # After an outage, one event is tried before a whole batch is.
     probing: bool = False
     # The components there are, those of them in trouble, and when the sidecar was asked.
@@ -116,7 +116,7 @@ class Relay:
     async def _look(self) -> None:
         now = clock.monotonic()
         holds_none = not self.queue.events
-        if not holds_none and now - self._looked_at < LOOK_EVERY:
+        if not holds_none and now - self._looked_at < self.looks_every:
             return
         self._looked_at = now
 
@@ -162,7 +162,7 @@ class Relay:
     async def _components(self, number: int) -> Sequence[str]:
         now = clock.monotonic()
         needs_many = number > LEAST_SHARE or self._broken
-        if needs_many and now - self._asked_at >= ASKED_EVERY:
+        if needs_many and now - self._asked_at >= self.asks_every:
             self._pubsubs, self._asked_at = await self._find(), now
             self._broken.clear()
         working = [each for each in self._pubsubs if each not in self._broken]

@@ -2,9 +2,7 @@
 
 import asyncio
 
-import pytest
-
-from chassis.dead_letters import Runner, runner
+from chassis.dead_letters import Runner
 from chassis.dead_letters.runs import STARTED
 from tests.chassis.dead_letters.letters import Letters, is_refused
 from tests.chassis.dead_letters.running import (
@@ -88,9 +86,7 @@ async def test_a_run_that_is_stopped_says_by_whom_and_goes_no_further(
     is_refused(again, 409, "not-running")
 
 
-async def test_what_a_replica_has_left_is_found_after_a_while(
-    letters: Letters, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_replica_has_left_is_found_after_a_while(letters: Letters) -> None:
     if not letters.database.is_shared:
         return  # one process has the database, and resumes when it starts
     await kept(letters, 3)
@@ -99,7 +95,7 @@ async def test_what_a_replica_has_left_is_found_after_a_while(
     letters.database.signal(STARTED).clear()  # another process has started it, and died
 
     assert not await made.step()
-    monkeypatch.setattr(runner, "LOOK", 0.0)
+    made.looks_every = 0.0
     while await made.step():
         pass
 

@@ -20,6 +20,6 @@ async def box(
 
 
 @pytest.fixture
-def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+def always_looking(box: Box) -> None:
     """Make each step look into the table, as it does once a second whatever comes from memory."""
-    monkeypatch.setattr("chassis.outbox.relay.LOOK_EVERY", 0.0)
+    box.relay.looks_every = 0.0

@@ -164,14 +164,14 @@ async def test_the_sidecar_is_not_asked_for_its_components_with_every_batch(
 
 
 async def test_a_component_that_is_loaded_later_is_found_by_the_next_look(
-    box: Box, dapr: SimulatedDapr, monkeypatch: pytest.MonkeyPatch
+    box: Box, dapr: SimulatedDapr
 ) -> None:
     dapr.pubsubs = ["pubsub"]
     await box.fill(20)
     await box.publish_all()
 
     dapr.pubsubs = COMPONENTS
-    monkeypatch.setattr("chassis.outbox.relay.ASKED_EVERY", 0.0)
+    box.relay.asks_every = 0.0
     await box.fill(20)
     await box.publish_all()
 
