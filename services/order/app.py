@@ -45,6 +45,7 @@ def create_app(
             erase_customer.router,
             customer_export.router,
             order_overview.router,
+            order_overview.internal,
             order_journey.router,
             desk.router,
             journey.router(

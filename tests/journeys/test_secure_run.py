@@ -120,7 +120,7 @@ def test_a_command_works_with_the_tokens_of_the_service_that_it_is_for(
 @pytest.mark.parametrize(
     ("caller", "other", "path"),
     [
-        ("notification", "order", "api/order"),
+        ("notification", "order", "internal/order"),
         ("notification", "order", "events"),
         ("order", "notification", "events"),
         ("order", "notification", "internal/notification"),

@@ -117,3 +117,16 @@ async def test_a_query_that_nobody_knows_is_refused(order: Service, query: str) 
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:problem-type:invalid-request"
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
+
+
+async def test_the_orders_of_all_customers_are_listed_for_a_rebuild_alone(
+    order: Service,
+) -> None:
+    (placed,) = await place(order, "Jane Doe")
+    pair = {"authorization": f"Bearer {order.parts.secret}"}
+
+    refused = await order.http.get("/internal/order")
+    listed = await order.http.get("/internal/order", headers=pair)
+
+    assert refused.status_code == 401
+    assert [each["orderId"] for each in listed.json()["items"]] == [str(placed)]

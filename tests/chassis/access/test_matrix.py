@@ -53,6 +53,7 @@ OF_EACH = {
         "orders:read": """
             GET /api/order, GET /api/order/{orderId}, GET /api/order/{orderId}/journey,
             GET /, GET /live, GET /orders/{orderId}, GET /live/{orderId}""",
+        INTERNAL: "GET /internal/order",
     },
     "notification": {
         "notifications:read": "GET /api/notification, GET /api/notification/{orderId}",
