@@ -107,8 +107,8 @@ async def _decide_about_all(form: Form, given: Mapping[str, str]) -> Response:
     state = form.query_params.get("state")
     act = given["act"].removesuffix(OF_ALL)
     try:
-        decided = form.signed({**given, "act": act})
-        command = DecideAboutMany.model_validate({**decided, "state": state})
+        said = {**given, "act": act, "state": state}
+        command = DecideAboutMany.model_validate(said)
     except ValidationError as error:
         return await _shown(form, Sent(form.fields, faults(error)))
     await form.run(lambda session: decide_about_many(command, session), alone=True)
