@@ -19,6 +19,7 @@ from chassis.feed import consumers
 from chassis.http import idempotency
 from chassis.inbox import attempts, dead_letter, reaction
 from chassis.outbox import outbox
+from chassis.pages import session
 from chassis.reconciler import cursor
 from chassis.runtime.lock import try_lock
 from services.notification import model as notification
@@ -31,7 +32,7 @@ BOTH = pytest.mark.parametrize("service", SERVICES)
 NEWEST = {"0001_chassis", "0001_order"}
 CHASSIS = (
     *(outbox, consumers, reaction, dead_letter, history, runs),
-    *(attempts, cursor, idempotency),
+    *(attempts, cursor, idempotency, session),
 )
 CHASSIS_TABLES = [each.metadata for each in CHASSIS]
 
