@@ -107,13 +107,8 @@ async def _decide_about_all(form: Form, given: Mapping[str, str]) -> Response:
     state = form.query_params.get("state")
     act = given["act"].removesuffix(OF_ALL)
     try:
-<<<<<<< HEAD
         said = {**given, "act": act, "state": state}
         command = DecideAboutMany.model_validate(said)
-=======
-        decided = {**given, "act": act, "state": state}
-        command = DecideAboutMany.model_validate(decided)
->>>>>>> 9f49880 (Decide as the caller on the page of many too)
     except ValidationError as error:
         return await _shown(form, Sent(form.fields, faults(error)))
     await form.run(lambda session: decide_about_many(command, session), alone=True)
