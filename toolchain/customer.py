@@ -27,8 +27,9 @@ Json = dict[str, Any]
 def main() -> None:
     """Do what the command line says, and end: 0 where it is done."""
     options = parse(sys.argv[1:])
+    headers = readiness.token_of("DAPR") | readiness.as_caller()
     try:
-        with httpx.Client(timeout=30, trust_env=False, headers=_headers()) as client:
+        with httpx.Client(timeout=30, trust_env=False, headers=headers) as client:
             caller = Caller(client, run.chosen())
             act = erase if options.verb == "erase" else export
             act(caller, options)
@@ -49,13 +50,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if options.verb == "erase" and not (options.by and options.reason):
         parser.error("an erasure needs BY and REASON")
     return options
-
-
-def _headers() -> dict[str, str]:
-    # With access control, an operator's token: make token SCOPES=operate
-    token = os.environ.get("TOKEN")
-    bearer = {"authorization": f"Bearer {token}"} if token else {}
-    return readiness.token_of("DAPR") | bearer
 
 
 class Caller:
