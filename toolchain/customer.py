@@ -47,8 +47,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--by", default="", help="who erases it")
     parser.add_argument("--reason", default="", help="why: the number of a request")
     options = parser.parse_args(arguments)
-    if options.verb == "erase" and not (options.by and options.reason):
-        parser.error("an erasure needs BY and REASON")
+    who = options.by or readiness.as_caller()
+    if options.verb == "erase" and not (who and options.reason):
+        parser.error("an erasure needs BY, or a TOKEN, and REASON")
     return options
 
 
@@ -79,7 +80,8 @@ def export(caller: Caller, options: argparse.Namespace) -> None:
 
 def erase(caller: Caller, options: argparse.Namespace) -> None:
     """Erase a customer's orders, some at a time, until both services have."""
-    command = {**_customer(options.who), "by": options.by, "reason": options.reason}
+    by = {"by": options.by} if options.by else {}  # a token says it otherwise
+    command = {**_customer(options.who), **by, "reason": options.reason}
     orders: list[str] = []
     more = True
     while more:

@@ -154,7 +154,7 @@ class Erasure(Base):
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True
     )
     at: Mapped[datetime] = mapped_column(Utc)
-    by: Mapped[str] = mapped_column(String(200))
+    by: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str] = mapped_column(String(1000))
     orders: Mapped[int]
 

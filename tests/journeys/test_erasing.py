@@ -86,4 +86,4 @@ async def test_an_erasure_without_a_reason_or_a_system_says_what_is_missing(
     status, said = await typed(shop, "erase", "jane@example.org", "--by", "Ada")
 
     assert status == 2
-    assert "an erasure needs BY and REASON" in said
+    assert "an erasure needs BY, or a TOKEN, and REASON" in said

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from chassis.cloud_event import Cause
 from chassis.event import Timestamp
-from chassis.http import OPERATE, Line, Router, Unit, View
+from chassis.http import OPERATE, By, Line, Router, Unit, View
 from chassis.outbox import append, redact
 from chassis.runtime import clock
 from contracts.order_created import OrderCreated
@@ -27,7 +27,7 @@ MOST = 200
 class EraseCustomer(Customer):
     """Whose orders to erase, who does it, and why."""
 
-    by: Annotated[Line, Field(min_length=1, max_length=200, examples=["Ada Lovelace"])]
+    by: By
     reason: Annotated[
         Line, Field(min_length=1, max_length=1000, examples=["Request 4711"])
     ]
@@ -41,13 +41,8 @@ class Erased(View):
     more: bool
 
 
-def erase_customer(
-    command: EraseCustomer, session: Session, trace: str, caller: str | None = None
-) -> Erased:
-    """Erase a customer's oldest orders, MOST at once, append an OrderErased for each, and record it.
-
-    `caller` is who a token proves that it is: recorded in place of a name that was typed.
-    """
+def erase_customer(command: EraseCustomer, session: Session, trace: str) -> Erased:
+    """Erase a customer's oldest orders, MOST at once, append an OrderErased for each, and record it."""
     columns = select(Order.order_id, Order.created_at, Order.created_event)
     mine = columns.where(command.theirs(), Order.erased_at.is_(None))
     locked = mine.order_by(Order.order_id).limit(MOST + 1).with_for_update()
@@ -57,7 +52,7 @@ def erase_customer(
     for each in orders:
         _append(session, each, now, trace)
     redact(session, {each.created_event: _redacted(each, now) for each in orders})
-    who = {"by": caller or command.by, "reason": command.reason}
+    who = {"by": command.by, "reason": command.reason}
     session.add(Erasure(at=now, orders=len(orders), **who))
     ids = [each.order_id for each in orders]
     return Erased(erased_at=now, order_ids=ids, more=len(found) > MOST)
@@ -106,6 +101,5 @@ async def post_erase_customer(command: EraseCustomer, unit: Unit) -> Response:
     The notification service follows within seconds. What was not sent is never sent.
     """
     return await unit.run(
-        lambda session: erase_customer(command, session, unit.trace, unit.subject),
-        alone=True,
+        lambda session: erase_customer(command, session, unit.trace), alone=True
     )

@@ -71,7 +71,7 @@ def upgrade() -> None:
             primary_key=True,
         ),
         sa.Column("at", _UTC, nullable=False),
-        sa.Column("by", sa.String(200), nullable=False),
+        sa.Column("by", sa.String(255), nullable=False),
         sa.Column("reason", sa.String(1000), nullable=False),
         sa.Column("orders", sa.Integer(), nullable=False),
     )
