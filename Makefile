@@ -5,7 +5,7 @@ OFFSET ?= 0
 # The id of the order that `make where` looks for
 ORDER ?=
 # Whom `make token` prints a token for (alice, bob, olga), and what it allows, instead of what that person may do
-AS ?= olga
+AS = olga
 SCOPES ?=
 # The broker, a folder in components/ (rabbitmq, redis, kafka), instead of the one in dapr.yaml: make run BROKER=redis
 BROKER ?=
@@ -79,7 +79,7 @@ demo: ready ## Place three orders and follow each to its notification
 where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
 	@.venv/bin/python -m toolchain.where "$(ORDER)"
 
-token: ready ## Print a token for a person of the local issuer: make token AS=alice SCOPES="orders:read"
+token: ## Print a token for a person of the local issuer: make token AS=alice SCOPES="orders:read"
 	@.venv/bin/python -m toolchain.token "$(AS)" $(if $(SCOPES),--scopes "$(SCOPES)")
 
 erase: ready ## Erase a customer from both services: make erase CUSTOMER=<address or order id> BY=<you> REASON=<request>

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from toolchain import readiness, run
+from toolchain.issuer import provision
 from toolchain.machine import terminal
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
@@ -27,10 +28,12 @@ Json = dict[str, Any]
 def main() -> None:
     """Do what the command line says, and end: 0 where it is done."""
     options = parse(sys.argv[1:])
-    headers = readiness.token_of("DAPR") | readiness.as_caller()
     try:
+        system = run.chosen()
+        token = readiness.token_of("DAPR", system.variables("order"))
+        headers = {**token, **provision.as_caller(system)}
         with httpx.Client(timeout=30, trust_env=False, headers=headers) as client:
-            caller = Caller(client, run.chosen())
+            caller = Caller(client, system)
             act = erase if options.verb == "erase" else export
             act(caller, options)
     except (Failure, httpx.HTTPError) as error:
@@ -47,7 +50,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--by", default="", help="who erases it")
     parser.add_argument("--reason", default="", help="why: the number of a request")
     options = parser.parse_args(arguments)
-    who = options.by or readiness.as_caller()
+    who = options.by or os.environ.get("TOKEN")
     if options.verb == "erase" and not (who and options.reason):
         parser.error("an erasure needs BY, or a TOKEN, and REASON")
     return options

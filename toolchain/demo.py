@@ -12,6 +12,7 @@ import httpx
 
 from chassis.text import escaped
 from toolchain import readiness, run
+from toolchain.issuer import provision
 from toolchain.machine import ports, terminal, this_machine
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
@@ -46,7 +47,7 @@ def demonstrate() -> None:
     with nullcontext() if is_up(system) else run.running(this_machine(), system, log):
         token = readiness.token_of("DAPR", system.variables("order"))
         try:
-            headers = {**token, **readiness.as_caller()}
+            headers = {**token, **provision.as_caller(system)}
             with httpx.Client(timeout=30, trust_env=False, headers=headers) as client:
                 followed = [follow(client, system, order) for order in ORDERS]
         except httpx.HTTPError as error:

@@ -124,12 +124,6 @@ def token_of(
     return {"dapr-api-token": token} if token else {}
 
 
-def as_caller(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the header with the access token of whoever types a command, where TOKEN has one."""
-    token = environment.get("TOKEN")
-    return {"authorization": f"Bearer {token}"} if token else {}
-
-
 def answers(url: str, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether a GET is answered with 200."""
     return status(url, environment) == 200

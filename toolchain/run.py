@@ -16,6 +16,7 @@ import yaml
 
 from toolchain import runfile
 from toolchain.doctor.system import Watch, check
+from toolchain.issuer import provision
 from toolchain.log import stream
 from toolchain.log.stream import Stream
 from toolchain.machine import Machine, ports, terminal, this_machine
@@ -113,7 +114,10 @@ def chosen() -> System:
         mail=_chosen("MAIL", runfile.MAILS),
     )
     system = replace(system, secure=is_secure)
-    return runfile.with_gateway(system) if with_gateway else system
+    system = runfile.with_gateway(system) if with_gateway else system
+    if is_secure:
+        provision.trust(system)
+    return system
 
 
 def _offset(text: str) -> int:
@@ -216,6 +220,14 @@ def welcome(system: System) -> str:
 
 
 def _curl(system: System) -> str:
+    command = _sent(system)
+    if not system.secure:
+        return command
+    offset = f" OFFSET={system.offset}" if system.offset else ""
+    return f'{command} -H "authorization: Bearer $(make token{offset})"'
+
+
+def _sent(system: System) -> str:
     if system.gateway:
         certificate = os.path.relpath(gateway.certificate_of(system), runfile.ROOT)
         address = f"https://localhost:{system.port('gateway')}"

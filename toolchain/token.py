@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+from contextlib import redirect_stdout
+from functools import partial
+from typing import TextIO
 
 from toolchain import run
-from toolchain.issuer import provision
+from toolchain.issuer import keys, provision
 from toolchain.issuer.people import PEOPLE
 from toolchain.machine.failure import EX_CONFIG, Failure
 
@@ -15,11 +18,14 @@ def main() -> None:
     parser.add_argument("person", help=f"one of {', '.join(PEOPLE)}")
     parser.add_argument("--scopes", help="what it allows, instead of all they may do")
     options = parser.parse_args()
-    sys.exit(run.alone(lambda: show(options.person, options.scopes)))
+    output = sys.stdout
+    with redirect_stdout(sys.stderr):  # what fails is no token
+        work = partial(show, options.person, options.scopes, output)
+        sys.exit(run.alone(work))
 
 
-def show(subject: str, scopes: str | None) -> None:
-    """Print the token; raises Failure where nobody is named so."""
+def show(subject: str, scopes: str | None, output: TextIO) -> None:
+    """Write the token; raises Failure where nobody is named so, or no issuer runs."""
     person = PEOPLE.get(subject)
     if person is None:
         raise Failure(
@@ -28,8 +34,15 @@ def show(subject: str, scopes: str | None) -> None:
             "This prints a token: make token AS=alice",
             EX_CONFIG,
         )
+    system = run.chosen()
+    if not (system.secrets / keys.FILE).exists():
+        raise Failure(
+            "No system runs here that the local issuer signs tokens for",
+            f"Its keys would be in {system.secrets}.",
+            "Start one, and keep its OFFSET: make run SECURE=yes",
+        )
     allowed = person.scopes if scopes is None else scopes.split()
-    print(provision.of(run.chosen()).access_token(subject, allowed))
+    print(provision.of(system).access_token(subject, allowed), file=output)
 
 
 if __name__ == "__main__":

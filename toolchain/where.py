@@ -13,6 +13,7 @@ import httpx
 
 from chassis.text import escaped
 from toolchain import readiness, run
+from toolchain.issuer import provision
 from toolchain.machine import terminal
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
@@ -77,7 +78,7 @@ def _ask(path: str, system: System) -> dict[str, Any]:
 def _get(url: str, patience: float, system: System) -> httpx.Response | None:
     token = readiness.token_of("DAPR", system.variables("order"))
     with suppress(httpx.HTTPError), httpx.Client(trust_env=False) as client:
-        headers = {**token, **readiness.as_caller()}
+        headers = {**token, **provision.as_caller(system)}
         return client.get(url, headers=headers, timeout=patience)
     return None
 

@@ -18,6 +18,7 @@ from tests.support.part import Part
 from tests.support.system import sidecar_command
 from tests.support.terminal import CTRL_C, Terminal
 from toolchain import runfile
+from toolchain.issuer import provision
 from toolchain.machine import secured
 from toolchain.runfile import ROOT, System
 
@@ -112,7 +113,8 @@ def test_a_command_works_with_the_tokens_of_the_service_that_it_is_for(
     port = str(run.port("notification", "daprHTTPPort"))
     here = command.replace(".local/", f"{run.system.state}/").replace("3501", port)
 
-    listed = subprocess.run(["sh", "-c", here], cwd=ROOT, check=False)
+    typed = f"export OFFSET={run.system.offset}; {here}"
+    listed = subprocess.run(["sh", "-c", typed], cwd=ROOT, check=False)
 
     assert listed.returncode == 0
 
@@ -326,17 +328,36 @@ def test_sentry_certifies_no_app_by_the_name_of_another(
     within(60, lambda: "token validation failed" in stranger.said(), "it is refused")
 
 
-def test_customers_order_through_the_gateway(run: Attacked) -> None:
+def test_customers_order_through_the_gateway_and_see_their_orders_once_signed_in(
+    run: Attacked,
+) -> None:
     certificate = run.system.state / "gateway" / "certificate.pem"
     tls = ssl.create_default_context(cafile=certificate)
     base = f"https://localhost:{run.system.port('gateway')}"
+    token = provision.of(run.system).access_token("alice", ["orders:write"])
 
-    with httpx.Client(verify=tls, trust_env=False, base_url=base) as client:
-        placed = client.post("/api/order", json={"customerName": "Jane Doe"})
-        pages = [client.get("/"), client.get("/notifications/")]
+    with httpx.Client(verify=tls, trust_env=False, base_url=base, timeout=60) as client:
+        order = {"customerName": "Jane Doe"}
+        refused = client.post("/api/order", json=order)
+        caller = {"authorization": f"Bearer {token}"}
+        placed = client.post("/api/order", json=order, headers=caller)
+        desk = signed_in(client, "/", "alice")
+        letters = signed_in(client, "/notifications/dead-letters", "olga")
+        names = {each.name for each in client.cookies.jar}
 
-    assert placed.status_code == 201
-    assert [each.status_code for each in pages] == [200, 200]
+    assert (refused.status_code, placed.status_code) == (401, 201)
+    assert placed.json()["orderId"] in desk.text
+    assert str(letters.url) == f"{base}/notifications/dead-letters"
+    assert "Signed in as <bdi>Olga Weber</bdi>" in letters.text
+    assert names == {"__Host-order-session", "__Host-notification-session"}
+
+
+def signed_in(client: httpx.Client, page: str, person: str) -> httpx.Response:
+    """Open a page, sign in as this person at the issuer, and return what is shown then."""
+    asked = client.get(page, follow_redirects=True)
+    there = asked.url.copy_with(query=None)
+    fields = {**dict(asked.url.params), "as": person}
+    return client.post(there, data=fields, follow_redirects=True)
 
 
 @pytest.mark.parametrize(

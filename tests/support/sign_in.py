@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from toolchain.issuer.app import make_app
 from toolchain.issuer.tokens import AUDIENCE, Issuer
@@ -89,7 +89,7 @@ def hidden(text: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def browsing(app: FastAPI) -> AsyncIterator[Browser]:
+async def browsing(app: ASGIApp) -> AsyncIterator[Browser]:
     """Open a browser that finds an app's pages at PAGES, and everything else where it is."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(

@@ -1,6 +1,7 @@
 """The local issuer: what a standard client needs of it, and what it refuses though it trusts everybody."""
 
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from toolchain.issuer import keys, provision
 from toolchain.issuer.app import challenge, make_app
 from toolchain.issuer.tokens import AUDIENCE, Issuer
 from toolchain.machine.failure import Failure
+from toolchain.runfile import ROOT
 from toolchain.supervise import server
 
 BACK = "http://127.0.0.1:8001/signed-in"
@@ -230,9 +232,12 @@ def test_a_token_is_printed_for_a_person_or_for_the_scopes_that_are_named(
 ) -> None:
     system = system_in(tmp_path)
     monkeypatch.setattr(run, "chosen", lambda: system)
+    with pytest.raises(Failure, match="No system runs here"):
+        token.show("alice", None, sys.stdout)
+    keys.load(system.secrets)
 
-    token.show("alice", None)
-    token.show("alice", "operate")
+    token.show("alice", None, sys.stdout)
+    token.show("alice", "operate", sys.stdout)
 
     printed = capsys.readouterr().out.split()
     claims = [jwt.decode(each, options={"verify_signature": False}) for each in printed]
@@ -243,11 +248,52 @@ def test_a_token_is_printed_for_a_person_or_for_the_scopes_that_are_named(
     assert {each["iss"] for each in claims} == {provision.of(system).url}
 
 
+def test_a_command_is_typed_with_its_token_or_as_the_operator_of_a_secure_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = system_in(tmp_path)
+    monkeypatch.delenv("TOKEN", raising=False)
+    assert provision.as_caller(system) == {}
+
+    keys.load(system.secrets)
+    sent = provision.as_caller(system)["authorization"].removeprefix("Bearer ")
+    monkeypatch.setenv("TOKEN", "own")
+
+    claims = jwt.decode(sent, options={"verify_signature": False})
+    assert (claims["sub"], claims["scope"]) == ("olga", "operate orders:write")
+    assert provision.as_caller(system) == {"authorization": "Bearer own"}
+
+
+def test_a_secure_run_trusts_its_issuer_unless_the_environment_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OIDC_ISSUER", "https://id.example.org/")
+    other, own = system_in(tmp_path), system_in(tmp_path)
+    provision.trust(other)
+    monkeypatch.delenv("OIDC_ISSUER")
+    provision.trust(own)
+
+    assert "OIDC_ISSUER" not in other.app("order")["env"]
+    order, notification = (own.app(each) for each in ("order", "notification"))
+    assert order["env"]["OIDC_ISSUER"] == provision.of(own).url
+    assert order["env"]["PUBLIC_URL"] == f"http://127.0.0.1:{order['appPort']}/"
+    assert notification["env"]["OIDC_CLIENT_ID"] == "notification"
+
+
 def test_no_token_is_printed_for_a_stranger(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Failure, match="AS=mallory"):
-        token.show("mallory", None)
+        token.show("mallory", None, sys.stdout)
 
     assert not capsys.readouterr().out
+
+
+def test_make_writes_the_token_alone_and_what_fails_elsewhere(tmp_path: Path) -> None:
+    verb = ["make", "--no-print-directory", "token", "OFFSET=48999", "AS=alice"]
+
+    ended = subprocess.run(verb, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "No system runs here" in ended.stderr
 
 
 def test_it_is_started_as_a_server_of_the_system(tmp_path: Path) -> None:

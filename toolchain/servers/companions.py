@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from toolchain import mail
+from toolchain.issuer import provision
 from toolchain.machine import Machine
 from toolchain.runfile import System
 from toolchain.servers import postgresql, secured
@@ -18,8 +19,9 @@ def running(machine: Machine, system: System) -> Iterator[Sequence[RunningServer
         mails as mail_server,
         data as cluster,
         secured.sentry(machine, system) as sentry,
+        provision.provide(machine, system) as issuer,
     ):
-        yield [each for each in (mail_server, cluster, sentry) if each]
+        yield [each for each in (mail_server, cluster, sentry, issuer) if each]
 
 
 def database(

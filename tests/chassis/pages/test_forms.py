@@ -1,5 +1,7 @@
 """Forms: carried out once, as a command of the API is, and only where a page of this service sends them."""
 
+import re
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 from chassis.http import units
 from tests.chassis.pages.things import names
 from tests.support.services import Service
+from toolchain.runfile import ROOT
 
 OWN = {"sec-fetch-site": "same-origin", "origin": "http://app"}
 
@@ -159,3 +162,20 @@ async def test_a_form_is_refused_where_too_many_commands_wait(
 
     assert answer.status_code == 503
     assert "Too many requests wait" in answer.text
+
+
+TEMPLATES = [
+    each
+    for folder in ("chassis", "services")
+    for each in (ROOT / folder).glob("**/templates/*.html")
+    if "<form" in each.read_text()
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_every_form_of_every_page_has_its_hidden_fields(template: Path) -> None:
+    forms = re.findall(r"<form\b.*?</form>", template.read_text(), re.DOTALL)
+
+    sent = [each for each in forms if 'method="post"' in each]
+    assert all("{{ hidden_fields() }}" in each for each in sent)
+    assert all('method="get"' in each for each in forms if each not in sent)

@@ -1,16 +1,26 @@
 """Signing in on pages: back from the issuer comes who was sent there, in the same browser, to the same service."""
 
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.pages.session import page_session
 from chassis.pages.sign_in import own_page
 from tests.chassis.pages.things import small_service
 from tests.support.services import Service
-from tests.support.sign_in import PAGES, Browser, settings
+from tests.support.sign_in import (
+    OWN,
+    PAGES,
+    Browser,
+    browsing,
+    hidden,
+    issuing,
+    settings,
+)
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain.issuer.tokens import Issuer
 
@@ -40,6 +50,44 @@ async def test_a_search_of_the_first_page_is_led_back_to_too(browser: Browser) -
 
     back = begun.request.url.join(begun.headers["location"])
     assert str(back) == f"{PAGES}?find=Ada"
+
+
+async def test_through_dapr_pages_forms_and_signing_in_stay_below_its_path(
+    tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    below = f"{PAGES}v1.0/invoke/order/method/"
+    with issuing(tmp_path, pages=below) as issuer:
+        given = settings(issuer, pages=below)
+        async with (
+            small_service(tmp_path, dapr, given) as service,
+            browsing(invoked(service.app)) as browser,
+        ):
+            sent = await browser.http.get(f"{below}{PAGE}")
+            asked = await browser.http.get(sent.url.join(sent.headers["location"]))
+            begun = await browser.http.get(await browser.comes_back("olga", asked))
+            shown = await browser.http.get(begun.url.join(begun.headers["location"]))
+            out = re.search(r'action="([^"]*sign-out)"', shown.text)
+            assert out
+            left = await browser.http.post(
+                shown.url.join(out[1]), data=hidden(shown.text), headers=OWN
+            )
+            gone = await browser.http.get(left.url.join(left.headers["location"]))
+
+    assert str(shown.url) == f"{below}{PAGE}"
+    assert str(gone.url) == f"{below}signed-out"
+    assert "You are signed out" in gone.text
+
+
+def invoked(app: ASGIApp) -> ASGIApp:
+    """Return an app that is reached below the path of Dapr's invoke, by another Host."""
+
+    async def invoke(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix("/v1.0/invoke/order/method")
+        kept = [each for each in scope["headers"] if each[0] != b"host"]
+        headers = [*kept, (b"host", b"127.0.0.1:9999")]
+        await app({**scope, "path": path, "headers": headers}, receive, send)
+
+    return invoke
 
 
 async def test_where_one_comes_back_to_is_a_setting_and_no_host(
