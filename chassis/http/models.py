@@ -19,11 +19,13 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 # As JSON Schema can say it; a few more that nobody sees are refused as blank.
-_PATTERN = (
-    r"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
-)
+_HIDDEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_PATTERN = rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*$"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9\u0080-\uffff](?:[A-Za-z0-9\u0080-\uffff-]{0,61}[A-Za-z0-9\u0080-\uffff])?"
+_LETTER = r"[A-Za-z\u00a1-\uffff]"
+_LABEL = (
+    r"[A-Za-z0-9\u00a1-\uffff]([A-Za-z0-9\u00a1-\uffff-]*[A-Za-z0-9\u00a1-\uffff])?"
+)
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -152,7 +154,7 @@ Address = Annotated[
         {
             "type": "string",
             "format": "email",
-            "pattern": rf"^(?=[^@]{{1,64}}@){_ATOM}(\.{_ATOM})*@({_LABEL}\.)+(?![0-9]){_LABEL}$",
+            "pattern": rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+{_LETTER}{_LABEL}$",
         }
     ),
 ]

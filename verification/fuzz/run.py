@@ -17,11 +17,13 @@ from tests.support.delivering import DEAD, DELIVERED
 from tests.support.services import Service, notification_service, order_service
 from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.simulated_delivery import bulk
-from verification.fuzz import events, requests
+from verification.fuzz import events, growth, requests
 from verification.fuzz.events import MARK, Hostile
 
 AT_ONCE = 40
 """Events in one delivery."""
+KEPT = 200
+"""What a container may grow by in the second half of a run."""
 MOST_FINDINGS = 20
 REQUESTS = 5
 """One of so many cases is a request, the others are events."""
@@ -54,15 +56,17 @@ async def run(number: int, seed: int, folder: Path) -> Result:
         notification_service(folder, dapr) as notification,
     ):
         asked = [(each, requests.routes(each.app)) for each in (order, notification)]
-        left = number
-        while left > 0:
+        before = Counter[str]()
+        for left in range(number, 0, -AT_ONCE):
+            if left <= number // 2 and not before:
+                before = growth.sizes()
             many = min(left, AT_ONCE)
             await _deliver(chance, notification, result, many - many // REQUESTS)
             for _ in range(many // REQUESTS):
                 service, routes = chance.choice(asked)
                 await _ask(chance, service, routes, result)
-            left -= many
         await _check(notification, result)
+        _compare(before, growth.sizes(), result)
     logging.disable(logging.NOTSET)
     return result
 
@@ -140,6 +144,13 @@ async def _ask(
         and "html" not in kind
     ):
         result.find(f"{said} as {kind}")
+
+
+def _compare(before: Counter[str], after: Counter[str], result: Result) -> None:
+    # What has come for the first time in the second half is no more than these.
+    for name, size in after.items():
+        if size - before[name] > KEPT:
+            result.find(f"{name} grew from {before[name]} to {size}")
 
 
 async def _check(service: Service, result: Result) -> None:

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from tests.support.delivering import order_created
-from verification.fuzz import events
-from verification.fuzz.run import run
+from verification.fuzz import events, growth
+from verification.fuzz.run import Result, _compare, run
 
 
 async def test_hostile_events_and_requests_break_lose_and_forge_nothing(
@@ -31,6 +31,25 @@ async def test_an_event_that_is_handled_without_being_authentic_is_found(
 
     monkeypatch.setattr(events, "KINDS", (taken,))
 
-    result = await run(10, 1, tmp_path)
+    result = await run(80, 1, tmp_path)
 
     assert [each.partition(":")[0] for each in result.findings] == ["forged"]
+
+
+class Kept:
+    """An object as one of a service's, that keeps something."""
+
+    __module__ = "services.kept"
+
+    def __init__(self) -> None:
+        self.by_name: dict[int, str] = {}
+
+
+def test_what_a_service_keeps_for_each_request_is_found() -> None:
+    kept, result = Kept(), Result()
+    before = growth.sizes()
+    kept.by_name |= dict.fromkeys(range(300), "")
+
+    _compare(before, growth.sizes(), result)
+
+    assert result.findings == ["Kept.by_name grew from 0 to 300"]

@@ -87,6 +87,8 @@ def test_the_description_shows_what_is_refused() -> None:
     assert addresses == [
         "reserved domain",
         "bidirectional control",
+        "local part over 64",
+        "label over 63",
         "over 254",
         "over 254 as DNS has it",
     ]
