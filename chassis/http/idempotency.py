@@ -44,12 +44,13 @@ from chassis.parts import InFlight, Parts
 from chassis.runtime import clock
 
 HEADER = "Idempotency-Key"
+_CHARACTERS = r"[!#-+\--\[\]-~]{1,255}"
 PARAMETER: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
     "description": "Sent again with the same key within 24 hours, a request is carried out once and answered the "
     "same again. A key is its caller's own; without access control all callers share those of a path: use a UUID",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": rf'^("{_CHARACTERS}"|{_CHARACTERS})$'},
     "example": "01a20727-ad7d-7a6d-8ffc-e0698ef24ad8",
 }
 """The header as the API's description shows it; `identify` alone reads it."""
@@ -61,7 +62,7 @@ MAX_SCOPE = 300
 
 _PAUSE = (0.02, 0.1)
 # The draft quotes a key; many clients do not. Either way it is the same key.
-_KEY = re.compile(r'(?P<quote>"?)(?P<key>[!#-+\--\[\]-~]{1,255})(?P=quote)')
+_KEY = re.compile(r'(?P<quote>"?)(?P<key>' + _CHARACTERS + r")(?P=quote)")
 
 metadata = MetaData()
 idempotency_key = Table(

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-# As JSON Schema can say it; a few more that nobody sees are refused as blank.
+# As JSON Schema can say it; what has nothing but characters that nobody sees is refused, too.
 _HIDDEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _PATTERN = rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*$"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -95,7 +95,7 @@ def _printable(text: str) -> str:
         for c in text
     ):
         raise ValueError("must not contain control characters or line breaks")
-    if not any(unicodedata.category(c)[0] in "LNPS" for c in text):
+    if all(unicodedata.category(c) in {"Cf", "Zs"} for c in text):
         raise ValueError("must not be blank")
     return text
 
@@ -153,7 +153,7 @@ Address = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "format": "email",
+            "format": "idn-email",
             "pattern": rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+{_LETTER}{_LABEL}$",
         }
     ),

@@ -41,7 +41,7 @@ _FIELD_ERROR = {
     "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
 }
 _PROBLEM_SCHEMA = {
-    "title": "Problem",
+    "title": "ProblemDocument",
     "description": "Why a request was refused (RFC 9457). A problem may have members of its own.",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -77,7 +77,10 @@ def _answer(classes: Sequence[type[Rejected]]) -> Json:
         }
         for each in classes
     }
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+    content = {
+        "schema": {"$ref": "#/components/schemas/ProblemDocument"},
+        "examples": examples,
+    }
     description = " Or: ".join(each.title() for each in classes)
     return {"description": description, "content": {PROBLEM: content}}
 
@@ -113,7 +116,8 @@ def describe(app: FastAPI) -> Json:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
-    schemas["Problem"] = _PROBLEM_SCHEMA
+    # Not Problem: services have problems of their own to describe.
+    schemas["ProblemDocument"] = _PROBLEM_SCHEMA
     declaring = {
         each.unique_id: tuple(_declaring(each.dependant))
         for each in routes

@@ -1,6 +1,7 @@
 """The services' OpenAPI: valid, worth reading, with our problem documents, and without Dapr's routes."""
 
 import json
+import re
 from functools import cache, partial
 from typing import Annotated, Any
 
@@ -228,3 +229,26 @@ def test_describing_an_app_twice_says_the_same() -> None:
         """Show a thing."""
 
     assert openapi.describe(app) == openapi.describe(app)
+
+
+@pytest.mark.parametrize("service", services.names())
+def test_a_problem_of_operations_is_no_problem_document(service: str) -> None:
+    """Two classes of one name would be one schema, and one of the two descriptions wrong."""
+    schemas = committed(service)["components"]["schemas"]
+
+    assert "severity" in schemas["Problem"]["properties"]
+    assert "status" in schemas["ProblemDocument"]["properties"]
+    assert not [name for name in schemas if "__" in name or name.endswith("_")]
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [("a-1", True), ('"a-1"', True), ('"a', False), ("a b", False), ("ä", False)],
+)
+def test_the_description_shows_what_an_idempotency_key_is(
+    key: str, *, is_one: bool
+) -> None:
+    operation = committed("order")["paths"]["/api/order"]["post"]
+    (header,) = [each for each in operation["parameters"] if each["in"] == "header"]
+
+    assert bool(re.search(header["schema"]["pattern"], key)) == is_one
