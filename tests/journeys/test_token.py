@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.delivering import order_created
 from tests.support.losses import open_shop
-from tests.support.shop import Customer
+from tests.support.shop import Customer, Shop
 from tests.support.system import RealSystem, build, started
 
 pytestmark = pytest.mark.system
@@ -23,6 +23,16 @@ async def guarded(tmp_path: Path) -> AsyncIterator[RealSystem]:
         part.environment["APP_API_TOKEN"] = TOKEN
     async with started(real):
         yield real
+
+
+async def reads_no_secret(guarded: RealSystem, shop: Shop) -> None:
+    """Ask a sidecar for the passwords that its components read."""
+    port = guarded.system.app("order")["daprHTTPPort"]
+    for secret, status in (("RABBITMQ_URL", 403), ("bulk", 200)):
+        url = f"http://127.0.0.1:{port}/v1.0/secrets/secrets/{secret}"
+        answer = await shop.http.get(url)
+        assert answer.status_code == status
+        assert "guest" not in answer.text
 
 
 async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
@@ -58,12 +68,7 @@ async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
                 assert answer.status_code == 401
                 assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
 
-        port = guarded.system.app("order")["daprHTTPPort"]
-        for secret, status in (("RABBITMQ_URL", 403), ("bulk", 200)):
-            url = f"http://127.0.0.1:{port}/v1.0/secrets/secrets/{secret}"
-            answer = await shop.http.get(url)
-            assert answer.status_code == status
-            assert "guest" not in answer.text
+        await reads_no_secret(guarded, shop)
 
     parts = [*guarded.sidecars.values(), *guarded.apps.values()]
     assert not any(TOKEN in part.said() for part in parts)

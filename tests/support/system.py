@@ -17,7 +17,7 @@ from tests.support.database import secrets_in
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from toolchain import readiness, runfile
-from toolchain.machine import this_machine
+from toolchain.machine import secured, this_machine
 from toolchain.runfile import ROOT, System
 from toolchain.servers import companions
 from toolchain.supervise import server
@@ -34,6 +34,8 @@ COMMON = {
     "configFilePath": "config",
 }
 """The keys of dapr.yaml and the flags of daprd that `dapr run` makes of them."""
+SECRETS = {"APP_API_TOKEN", "DAPR_API_TOKEN", secured.FOLDER, "OIDC_ISSUER"}
+"""What a shell may have of another system: this one has none, or its own."""
 TOPIC_SCOPES = ("protectedTopics", "publishingScopes", "subscriptionScopes")
 
 
@@ -188,7 +190,8 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
 
 def _add(real: RealSystem, name: str, app: dict[str, Any], secrets: Path) -> None:
     system, folder = real.system, real.system.state
-    environment = {**os.environ, **system.addresses(), "APP_ID": app["appID"]}
+    inherited = {name: os.environ[name] for name in os.environ if name not in SECRETS}
+    environment = {**inherited, **system.addresses(), "APP_ID": app["appID"]}
     log = folder / f"{name.replace(' ', '-')}-sidecar.log"
     real.instances[name] = app
     real.sidecars[name] = Part(sidecar_command(system, app), environment, log)
