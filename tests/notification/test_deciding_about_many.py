@@ -163,10 +163,10 @@ async def test_one_press_on_the_page_decides_about_all_of_a_reason(
     url = "/?state=FAILED"
     assert "Discard all of this reason" in (await notification.http.get(url)).text
 
+    wrong = await notification.http.post(url, data={"act": "discard-all"}, headers=OWN)
     answer = await notification.http.post(
         url, data={**WHY, "act": "discard-all"}, headers=OWN
     )
-    wrong = await notification.http.post(url, data={"act": "discard-all"}, headers=OWN)
 
     assert (answer.status_code, answer.headers["location"]) == (303, "?state=FAILED")
     assert (wrong.status_code, "Field required" in wrong.text) == (422, True)

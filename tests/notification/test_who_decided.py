@@ -67,6 +67,25 @@ async def test_without_access_control_it_is_whoever_is_named(
     assert jane.json()["discardedBy"] == "jane"
 
 
+async def test_it_is_so_for_all_of_a_reason(
+    tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    with issuing(tmp_path, "notification") as issuer:
+        given = settings(issuer, "notification")
+        async with notification_service(tmp_path, dapr, **given) as service:
+            await kept(service, State.HELD)
+            async with browsing(service.app) as browser:
+                await browser.signs_in("olga", "?state=HELD")
+                page = await browser.opens("?state=HELD")
+                chosen = {"reason": "It is a test.", "act": "discard-all"}
+
+                await browser.sends("?state=HELD", page.text, by="Mallory", **chosen)
+                after = await browser.opens("?state=HELD")
+
+    assert "<bdi>olga</bdi>: <bdi>It is a test.</bdi>" in after.text
+    assert "Mallory" not in after.text
+
+
 async def test_a_customer_opens_no_page_of_it(
     tmp_path: Path, dapr: SimulatedDapr
 ) -> None:

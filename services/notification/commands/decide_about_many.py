@@ -34,8 +34,10 @@ router = Router(tags=["Notifications"], scope=OPERATE)
 
 AT_ONCE = 100
 """Notifications that one transaction looks at."""
-SIGNAL = "decisions"
-"""What wakes the loop that carries decisions out."""
+SIGNAL, DUE = "decisions", "decisions to carry out"
+"""What wakes the loop that carries decisions out, and what is set while there are some."""
+LOOKS_EVERY = 30.0
+"""Seconds between two looks for what another process has left by its end."""
 # Not short numbers: a mail server's codes say what is wrong.
 _VARIES = re.compile(
     r"[^\s<>\"']+@[^\s<>\"',;:]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b\d+(?:\.\d+){3}\b|\d{4,}|'[^']*'|\"[^\"]*\"",
@@ -103,7 +105,8 @@ def decide_about_many(command: DecideAboutMany, session: Session) -> Created:
     )
     session.add(decision)
     session.flush()
-    wake(session, SIGNAL)
+    for each in (SIGNAL, DUE):
+        wake(session, each)
     made = DecisionMade.model_validate(decision)
     return Created(made, f"notification-decision/{made.id}")
 
@@ -156,14 +159,22 @@ def _next(decision: Decision) -> Select[UUID, str | None]:
 
 
 def loop(database: Database) -> Loop:
-    """Return the loop that carries out what was decided."""
-
-    def is_any(session: Session) -> bool:
-        return session.scalar(_open().limit(1)) is not None
+    """Return the loop that carries out what was decided; without a decision, it hardly looks."""
+    is_due, looked_at = database.signal(DUE), float("-inf")
 
     async def step() -> bool:
-        is_open = await database.read(is_any)
-        return is_open and await database.write(carry_out_some)
+        nonlocal looked_at
+        now = clock.monotonic()
+        if not is_due.is_set() and now - looked_at < LOOKS_EVERY:
+            return False
+        is_due.clear()
+        looked_at, more = now, True
+        try:
+            more = await database.write(carry_out_some)
+        finally:
+            if more:
+                is_due.set()
+        return more
 
     signal, lock = database.signal(SIGNAL), database.lock_file(SIGNAL)
     return Loop(SIGNAL, step, nothing, signal, lock)
