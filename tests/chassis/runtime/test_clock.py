@@ -1,6 +1,8 @@
 """What a process takes from its surroundings, and how a simulation brings its own."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -50,3 +52,37 @@ def test_a_time_for_the_wire_is_cut_to_the_millisecond_and_never_in_the_future(
 def test_jitter_stays_between_its_bounds(bits: int) -> None:
     with surrounded_by(Surroundings(bits=lambda _: bits)):
         assert 2 <= clock.jitter(2, 3) < 3
+
+
+@pytest.mark.parametrize("number", [1, 63, 64, 65, 74, 128])
+def test_so_many_bits_are_random_as_were_asked_for(number: int) -> None:
+    some = [clock.random_bits(number) for _ in range(200)]
+
+    assert max(some) < 2**number
+    union, intersection = 0, 2**number - 1
+    for each in some:
+        union, intersection = union | each, intersection & each
+    assert (union, intersection) == (2**number - 1, 0)
+
+
+def test_no_two_threads_are_given_the_same_bits() -> None:
+    def some(_: int) -> list[int]:
+        return [clock.random_bits(64) for _ in range(5000)]
+
+    with ThreadPoolExecutor(8) as threads:
+        given = [each for of_one in threads.map(some, range(8)) for each in of_one]
+
+    assert len(set(given)) == 8 * 5000
+
+
+def test_a_forked_process_is_given_other_bits() -> None:
+    clock.random_bits(64)
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, clock.random_bits(64).to_bytes(8))
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert int.from_bytes(os.read(reader, 8)) != clock.random_bits(64)
+    os.close(reader)
+    os.close(writer)
