@@ -50,8 +50,14 @@ class Shop:
         if status != 201:
             self.problems.append(answer.text)
             return None
+        order_id = answer.json()["orderId"]
+
+        async def published() -> bool:
+            return order_id in {each["subject"] for each in self.dapr.published}
+
+        await eventually(published, "the broker has the event")
         await self.dapr.deliver_to(self.notification.app)
-        return UUID(answer.json()["orderId"])
+        return UUID(order_id)
 
     async def becomes(self, order_id: UUID | None, state: str) -> str:
         """Wait until an order shows this state of its notification; return why."""

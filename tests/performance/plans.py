@@ -139,6 +139,7 @@ async def _everything(course: Course) -> None:
     await course.looks(retention=False)
     await course.looks(retention=True)
     await _is_listed(course)
+    await _is_erased(course)
     await _is_listed_for_its_owner(course.services["order"].database)
 
 
@@ -188,6 +189,25 @@ async def _is_listed(course: Course) -> None:
         await _is_paged(http, service, one)
         seen = (await http.get("/api/operations")).json()
         assert seen["stored"], seen["databaseSilence"]
+
+
+async def _is_erased(course: Course) -> None:
+    order, notification = (course.services[each] for each in ("order", "notification"))
+    whom = {"customerEmail": "jane@example.org"}
+    page = (await order.http.post("/api/customer/export", json=whom)).json()
+    ids = {
+        "orderIds": [each["order"]["orderId"] for each in page["items"]],
+        "eventIds": [each["event"]["id"] for each in page["items"]],
+    }
+    assert ids["orderIds"]
+    who = {"by": "Ada", "reason": "Request 4711"}
+    for service, verb, body in (
+        (notification, "export", ids),
+        (order, "erase", {**whom, **who}),
+    ):
+        answer = await service.http.post(f"/api/customer/{verb}", json=body)
+        assert answer.status_code == 200, answer.text
+    await course.steps("notification", "reconciler erase_customer_on_order_erased")
 
 
 async def _is_listed_for_its_owner(database: Database) -> None:

@@ -23,7 +23,8 @@ from chassis.feed.cursor import Cursor
 from chassis.inbox import AnyReaction
 from chassis.outbox.outbox import feed, outbox
 from chassis.reconciler.cursor import feed_cursor
-from services.notification.reactions.notify_customer_on_order_created import reaction
+from services.notification.reactions import erase_customer_on_order_erased as erase
+from services.notification.reactions import notify_customer_on_order_created as notify
 from services.order.reactions import show_notification
 from tests.support.database import upgrade
 
@@ -32,7 +33,7 @@ AGE = timedelta(hours=20)
 EVENT = '{"filled": "' + "x" * 740 + '"}'
 """As long as the services' own."""
 CONSUMERS: dict[str, tuple[str, list[AnyReaction]]] = {
-    "order": ("notification", [reaction]),
+    "order": ("notification", [notify.reaction, erase.reaction]),
     "notification": (
         "order",
         [
@@ -84,7 +85,7 @@ NAMES = {
         "topic": "NotificationSent",
         "state": "PULL_ONLY",
         "handled": "OrderCreated",
-        "reaction": reaction.name,
+        "reaction": notify.reaction.name,
     },
 }
 DIALECTS = {
