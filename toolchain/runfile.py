@@ -175,6 +175,7 @@ def _configure_gateway(system: System) -> None:
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     document = _read(system.document["common"]["configFilePath"], "metadata", "spec")
     document["metadata"]["name"] = "gateway"
+    document["spec"].pop("secrets", None)  # it has no store of secrets
     allowed = {"name": "invoke", "version": "v1"}
     protocols = [{**allowed, "protocol": each} for each in ("http", "grpc")]
     document["spec"]["api"] = {"allowed": protocols}
