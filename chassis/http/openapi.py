@@ -12,8 +12,15 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
+from chassis.access import (
+    INTERNAL,
+    OPEN,
+    IssuerUnavailable,
+    ScopeMissing,
+    Unauthenticated,
+)
 from chassis.errors import (
     PROBLEM,
     DatabaseUnavailable,
@@ -54,6 +61,16 @@ _PROBLEM_SCHEMA = {
     },
     "additionalProperties": True,
 }  # fmt: skip
+
+
+_SCHEME = "accessToken"
+_SECURITY = {
+    "type": "openIdConnect",
+    "description": "An access token (JWT) of this issuer, as `Authorization: Bearer <token>`. `operate` includes "
+    "every scope that reads. Where the service has no access control, on loopback alone, none is asked for.",
+}
+_EXAMPLE_ISSUER = "https://id.example.org"
+_DISCOVERY = "/.well-known/openid-configuration"
 
 
 def refuses(*classes: type[Rejected]) -> Callable[[F], F]:
@@ -118,20 +135,39 @@ def describe(app: FastAPI) -> Json:
         schemas.pop(name, None)
     # Not Problem: services have problems of their own to describe.
     schemas["ProblemDocument"] = _PROBLEM_SCHEMA
-    declaring = {
-        each.unique_id: tuple(_declaring(each.dependant))
+    document["components"]["securitySchemes"] = {_SCHEME: _scheme(app)}
+    described = {
+        each.unique_id: each
         for each in routes
         if isinstance(each.original_route, APIRoute)
     }
     for operation in operations(document):
-        own = declaring[operation["operationId"]]
-        _summarise(operation)
-        for each in own:
-            if header := getattr(each, "header", None):
-                operation.setdefault("parameters", []).append(header)
-        refusals = [error for each in own for error in getattr(each, "refusals", ())]
-        _describe_answers(operation, (*refusals, *_of_every_route(operation)))
+        _complete(operation, described[operation["operationId"]])
     return _renamed(document)
+
+
+def _complete(operation: Json, route: RouteContext) -> None:
+    """Complete what FastAPI says of an operation by what its route declares."""
+    own = tuple(_declaring(route.dependant))
+    scope = getattr(route.original_route, "needs", None)
+    _summarise(operation)
+    operation["security"] = [] if scope in _UNPROVEN else [{_SCHEME: [scope]}]
+    for each in own:
+        if header := getattr(each, "header", None):
+            operation.setdefault("parameters", []).append(header)
+    refusals = [error for each in own for error in getattr(each, "refusals", ())]
+    refusals += _OF_CALLERS if operation["security"] else ()
+    _describe_answers(operation, (*refusals, *_of_every_route(operation)))
+
+
+_UNPROVEN = (None, OPEN, INTERNAL)
+_OF_CALLERS = (Unauthenticated, ScopeMissing, IssuerUnavailable)
+
+
+def _scheme(app: FastAPI) -> Json:
+    parts = getattr(app.state, "parts", None)
+    issuer = (parts and parts.settings.oidc_issuer) or _EXAMPLE_ISSUER
+    return {**_SECURITY, "openIdConnectUrl": issuer.rstrip("/") + _DISCOVERY}
 
 
 def _renamed(document: Json) -> Json:

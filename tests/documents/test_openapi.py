@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from chassis.errors import Rejected
 from chassis.http import FROM_THE_SIDECAR, Read, Router, Unit, openapi, refuses
 from chassis.http.app import ApiRoute
+from tests.support.issuer import SCOPES
 from tests.support.services import Service
 from toolchain.documents import publisher, services
 
@@ -86,7 +87,7 @@ def test_an_order_says_what_can_be_wrong_with_it() -> None:
     answers = committed("order")["paths"]["/api/order"]["post"]["responses"]
 
     assert set(answers) == {
-        *("201", "400", "403", "409", "413"),
+        *("201", "400", "401", "403", "409", "413"),
         *("415", "422", "500", "503"),
     }
     assert "Location" in answers["201"]["headers"]
@@ -252,3 +253,15 @@ def test_the_description_shows_what_an_idempotency_key_is(
     (header,) = [each for each in operation["parameters"] if each["in"] == "header"]
 
     assert bool(re.search(header["schema"]["pattern"], key)) == is_one
+
+
+@pytest.mark.parametrize(("service", "operation"), everywhere())
+def test_every_operation_names_the_scope_that_it_needs(
+    service: str, operation: Json
+) -> None:
+    is_open = operation["tags"] == ["Health"]
+    scopes = [scope for each in operation["security"] for scope in each["accessToken"]]
+
+    assert (scopes == []) == is_open, service
+    assert {*scopes} <= {*SCOPES}
+    assert ("401" in operation["responses"]) == bool(scopes)
