@@ -1,5 +1,6 @@
 """With a token between each sidecar and its app, everything works, and for the sidecar alone."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 from tests.support.delivering import order_created
 from tests.support.losses import open_shop
 from tests.support.shop import Customer, Shop
+from tests.support.simulated_delivery import bulk
 from tests.support.system import RealSystem, build, started
 
 pytestmark = pytest.mark.system
 
 TOKEN = "a-token-for-this-test"
+HIDES = {"connection": "dapr-caller-app-id", "content-type": "application/json"}
 
 
 @pytest.fixture
@@ -33,6 +36,19 @@ async def reads_no_secret(guarded: RealSystem, shop: Shop) -> None:
         answer = await shop.http.get(url)
         assert answer.status_code == status
         assert "guest" not in answer.text
+
+
+async def forges_no_event(guarded: RealSystem, shop: Shop) -> None:
+    """Deliver through the other sidecar, and through its own, with what hides the caller: the token is added."""
+    forged = order_created(signature="1.none.none")
+    for name in ("order", "notification"):
+        port = guarded.system.app(name)["daprHTTPPort"]
+        url = f"http://127.0.0.1:{port}/v1.0/invoke/notification/method"
+        there, event = f"{url}/events/OrderCreated", json.dumps(forged).encode()
+        answer = await shop.http.post(there, content=bulk({"1": event}), headers=HIDES)
+        assert answer.status_code == 200, "daprd has mended it: refuse it here too"
+        there = f"{url}/api/notification/{forged['subject']}"
+        assert (await shop.http.get(there)).status_code == 404
 
 
 async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
@@ -69,6 +85,7 @@ async def test_an_order_goes_all_the_way_with_a_token_and_nobody_else_comes_in(
                 assert answer.json()["type"] == "urn:problem-type:not-the-sidecar"
 
         await reads_no_secret(guarded, shop)
+        await forges_no_event(guarded, shop)
 
     parts = [*guarded.sidecars.values(), *guarded.apps.values()]
     assert not any(TOKEN in part.said() for part in parts)
