@@ -46,12 +46,15 @@ ORDINARY ?= no
 PLAY ?=
 # The promises whose mutants are tried, by words in them: make mutants WORDS=lease
 WORDS ?=
+# Of `make fuzz`: the number of cases, and the seconds that Schemathesis gets for each service
+CASES ?= 10000
+SECONDS ?= 300
 # The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
 SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit bench
+.PHONY: help setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +137,12 @@ mutation: ready #proof Run random mutants of the code, and report how many the t
 	@.venv/bin/uv venv --quiet --allow-existing .local/cosmic-ray
 	@.venv/bin/uv pip install --quiet --python .local/cosmic-ray --group mutation
 	@.venv/bin/python -m verification.mutation.score --sample $(SAMPLE) --seed $(SEED) $(CODE)
+
+fuzz: ready #proof Send hostile events and requests to both services, then what Schemathesis draws: make fuzz CASES=100000
+	@.venv/bin/python -m verification.fuzz $(CASES) --seed $(SEED)
+	@.venv/bin/uv venv --quiet --allow-existing .local/schemathesis
+	@.venv/bin/uv pip install --quiet --python .local/schemathesis --group schemathesis
+	@.venv/bin/python -m verification.fuzz.api --seconds $(SECONDS)
 
 audit: ready #proof Ask whether a package is vulnerable; list licences, search the history for secrets, write SBOMs
 	@.venv/bin/uv venv --quiet --allow-existing .local/audit

@@ -1,12 +1,15 @@
 """A few hostile events and requests; `python -m verification.fuzz 100000` sends many."""
 
+import json
 from pathlib import Path
 from random import Random
+from urllib.request import urlopen
 
 import pytest
 
 from tests.support.delivering import order_created
 from verification.fuzz import events, growth
+from verification.fuzz.api import served
 from verification.fuzz.run import Result, _compare, run
 
 
@@ -53,3 +56,13 @@ def test_what_a_service_keeps_for_each_request_is_found() -> None:
     _compare(before, growth.sizes(), result)
 
     assert result.findings == ["Kept.by_name grew from 0 to 300"]
+
+
+def test_a_service_is_served_with_its_description_for_schemathesis(
+    tmp_path: Path,
+) -> None:
+    with (
+        served("order", tmp_path) as address,
+        urlopen(f"{address}/openapi.json", timeout=60) as answer,
+    ):
+        assert "/api/order" in json.load(answer)["paths"]
