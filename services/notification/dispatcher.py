@@ -27,7 +27,6 @@ from services.notification.outcomes import (
     LONGEST_WAIT,
     Policy,
     mark_and_append,
-    without_addresses,
 )
 from services.notification.throttle import NONE, Limits
 
@@ -118,7 +117,7 @@ class Dispatcher:
         try:
             return await self.mail.is_keyed()
         except (SidecarUnavailable, BindingRefused) as error:
-            self._trouble = without_addresses(str(error))
+            self._trouble = str(error)
             raise ChannelUnavailable(self._trouble) from error
 
     async def _send(self, mail: Notification) -> None:
@@ -136,8 +135,7 @@ class Dispatcher:
             self._outcome = partial(outcomes.mark_sent, which=mine, sent_at=now)
         except (BindingRefused, SidecarUnavailable, OutcomeUnknown) as error:
             self._outcome = self._outcome_of(error, mail)
-            said = without_addresses(str(error))
-            trouble = "" if _concerns_message(error) else said
+            trouble = "" if _concerns_message(error) else str(error)
         await self._store()
         self._trouble = trouble
         if trouble:

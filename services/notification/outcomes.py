@@ -1,6 +1,5 @@
 """What becomes of a notification: claimed, sent, refused, unknown, held, released; most ends append an event."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -15,6 +14,7 @@ from chassis.event import Event
 from chassis.inbox.dead_letter import one_line
 from chassis.outbox import append
 from chassis.runtime import clock
+from chassis.text import without_addresses
 from contracts.notification_failed import NotificationFailed
 from contracts.notification_released import NotificationReleased
 from contracts.notification_sent import NotificationSent
@@ -36,7 +36,6 @@ LEASE = timedelta(seconds=60)
 KEY_KEPT = timedelta(hours=12)
 """How long a receiver is relied on to know a key; the usual ones know it for 24 hours."""
 LONGEST_REASON = 500
-_ADDRESS = re.compile(r"[^\s<>]*@[^\s<>]+")
 
 _waiting = and_(IS_OPEN, Notification.state != State.SENDING)
 
@@ -257,8 +256,3 @@ def _event(notification: Notification) -> Event:
 def _stored(reason: str) -> str | None:
     # It is a mail server's own text.
     return without_addresses(one_line(reason))[:LONGEST_REASON] or None
-
-
-def without_addresses(text: str) -> str:
-    """Return a mail server's text for logs and events: it may quote whom it refuses."""
-    return _ADDRESS.sub("(address)", text)
