@@ -144,6 +144,33 @@ async def test_a_code_of_another_browser_is_worth_nothing(
     assert await sessions(closed) == []
 
 
+async def test_an_id_token_that_was_made_for_another_sign_in_is_refused(
+    closed: Service, browser: Browser
+) -> None:
+    asked = await browser.opens("sign-in")
+    there = httpx.URL(asked.headers["location"])
+    asked.headers["location"] = str(there.copy_set_param("nonce", "another"))
+
+    answer = await browser.http.get(await browser.comes_back("olga", asked))
+
+    assert answer.status_code == 403
+    assert "The ID token is of another sign-in" in answer.text
+    assert await sessions(closed) == []
+
+
+async def test_a_cookie_that_was_planted_leads_to_no_other_site(
+    browser: Browser,
+) -> None:
+    asked = await browser.opens("sign-in")
+    secret = browser.http.cookies["order-sign-in"].partition(".")[0]
+    planted = f"{secret}.%2F%2Fattacker.example%2F"
+    browser.http.cookies.set("order-sign-in", planted, domain="127.0.0.1")
+
+    begun = await browser.http.get(await browser.comes_back("olga", asked))
+
+    assert begun.headers["location"] == "./"
+
+
 async def test_what_the_issuer_refuses_is_said_and_is_text(browser: Browser) -> None:
     asked = await browser.opens("sign-in")
     state = httpx.URL(asked.headers["location"]).params["state"]
