@@ -58,8 +58,10 @@ def fragment(request: Request, template: str, **context: object) -> str:
     from an address as deep as its page's.
     """
     environment: Environment = request.app.state.templates
-    path, service = request.scope["path"], request.app.state.parts.name
-    known = {"root": root_of(request), "path": path, "service": service}
+    path, parts = request.scope["path"], request.app.state.parts
+    known = {"root": root_of(request), "path": path, "service": parts.name}
+    # Through the public door the API's description is not served (gateway/routes.conf).
+    known["has_docs"] = not sessions.is_private(parts)
     here = {**known, "signed_in": sessions.of(request), **context}
     return environment.get_template(template).render(here)
 

@@ -71,7 +71,7 @@ class SignedIn:
 
 def cookie(parts: Parts, kind: str) -> str:
     """Return the name of a cookie of this service; over TLS no other host, path or port can have set it."""
-    prefix = "__Host-" if _is_private(parts) else ""
+    prefix = "__Host-" if is_private(parts) else ""
     return f"{prefix}{parts.name}-{kind}"
 
 
@@ -83,13 +83,14 @@ def set_cookie(
         cookie(parts, kind),
         value,
         max_age=seconds,
-        secure=_is_private(parts),
+        secure=is_private(parts),
         httponly=True,
         samesite="lax",
     )
 
 
-def _is_private(parts: Parts) -> bool:
+def is_private(parts: Parts) -> bool:
+    """Return whether browsers find this service by TLS."""
     return (parts.settings.public_url or "").startswith("https:")
 
 

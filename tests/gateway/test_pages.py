@@ -40,6 +40,8 @@ async def test_an_order_is_placed_and_seen_live_and_each_page_leads_to_the_next(
             await page.get_by_role("navigation").get_by_role("link", name=name).click()
             await expect(page.locator("h1")).to_be_visible()
             assert await page.locator("header .service").inner_text() == "Order service"
+        # The API's description is not public, and no page leads to it.
+        await expect(page.get_by_role("link", name="API")).to_have_count(0)
         await page.goto("/notifications/")
         for name in ("Operations", "Dead letters", "Notifications"):
             await page.get_by_role("navigation").get_by_role("link", name=name).click()

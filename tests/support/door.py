@@ -91,6 +91,8 @@ def _made(folder: Path) -> Door:
     real = build(folder)
     system = runfile.with_gateway(real.system)
     gateway.write(machine, system)
+    for name, part in real.apps.items():
+        part.environment["PUBLIC_URL"] = system.app(name)["env"]["PUBLIC_URL"]
     app = system.app("gateway")
     environment = {**os.environ, "APP_ID": "gateway"}
     command, log = list(app["command"]), folder / "gateway.log"

@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
 from chassis.pages import static
+from tests.chassis.pages.things import small_service
 from tests.support.services import Service
+from tests.support.simulated_dapr import SimulatedDapr
 
 VENDORED = {
     "htmx.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
@@ -86,3 +89,15 @@ async def test_pages_are_not_in_the_description_of_the_api(service: Service) -> 
     described = (await service.http.get("/openapi.json")).json()
 
     assert not any("things/" in each or "static" in each for each in described["paths"])
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_page_leads_to_the_apis_description_where_that_is_served(
+    scheme: str, tmp_path: Path, dapr: SimulatedDapr
+) -> None:
+    given = {"public_url": f"{scheme}://localhost:8443/"}
+    async with small_service(tmp_path, dapr, given) as service:
+        answer = await service.http.get("/things/a", headers={"host": "localhost"})
+
+    assert answer.status_code == 200
+    assert ('href="../docs"' in answer.text) == (scheme == "http")
