@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 CALLER = "caller"
 """Where the scope of a request has its caller."""
-MOST_READING = 100
+MOST_READING = 40
 """Queries of requests that wait for one of the readers or run; more are refused at once."""
 MOST_WAITING = 200
 """Commands that wait for their transaction; more are refused at once: nobody waits for seconds to hear no."""
