@@ -216,7 +216,7 @@ def scope(method: str, path: str) -> dict[str, object]:
         "raw_path": path.encode(),
         "query_string": b"",
         "headers": [(b"host", b"app"), (b"content-type", b"application/json")],
-        "server": ("app", 80),
+        "server": ("127.0.0.1", 80),
         "client": ("customer", 1),
         "root_path": "",
     }
