@@ -204,3 +204,23 @@ async def test_a_certificate_that_was_renewed_is_read_at_a_hangup(door: Door) ->
 
     await eventually(is_served, "the new certificate is served")
     await is_answered(door, "/")
+
+
+async def test_the_app_says_which_methods_a_path_has_and_no_unknown_one_reaches_it(
+    door: Door,
+) -> None:
+    async with door.client() as client:
+        known = [
+            await client.request(each, "/api/order") for each in ("PUT", "OPTIONS")
+        ]
+        unknown = [
+            await client.request(each, "/api/order") for each in ("TRACE", "QUERY")
+        ]
+
+    assert {(each.status_code, each.headers["allow"]) for each in known} == {
+        (405, "GET, POST, HEAD")
+    }
+    assert {each.json()["type"] for each in unknown} == {
+        "urn:problem-type:not-implemented"
+    }
+    assert {each.status_code for each in unknown} == {501}
