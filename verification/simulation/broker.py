@@ -54,7 +54,7 @@ class Broker:
     def __post_init__(self) -> None:
         """Make the sidecar's client of the service, and the lock that keeps messages in order."""
         self._client = httpx.AsyncClient(
-            transport=self.transport, base_url="http://app"
+            transport=self.transport, base_url="http://localhost"
         )
         self._turn: AbstractAsyncContextManager[Any] = (
             asyncio.Lock() if self.habits.keeps_order else nullcontext()
