@@ -139,7 +139,7 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
     still, unsafe, summary = await typed(
         shop, 1, "replay", letter, altered, "--by", "jane"
     )
-    assert still.startswith(f"{letter}: failed: its source is '/elsewhere'")
+    assert still.startswith(f"{letter}: failed: its source is '/notification'")
     assert unsafe.startswith(f"{altered}: failed: It is not authentic")
     assert summary == "2 failed."
     why = ("--because", "A journey", "--by", "jane")
