@@ -108,7 +108,7 @@ async def stream(service: Service, path: str, sent: list[str]) -> None:
         "query_string": b"",
         "headers": [],
         "client": ("127.0.0.1", 1),
-        "server": ("app", 80),
+        "server": ("127.0.0.1", 80),
     }
     await service.app(scope, receive, send)
 

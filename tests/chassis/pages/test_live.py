@@ -44,7 +44,7 @@ def stream(
         "root_path": "",
         "query_string": b"",
         "headers": [],
-        "server": ("app", 80),
+        "server": ("127.0.0.1", 80),
     }
     return watch(Read(scope), look, word)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from chassis.dapr import SidecarUnavailable
+from chassis.database.transient import CommitFailed
 from chassis.reconciler.grace_period import CALM, SHORTEST
 from chassis.reconciler.repair import CursorHeld
 from tests.support.feeds import another, order_created
@@ -224,7 +224,7 @@ async def test_cursor_and_events_are_committed_together_or_not_at_all(
 ) -> None:
     said = await pull.feed.says_orders(2)
 
-    with pull.failing_to_commit(), pytest.raises(DBAPIError, match="disk is full"):
+    with pull.failing_to_commit(), pytest.raises(CommitFailed, match="disk is full"):
         await pull.catches_up()
 
     assert await pull.taken() == []

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from chassis.cloud_event import CloudEvent
+from chassis.database.transient import CommitFailed
 from chassis.feed.feed import FeedChanged
 from chassis.inbox.attempts import MAX_ATTEMPTS
 from chassis.reconciler import RebuildNeeded
@@ -186,7 +186,7 @@ async def test_an_unavailable_database_is_not_tried_with_every_event(
 
     with (
         pull.failing_to_commit(),
-        pytest.raises(OperationalError, match="disk is full"),
+        pytest.raises(CommitFailed, match="disk is full"),
     ):
         await pull.catches_up()
 
