@@ -123,7 +123,9 @@ async def published_raw(shop: Shop, body: bytes) -> None:
 async def are_published(system: RealSystem, orders: Sequence[Order]) -> None:
     """Wait until the broker has confirmed the event of each order."""
     file = system.system.state / "order.db"
-    statement = "SELECT count(*) FROM outbox WHERE state <> 'PUBLISHED'"
+    statement = (
+        "SELECT count(*) FROM outbox WHERE state NOT IN ('PUBLISHED', 'PULL_ONLY')"
+    )
 
     async def published() -> bool:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:

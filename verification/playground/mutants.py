@@ -62,8 +62,8 @@ def take_out(
 
 def _remember(
     session: Session, event: Event, *, subject: UUID, cause: Cause, version: int = 1
-) -> None:
-    """Keep an event in memory until its order is committed, in place of an outbox row."""
+) -> UUID:
+    """Keep an event in memory until its order is committed, in place of an outbox row; return its id."""
     envelope = create_cloud_event(
         event,
         service=session.info["service"],
@@ -73,17 +73,21 @@ def _remember(
         keys=session.info["keys"],
     )
     stored = outbox_module.row(event, envelope)
-    _unpublished[subject] = stored["topic"], Entry(stored["event_id"], stored["event"])
+    event_id: UUID = stored["event_id"]
+    _unpublished[subject] = stored["topic"], Entry(event_id, stored["event"])
+    return event_id
 
 
 def _publishing() -> Router:
-    router = Router(tags=["Orders"])
+    router = Router(tags=["Orders"], scope="orders:write")
 
     @router.post("/api/order", status_code=201, response_model=Accepted)
     async def post_order(command: CreateOrder, unit: Unit) -> Response:
         """Place an order as programs without an outbox do: commit, then publish."""
         answer = await unit.run(
-            lambda session: command_module.create_order(command, session, unit.trace)
+            lambda session: command_module.create_order(
+                command, session, unit.trace, unit.subject
+            )
         )
         order_id = UUID(json.loads(bytes(answer.body))["orderId"])
         # A customer who tries again is answered from the Idempotency-Key: there is nothing left to publish.
