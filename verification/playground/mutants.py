@@ -62,7 +62,7 @@ def take_out(
 
 def _remember(
     session: Session, event: Event, *, subject: UUID, cause: Cause, version: int = 1
-) -> UUID:
+) -> str:
     """Keep an event in memory until its order is committed, in place of an outbox row; return its id."""
     envelope = create_cloud_event(
         event,
@@ -73,7 +73,7 @@ def _remember(
         keys=session.info["keys"],
     )
     stored = outbox_module.row(event, envelope)
-    event_id: UUID = stored["event_id"]
+    event_id = str(stored["event_id"])
     _unpublished[subject] = stored["topic"], Entry(event_id, stored["event"])
     return event_id
 
