@@ -25,10 +25,6 @@ from chassis.access.issuer import Issuer, Key
 
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""
-MOST_KNOWN = 10_000
-"""Verified tokens that are known at a time: some 10 MB at most."""
-LEEWAY = 30.0
-"""Seconds that the issuer's clock and this one's may differ."""
 LONGEST_SUBJECT = 255
 TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 REQUIRED = ["iss", "aud", "exp", "iat", "sub"]
@@ -44,10 +40,16 @@ _REASONS: dict[type[PyJWTError], str] = {
 
 @dataclass(eq=False)
 class Access:
-    """Who may call: those to whom `issuer` gave a token for `audience`."""
+    """Who may call: those to whom `issuer` gave a token for `audience`.
+
+    `leeway` is the seconds that the issuer's clock and this one's may differ; `most_known` is how many verified
+    tokens are known at a time, some 10 MB at most.
+    """
 
     issuer: Issuer
     audience: str
+    leeway: float = 30.0
+    most_known: int = 10_000
     _known: dict[bytes, Caller] = field(default_factory=dict)
     _known_by: int = 0
 
@@ -67,7 +69,7 @@ class Access:
         caller = await self._verify(token)
         found = self._of_these_keys()
         found.pop(name, None)
-        while len(found) >= MOST_KNOWN:
+        while len(found) >= self.most_known:
             found.pop(next(iter(found)))
         found[name] = caller
         return caller
@@ -100,7 +102,7 @@ class Access:
                 algorithms=[key.algorithm],
                 audience=self.audience,
                 issuer=self.issuer.url,
-                leeway=LEEWAY,
+                leeway=self.leeway,
                 options={"require": REQUIRED},
             )
         except (PyJWTError, ValueError, TypeError, RecursionError) as error:

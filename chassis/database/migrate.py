@@ -80,8 +80,9 @@ def upgrade(service: str, url: str, folder: Path | None = None) -> None:
             if not isinstance(error.__cause__, ResolutionError):
                 raise
             raise WrongDatabase(
-                f"The database's tables are at version {error.__cause__.argument}, which this release does not "
-                "know: start the release that made them or a newer one, or restore a backup from before."
+                f"The database's tables are at version {error.__cause__.argument}, which this release does "
+                "not know: start the release that made them or a newer one, restore a backup from before, or "
+                "remove the database where its data are not needed."
             ) from error
 
 

@@ -132,11 +132,9 @@ async def test_an_issuer_that_is_not_there_makes_nobody_wait_at_the_start(
     assert "the issuer http://127.0.0.1:1 cannot be used, 0 keys" in caplog.text
 
 
-async def test_an_issuer_that_never_answers_holds_up_neither_others_nor_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(issuer_module, "PATIENCE", 0.2)
-
+async def test_an_issuer_that_never_answers_holds_up_neither_others_nor_the_end() -> (
+    None
+):
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
         await reader.read()  # to the end, which is the service's

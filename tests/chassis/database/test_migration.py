@@ -1,6 +1,8 @@
 """Migrations: they make what the models say, once, whoever starts how often, and all or nothing."""
 
 import asyncio
+import hashlib
+import re
 import shutil
 import sqlite3
 import sys
@@ -29,7 +31,13 @@ from tests.support.database import migrations
 ROOT = Path(__file__).parents[3]
 SERVICES = {"order": order.Base.metadata, "notification": notification.Base.metadata}
 BOTH = pytest.mark.parametrize("service", SERVICES)
-NEWEST = {"0001_chassis", "0001_order"}
+WRITTEN = {
+    "0001.2_chassis": "cda06b46b7984002",
+    "0001.2_notification": "99df883072a19134",
+    "0001.2_order": "311ae58ab538f715",
+}
+"""What each migration is, by its revision: the beginning of its file's SHA-256."""
+NEWEST = {"0001.2_chassis", "0001.2_order"}
 CHASSIS = (
     *(outbox, consumers, reaction, dead_letter, history, runs),
     *(attempts, cursor, idempotency, session),
@@ -40,7 +48,7 @@ BREAKS_OFF = """
 import os
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "9999", "0001_order", None, None
+revision, down_revision, branch_labels, depends_on = "9999", "0001.2_order", None, None
 def upgrade():
     op.create_table("invoice", sa.Column("id", sa.Integer, primary_key=True))
     op.add_column("orders", sa.Column("colour", sa.String(20)))
@@ -216,7 +224,7 @@ def test_every_migration_can_be_undone_and_made_again(
 def test_a_service_without_tables_has_those_of_the_chassis(tmp_path: Path) -> None:
     migrate.upgrade("stateless", url_in(tmp_path))
 
-    assert versions(url_in(tmp_path)) == {"0001_chassis"}
+    assert versions(url_in(tmp_path)) == {"0001.2_chassis"}
     assert ask(url_in(tmp_path), "SELECT service FROM feed") == [("stateless",)]
 
 
@@ -254,7 +262,7 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(
     upgraded("order", tmp_path)
     with sqlite3.connect(sqlite_file(url_in(tmp_path))) as connection:
         connection.execute(
-            "UPDATE alembic_version SET version_num = ? WHERE version_num = '0001_order'",
+            "UPDATE alembic_version SET version_num = ? WHERE version_num = '0001.2_order'",
             [version],
         )
     before = schema(url_in(tmp_path))
@@ -347,4 +355,21 @@ async def test_services_that_start_together_on_one_database_make_no_half_schema(
 
     assert sorted(status for status, _ in ended) == [0, 1]
     ((owner,),) = ask(url, "SELECT service FROM feed")
-    assert versions(url) == {"0001_chassis", f"0001_{owner}"}
+    assert versions(url) == {"0001.2_chassis", f"0001.2_{owner}"}
+
+
+def test_a_migration_that_is_changed_has_a_new_revision() -> None:
+    """A database that has it as it was is refused then, where queries would fail one by one."""
+    folders = ("chassis/database", "services/notification", "services/order")
+    files = [
+        each
+        for folder in folders
+        for each in (ROOT / folder / "migrations/versions").glob("[0-9]*.py")
+    ]
+
+    found = {}
+    for each in files:
+        (line,) = re.findall(r'^revision = "(.+)"$', each.read_text(), re.MULTILINE)
+        found[line] = hashlib.sha256(each.read_bytes()).hexdigest()[:16]
+
+    assert found == WRITTEN

@@ -42,7 +42,7 @@ async def test_an_older_release_on_newer_tables_is_refused(tmp_path: Path) -> No
     with sqlite3.connect(sqlite_file(url)) as connection:
         connection.execute(
             "UPDATE alembic_version SET version_num = '0009_later' "
-            "WHERE version_num = '0001_order'"
+            "WHERE version_num = '0001.2_order'"
         )
 
     status, (line,) = await start("order", url, tmp_path)

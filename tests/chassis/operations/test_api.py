@@ -164,7 +164,7 @@ def in_trouble(session: Session) -> None:
     session.execute(text("UPDATE outbox SET created_at = '2026-01-01 00:00:00'"))
     session.execute(
         text(
-            "UPDATE alembic_version SET version_num = '0000_chassis' WHERE version_num = '0001_chassis'"
+            "UPDATE alembic_version SET version_num = '0000_chassis' WHERE version_num = '0001.2_chassis'"
         )
     )
 
@@ -179,7 +179,7 @@ async def test_each_trouble_is_one_sentence_and_the_most_urgent_comes_first(
 
     said = problems(seen)
     assert said[:2] == [
-        "The tables of chassis are at version 0000_chassis, and this release knows 0001_chassis.",
+        "The tables of chassis are at version 0000_chassis, and this release knows 0001.2_chassis.",
         f"A rebuild was not finished: {REACTION} handles nothing.",
     ]
     assert said[2:] == [

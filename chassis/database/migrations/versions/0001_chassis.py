@@ -5,7 +5,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0001_chassis"
+revision = "0001.2_chassis"
 down_revision = None
 branch_labels = ("chassis",)
 depends_on = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001_notification"
+revision = "0001.2_notification"
 down_revision = None
 branch_labels = ("notification",)
 depends_on = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001_order"
+revision = "0001.2_order"
 down_revision = None
 branch_labels = ("order",)
 depends_on = None
