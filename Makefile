@@ -28,6 +28,8 @@ CUSTOMER ?=
 BY ?=
 REASON ?=
 export OFFSET BROKER DATABASE MAIL SECURE LOG GATEWAY
+# The name of the service that `make new-service` adds: one word, or several with hyphens
+NAME ?=
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and
@@ -54,12 +56,12 @@ SAMPLE ?= 120
 CODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz bench
+.PHONY: help new-service setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz bench
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@awk -F ':.*#proof ' '/^[a-z]+:.*#proof /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*#proof ' '/^[a-z-]+:.*#proof /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what this machine lacks: Python packages, Dapr, RabbitMQ (once, up to 15 minutes)
 	@$(PYTHON) -m toolchain.setup
@@ -111,6 +113,9 @@ check: ready ## Check format, lint, types, architecture, licences and secrets (u
 format: ready ## Format the code, and apply the fixes of the linter
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 
+new-service: ready ## Add a service with a small example to this repository: make new-service NAME=invoicing
+	@.venv/bin/python -m toolchain.new_service "$(NAME)"
+
 docs: ready ## Generate the event schemas, the API documents and the reference from the code
 	@.venv/bin/python -m toolchain.documents
 
@@ -161,5 +166,5 @@ simulate: ready #proof Run SEEDS=100 schedules of faults in virtual time
 	@.venv/bin/python -m verification.simulation $(SEEDS) $(if $(PROFILE),--profile $(PROFILE))
 
 # No test in these needs more than a process of its own.
-QUICK = tests/chassis tests/order tests/notification tests/contracts tests/components tests/documents tests/performance
+QUICK = tests/chassis $(patsubst services/%/app.py,tests/%,$(wildcard services/*/app.py)) tests/contracts tests/components tests/documents tests/performance
 LOCK = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"

@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[2]
 RUN_FILE: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
 COMMON: dict[str, Any] = RUN_FILE["common"]
 APPS: list[dict[str, Any]] = RUN_FILE["apps"]
-SERVICES = [app for app in APPS if (ROOT / "services" / app["appID"]).is_dir()]
+
+
+def package(app: dict[str, Any]) -> str:
+    """Return the name of an app's package, if it is one of ours."""
+    return str(app["appID"]).replace("-", "_")
+
+
+SERVICES = [app for app in APPS if (ROOT / "services" / package(app)).is_dir()]
 """The apps that are ours; others may run beside them."""
 DEPRECATED = {"resourcesPath", "appSSL"}
 
@@ -229,14 +236,14 @@ def test_all_ports_are_distinct() -> None:
 def test_every_service_is_run() -> None:
     folders = {path.parent.name for path in (ROOT / "services").glob("*/app.py")}
 
-    assert sorted(app["appID"] for app in SERVICES) == sorted(folders)
+    assert sorted(package(app) for app in SERVICES) == sorted(folders)
 
 
 @pytest.mark.parametrize("app", SERVICES, ids=lambda app: str(app["appID"]))
 def test_an_app_is_kept_running_and_listens_where_its_sidecar_looks(
     app: dict[str, Any],
 ) -> None:
-    module = f"services.{app['appID']}.app"
+    module = f"services.{package(app)}.app"
 
     assert app["command"][:4] == [
         "toolchain/keep",

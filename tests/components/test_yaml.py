@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from chassis.dapr.sidecar import Sidecar
-from chassis.event import Delivery
+from chassis.event import Delivery, Event
 from services.notification import app as notification
-from services.notification.reactions import notify_customer_on_order_created
 from tests.support.services import running
 from tests.support.simulated_dapr import SimulatedDapr
 from toolchain import runfile
+from toolchain.documents import services
 from toolchain.documents.schemas import events
 
 ROOT = Path(__file__).parents[2]
@@ -114,24 +114,32 @@ def test_each_service_publishes_its_own_events_and_subscribes_to_what_it_reacts_
 ) -> None:
     told = settings_of(path)
     pushed = [each for each in events() if each.delivery is Delivery.PUSH_AND_PULL]
-    dead = "notification-dead-letter"
+    publishing = {app: own_topics(app, pushed) for app in app_ids()}
+    subscribing = {app: topics_reacted_to(app, pushed) for app in app_ids()}
 
-    assert topics(told["publishingScopes"]) == {
-        "order": {each.topic() for each in pushed if each.source == "order"},
-        "notification": {
-            *(each.topic() for each in pushed if each.source == "notification"),
-            dead,
-        },
-    }
-    reactions = [notify_customer_on_order_created.reaction]
-    assert topics(told["subscriptionScopes"]) == {
-        "order": {""},  # nothing, where no scope at all would be everything
-        "notification": {*(each.event.topic() for each in reactions), dead},
-    }
+    assert topics(told["publishingScopes"]) == publishing
+    assert topics(told["subscriptionScopes"]) == subscribing
     assert set(told["protectedTopics"].split(",")) == {
-        *(each.topic() for each in pushed),
-        dead,
+        topic for own in publishing.values() for topic in own
     }
+
+
+def own_topics(app: str, pushed: list[type[Event]]) -> set[str]:
+    """Return what a service publishes: its events, and where it subscribes, what its sidecar cannot read."""
+    own = {each.topic() for each in pushed if each.source == app}
+    return own | {each for each in topics_reacted_to(app, pushed) if "dead" in each}
+
+
+def topics_reacted_to(app: str, pushed: list[type[Event]]) -> set[str]:
+    """Return what a service subscribes to: nothing, where no scope at all would be everything."""
+    package = app.replace("-", "_")
+    taken = {
+        event.topic()
+        for event in pushed
+        for service, _ in services.reactions_to(event)
+        if service == package
+    }
+    return {*taken, f"{app}-dead-letter"} if taken else {""}
 
 
 def topics(scopes: str) -> dict[str, set[str]]:
@@ -170,7 +178,7 @@ def test_a_brokers_folder_has_its_pubsub_and_its_subscription(folder: Path) -> N
 
     assert pubsub["spec"]["type"] == f"pubsub.{folder.name}"
     assert pubsub["spec"]["version"] == "v1"
-    assert {"order", "notification"} <= set(pubsub["scopes"]) <= app_ids()
+    assert set(pubsub["scopes"]) == app_ids()
     assert subscription["apiVersion"] == "orders-on-dapr/v1"
     assert subscription["kind"] == "SubscriptionTuning"  # not one that daprd would load
 

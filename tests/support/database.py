@@ -51,7 +51,7 @@ def on_postgresql(databases: Databases) -> Iterator[None]:
 
 def migrations(service: str) -> Path:
     """Return the folder of a service's migrations."""
-    return ROOT / "services" / service / "migrations"
+    return ROOT / "services" / service.replace("-", "_") / "migrations"
 
 
 def upgrade(service: str, url: str) -> None:

@@ -175,16 +175,18 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     chosen = {"broker": broker, "database": database, "mail": mail}
     system = runfile.load(offset, folder, **chosen)
     apps = system.document["apps"]
-    services = {path.name for path in (ROOT / "services").iterdir()}
+    services = {path.parent.name for path in (ROOT / "services").glob("*/app.py")}
     # Whatever else dapr.yaml may run beside them.
-    system.document["apps"] = [each for each in apps if each["appID"] in services]
-    real = RealSystem(system, own_broker(system, folder))
+    system.document["apps"] = [
+        each for each in apps if each["appID"].replace("-", "_") in services
+    ]
+    real, step = RealSystem(system, own_broker(system, folder)), len(services)
     for number in range(1, replicas + 1):
         for app in system.document["apps"]:
             name = app["appID"] if number == 1 else f"{app['appID']} {number}"
             secrets = folder / ("secrets" if pulls else f"{app['appID']}-secrets")
             secrets.mkdir(exist_ok=True)
-            _add(real, name, _replica(app, number), secrets_in(secrets))
+            _add(real, name, _replica(app, step * (number - 1)), secrets_in(secrets))
     return real
 
 
@@ -209,13 +211,13 @@ def _add(real: RealSystem, name: str, app: dict[str, Any], secrets: Path) -> Non
 REPLICA_PORTS = (*runfile.APP_PORTS, "daprGRPCPort")
 
 
-def _replica(app: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return the run file's entry for another process of this service: its ports are a little higher."""
-    ports = {name: app[name] + 2 * (number - 1) for name in REPLICA_PORTS}
+def _replica(app: dict[str, Any], higher: int) -> dict[str, Any]:
+    """Return the run file's entry for another process of this service: its ports are so much higher."""
+    ports = {name: app[name] + higher for name in REPLICA_PORTS}
     old, new = f"--port={app['appPort']}", f"--port={ports['appPort']}"
     env = dict(app["env"])
     for port in runfile.metrics_ports(app):
-        env["METRICS_PORT"] = str(port + 2 * (number - 1))
+        env["METRICS_PORT"] = str(port + higher)
     return {
         **app,
         **ports,
