@@ -52,7 +52,8 @@ def test_what_it_adds_passes_the_checks(clone: Path) -> None:
     for command in (
         ("ruff", "format", "--check", "."),
         ("ruff", "check", "."),
-        ("mypy", "-p", "services", "-p", "tests.invoicing", "-p", "tests.order_archive"),
+        ("mypy", "--cache-dir", str(ROOT / ".mypy_cache"), "-p", "services",
+         "-p", "tests.invoicing", "-p", "tests.order_archive"),
         ("lint-imports", "--no-logo"),
     ):  # fmt: skip
         done = run(PROGRAMS / command[0], *command[1:], folder=clone)
