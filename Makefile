@@ -54,9 +54,11 @@ SECONDS ?= 300
 # The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
 SAMPLE ?= 120
 CODE ?=
+# The tag of a release: v and the version in pyproject.toml
+TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz bench
+.PHONY: help new-service setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -153,6 +155,15 @@ audit: ready #proof Ask whether a package is vulnerable; list licences, search t
 	@.venv/bin/uv venv --quiet --allow-existing .local/audit
 	@.venv/bin/uv pip install --quiet --python .local/audit --group audit || true
 	@.venv/bin/python -m toolchain.audit
+
+release: ready #proof Write a release to .local/release: package, notes, bills of materials: make release TAG=v1.0.0
+	@.venv/bin/uv venv --quiet --allow-existing .local/audit
+	@.venv/bin/uv pip install --quiet --python .local/audit --group audit
+	@.venv/bin/python -m toolchain.release $(TAG)
+
+publish: #proof Publish what `make release` wrote, as the GitHub release of the tag: make publish TAG=v1.0.0
+	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .local/release/notes.md \
+		$(filter-out %/notes.md,$(wildcard .local/release/*))
 
 bench: FOR = --for-tests
 bench: ready #proof Measure ours beside the ordinary Dapr program: make bench BROKER=redis BENCH="--rounds 5"
