@@ -54,7 +54,7 @@ def _scoped(text: str, name: Name) -> str:
 
 
 def _with_topics(text: str, name: Name) -> str:
-    """Let it subscribe to the example's topic and to its dead letters, which nobody else may publish."""
+    """Allow it to subscribe to the example's topic and to its dead letters, which nobody else may publish."""
     dead = f"{name.app}-dead-letter"
     for setting, value in (
         ("protectedTopics", f",{dead}"),
