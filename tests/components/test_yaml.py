@@ -45,8 +45,10 @@ LOSES_NOTHING = {
         "consumeRetryEnabled": "true",
         "producerRequiredAcks": "all",
     },
+    "azure.servicebus.topics": {"consumerID": "{appID}", "maxDeliveryCount": "2000"},
 }
 DROPS_MESSAGES = {"maxLen", "maxLenBytes", "ttlInSeconds", "maxLenApprox", "streamTTL"}
+DROPS_MESSAGES |= {"defaultMessageTimeToLiveInSec", "autoDeleteOnIdleInSec"}
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,13 @@ import yaml
 from chassis.event import Event
 from toolchain.doctor import page
 from toolchain.doctor.finding import PAGE
-from toolchain.documents import asyncapi, reference, schemas, services
+from toolchain.documents import (
+    asyncapi,
+    container_apps,
+    reference,
+    schemas,
+    services,
+)
 from toolchain.documents.compatibility import incompatibilities
 from toolchain.machine.failure import Failure
 
@@ -33,6 +39,7 @@ def generated() -> dict[str, str]:
     head = "# Made by `make docs` from the code; a change here would be lost.\n"
     found[f"{API}/asyncapi.yaml"] = head + text
     found[PAGE] = page.text()
+    found[container_apps.FILE] = container_apps.document()
     return {**found, "docs/reference.md": reference.document()}
 
 
