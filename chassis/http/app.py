@@ -4,6 +4,7 @@ Whoever may not call a route, and a body that is not JSON, is refused before the
 as GET.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
@@ -153,10 +154,32 @@ class HeadAsGet:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a HEAD on as a GET."""
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
-        await self.app(scope, receive, send)
+        """Pass a HEAD on as a GET that ends with its headers, a stream too.
+
+        Where a stream went on, a proxy's next request on the same connection would wait behind it.
+        """
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        has_begun, is_complete = asyncio.Event(), False
+
+        async def until_it_begins() -> Message:
+            if not has_begun.is_set():
+                message = await receive()
+                if message.get("body") or message["type"] != "http.request":
+                    return message
+            await has_begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def noted(message: Message) -> None:
+            nonlocal is_complete
+            has_begun.set()
+            is_complete = not message.get("more_body", "status" in message)
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, until_it_begins, noted)
+        if not is_complete:
+            await send({"type": "http.response.body"})
 
 
 class Measured:

@@ -222,6 +222,22 @@ async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
             pass
 
 
+async def test_head_of_a_stream_ends_and_the_next_request_of_the_connection_is_answered(
+    tmp_path: Path,
+) -> None:
+    """A proxy sends the requests of others on the connection of one that is answered."""
+    async with served(tmp_path) as (_, url):
+        host = httpx.URL(url)
+        reader, writer = await asyncio.open_connection(host.host, host.port)
+        for asked in (b"HEAD /live/a", b"GET /healthz"):
+            writer.write(asked + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            assert head.startswith(b"HTTP/1.1 200 ")
+
+        assert await reader.readexactly(18) == b'{"status":"alive"}'
+        writer.close()
+
+
 async def test_a_reader_that_stands_still_does_not_hold_up_the_end_of_the_service(
     tmp_path: Path,
 ) -> None:
