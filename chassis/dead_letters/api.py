@@ -93,6 +93,16 @@ class DeadLetter(View):
     ]
 
 
+class Decided(View):
+    """A dead letter that somebody decided about, without what is in it: answers are stored for a day."""
+
+    id: int
+    state: State
+    discarded_at: Timestamp | None
+    discarded_by: Annotated[str | None, Field(examples=["jane"])]
+    discarded_because: Annotated[str | None, Field(examples=["A test of the broker"])]
+
+
 class Discard(Body):
     """Who decides what becomes of a dead letter, and why."""
 
@@ -221,9 +231,9 @@ class Letters:
     async def edit(self, unit: Unit, letter_id: int, command: Edit) -> Response:
         """Edit one letter; raises what `edit` raises."""
 
-        def work(session: Session) -> DeadLetter:
+        def work(session: Session) -> Decided:
             edit(session, letter_id, command, self.inbox, self.reactions)
-            return shown(find(session, letter_id))
+            return Decided.model_validate(find(session, letter_id))
 
         return await unit.run(work, alone=True)
 
@@ -249,7 +259,7 @@ def router(letters: Letters) -> Router:
         by = _who(command, dry_run=query.dry_run)
         return await letters.replay(unit, id, by, dry_run=query.dry_run)
 
-    @made.post("/api/dead-letter/{id}/edit", response_model=DeadLetter)
+    @made.post("/api/dead-letter/{id}/edit", response_model=Decided)
     @refuses(
         DeadLetterNotFound, AlreadySettled, NotReplayable, NotEditable, InvalidEdit
     )
@@ -315,7 +325,7 @@ async def get_dead_letter_history(
     return await read(work)
 
 
-@_router.post("/api/dead-letter/{id}/discard", response_model=DeadLetter)
+@_router.post("/api/dead-letter/{id}/discard", response_model=Decided)
 @refuses(DeadLetterNotFound, AlreadySettled)
 async def post_discard(
     id: int,  # noqa: A002 - its name on the wire
@@ -329,11 +339,14 @@ async def post_discard(
     """
     who, why = command.by, command.reason
     return await unit.run(
-        lambda session: shown(discard(session, id, by=who, because=why)), alone=True
+        lambda session: Decided.model_validate(
+            discard(session, id, by=who, because=why)
+        ),
+        alone=True,
     )
 
 
-@_router.post("/api/dead-letter/{id}/restore", response_model=DeadLetter)
+@_router.post("/api/dead-letter/{id}/restore", response_model=Decided)
 @refuses(DeadLetterNotFound, NotDiscarded)
 async def post_restore(
     id: int,  # noqa: A002 - its name on the wire
@@ -343,5 +356,8 @@ async def post_restore(
     """Open a dead letter again that was discarded."""
     who, why = command.by, command.reason
     return await unit.run(
-        lambda session: shown(restore(session, id, by=who, because=why)), alone=True
+        lambda session: Decided.model_validate(
+            restore(session, id, by=who, because=why)
+        ),
+        alone=True,
     )

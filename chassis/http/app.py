@@ -154,32 +154,39 @@ class HeadAsGet:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a HEAD on as a GET that ends with its headers, a stream too.
-
-        Where a stream went on, a proxy's next request on the same connection would wait behind it.
-        """
+        """Pass a HEAD on as a GET, whose caller leaves when it has the headers."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
-        has_begun, is_complete = asyncio.Event(), False
-
-        async def until_it_begins() -> Message:
-            if not has_begun.is_set():
-                message = await receive()
-                if message.get("body") or message["type"] != "http.request":
-                    return message
-            await has_begun.wait()
-            return {"type": "http.disconnect"}
-
-        async def noted(message: Message) -> None:
-            nonlocal is_complete
-            has_begun.set()
-            is_complete = not message.get("more_body", "status" in message)
-            await send(message)
-
-        await self.app({**scope, "method": "GET"}, until_it_begins, noted)
-        if not is_complete:
+        head = _Head(receive, send)
+        await self.app({**scope, "method": "GET"}, head.receive, head.send)
+        if not head.is_complete:
             await send({"type": "http.response.body"})
+
+
+class _Head:
+    """What is sent and received for a HEAD: where a stream went on, a proxy's next request would wait for it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._has_begun = asyncio.Event()
+        self.is_complete = False
+
+    async def receive(self) -> Message:
+        """Return the request, then that its caller has left, once the answer has begun."""
+        if not self._has_begun.is_set():
+            message = await self._receive()
+            if message["type"] != "http.request" or message.get("body"):
+                return message
+        await self._has_begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self._has_begun.set()
+        is_body = message["type"] == "http.response.body"
+        self.is_complete = is_body and not message.get("more_body", False)
+        await self._send(message)
 
 
 class Measured:

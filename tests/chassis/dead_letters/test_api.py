@@ -128,7 +128,9 @@ async def test_a_letter_that_is_discarded_says_who_when_and_why(
 
     assert answer.status_code == 200
     shown = await letters.shown(letter)
-    assert answer.json() == shown
+    # Without what is in it: answers are stored with their keys.
+    said = ("id", "state", "discardedAt", "discardedBy", "discardedBecause")
+    assert answer.json() == {each: shown[each] for each in said}
     assert (shown["state"], shown["discardedBy"]) == ("DISCARDED", "jane")
     assert shown["discardedBecause"] == "A test of the broker"
     assert shown["discardedAt"].endswith("Z")
