@@ -35,6 +35,8 @@ class PublishRejected(Exception):
 
 UNREADABLE = "ERR_PUBSUB_CLOUD_EVENTS_SER"
 """daprd's error, with status 500, for an event that is JSON but no object."""
+NO_BULK = "pubsub bulk is not found"
+"""What daprd before 1.17, which knows bulk as an alpha alone, makes of its stable path."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Sidecar:
     """
 
     is_traced = False
+    _bulk = "/v1.0/publish/bulk"
 
     def __init__(
         self,
@@ -85,8 +88,11 @@ class Sidecar:
         HTTP because the SDK's publish_events hides the entry ids that it makes: a failure would not name
         its event (Dapr: POST /v1.0/publish/bulk/{pubsub}/{topic}).
         """
-        path = f"/v1.0/publish/bulk/{pubsub}/{topic}"
-        answer = await self._call(Call("POST", path, _body(entries), _JSON))
+        path, body = f"/{pubsub}/{topic}", _body(entries)
+        answer = await self._call(Call("POST", self._bulk + path, body, _JSON))
+        if answer.status == 404 and NO_BULK in answer.text:
+            self._bulk = "/v1.0-alpha1/publish/bulk"
+            answer = await self._call(Call("POST", self._bulk + path, body, _JSON))
         if answer.status == 204:
             return {}
         failed = _failed_entries(answer)

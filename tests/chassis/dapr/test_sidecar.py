@@ -111,6 +111,31 @@ async def test_the_sidecars_token_is_sent_with_every_call(token: str | None) -> 
     assert sent == [token] * 5
 
 
+class Older(Recorder):
+    """A daprd before 1.17: for it, the stable path leads to a component named `bulk`."""
+
+    async def carry(self, call: Call) -> Answer:
+        """Record a call, and know bulk by its path as an alpha alone."""
+        await super().carry(call)
+        if call.path.startswith("/v1.0/publish/"):
+            return Answer(404, b'{"message": "pubsub bulk is not found"}')
+        return Answer(204, b"")
+
+
+async def test_a_sidecar_that_knows_bulk_as_an_alpha_is_published_to_by_that_path() -> (
+    None
+):
+    older = Older()
+
+    async with Sidecar("http://sidecar", wire=older) as sidecar:
+        for _ in range(2):
+            assert not await sidecar.publish("pubsub", "Topic", [Entry("1", "{}")])
+
+    stable, *alpha = [each.path for each in older.calls]
+    assert stable == "/v1.0/publish/bulk/pubsub/Topic"
+    assert alpha == ["/v1.0-alpha1/publish/bulk/pubsub/Topic"] * 2
+
+
 @pytest.fixture
 async def silent() -> AsyncIterator[str]:
     """Run a server that accepts a connection and answers nothing; yield its URL."""
