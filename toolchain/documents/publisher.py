@@ -11,6 +11,7 @@ from toolchain.doctor import page
 from toolchain.doctor.finding import PAGE
 from toolchain.documents import (
     asyncapi,
+    cluster_run,
     container_apps,
     reference,
     schemas,
@@ -40,6 +41,7 @@ def generated() -> dict[str, str]:
     found[f"{API}/asyncapi.yaml"] = head + text
     found[PAGE] = page.text()
     found[container_apps.FILE] = container_apps.document()
+    found[cluster_run.FILE] = cluster_run.document()
     return {**found, "docs/reference.md": reference.document()}
 
 
