@@ -48,9 +48,9 @@ ORDINARY ?= no
 PLAY ?=
 # The promises whose mutants are tried, by words in them: make mutants WORDS=lease
 WORDS ?=
-# Of `make fuzz`: the number of cases, and the seconds that Schemathesis gets for each service
+# Of `make fuzz`: the number of cases, and the seconds that Schemathesis gets for each service in each way
 CASES ?= 10000
-SECONDS ?= 300
+SECONDS ?= 60
 # The number of random mutants, and what they are of; without, of the inbox, the relay, the pull and the dispatcher
 SAMPLE ?= 120
 CODE ?=

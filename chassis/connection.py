@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+
+from chassis.errors import MalformedRequest, problem
 
 
 class Connection(HttpToolsProtocol):
@@ -84,6 +87,15 @@ class Connection(HttpToolsProtocol):
         """Note that all of the request is there."""
         self._is_arriving = False
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, with a problem document."""
+        answer = problem(MalformedRequest())
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
+        lines = b"".join(b"%b: %b\r\n" % each for each in headers)
+        head = b"%b%bconnection: close\r\n\r\n" % (STATUS_LINE[400], lines)
+        self.transport.write(head + bytes(answer.body))
+        self.transport.close()
 
     @property
     def is_idle(self) -> bool:

@@ -56,6 +56,10 @@ class Rejected(Exception):
         )
 
 
+class MalformedRequest(Rejected):
+    """The request's address or headers are malformed, or too long."""
+
+
 class MalformedJson(Rejected):
     """The body is not valid JSON."""
 

@@ -37,7 +37,7 @@ from chassis.dead_letters.groups import Fingerprint, find_group
 from chassis.dead_letters.history import LARGEST_ID
 from chassis.errors import Rejected
 from chassis.event import Timestamp
-from chassis.http import Body, By, Line, View
+from chassis.http import Body, By, Line, View, Whole
 from chassis.inbox.dead_letter import State, dead_letter
 from chassis.runtime import clock
 
@@ -134,7 +134,7 @@ class StartRun(Body):
         ),
     ] = 10.0
     tolerate: Annotated[
-        int,
+        Whole,
         Field(
             ge=0, le=100, description="Per cent of a step that may fail: more halt it"
         ),

@@ -12,6 +12,7 @@ from chassis.http.models import (
     PageQuery,
     QueryModel,
     View,
+    Whole,
 )
 from chassis.http.openapi import FROM_THE_SIDECAR, refuses
 from chassis.http.units import OF_A_BODY, Created, Read, Unit
@@ -35,6 +36,7 @@ __all__ = [
     "Router",
     "Unit",
     "View",
+    "Whole",
     "create_api",
     "needs",
     "refuses",

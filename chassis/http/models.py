@@ -22,6 +22,8 @@ from pydantic.alias_generators import to_camel
 _HIDDEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _PATTERN = rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*$"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+NEEDED_WITHOUT_TOKENS = "x-needed-without-tokens"
+"""Marks a field that the description requires where no token says the same (chassis/http/openapi.py)."""
 _LETTER = r"[A-Za-z\u00a1-\uffff]"
 _LABEL = (
     r"[A-Za-z0-9\u00a1-\uffff]([A-Za-z0-9\u00a1-\uffff-]*[A-Za-z0-9\u00a1-\uffff])?"
@@ -120,6 +122,14 @@ def _deliverable(address: str) -> str:
     return str(checked.ascii_email)
 
 
+def _whole(given: object) -> object:
+    # To JSON Schema, 14.0 is an integer.
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""An integer of a body."""
+
 subject: ContextVar[str | None] = ContextVar("subject", default=None)
 """The subject of whoever sent the request that is handled; None where there is no access control."""
 
@@ -141,7 +151,8 @@ By = Annotated[
         min_length=1,
         max_length=255,
         examples=["Ada Lovelace"],
-        description="Needed without access control alone: with it, it is the token's subject, whatever is sent",
+        description="Who decides. With access control it is the token's subject, whatever is sent, if anything",
+        json_schema_extra={NEEDED_WITHOUT_TOKENS: True},
     ),
 ]
 """Who decides something."""

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from chassis.access import (
     INTERNAL,
     OPEN,
+    Access,
     IssuerUnavailable,
     ScopeMissing,
     Unauthenticated,
@@ -26,8 +27,10 @@ from chassis.errors import (
     DatabaseUnavailable,
     InternalError,
     InvalidRequest,
+    MalformedRequest,
     Rejected,
 )
+from chassis.http.models import NEEDED_WITHOUT_TOKENS
 
 Json = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., object])
@@ -136,6 +139,7 @@ def describe(app: FastAPI) -> Json:
     # Not Problem: services have problems of their own to describe.
     schemas["ProblemDocument"] = _PROBLEM_SCHEMA
     document["components"]["securitySchemes"] = {_SCHEME: _scheme(app)}
+    _require(schemas, has_tokens=_access(app) is not None)
     described = {
         each.unique_id: each
         for each in routes
@@ -164,9 +168,22 @@ _UNPROVEN = (None, OPEN, INTERNAL)
 _OF_CALLERS = (Unauthenticated, ScopeMissing, IssuerUnavailable)
 
 
-def _scheme(app: FastAPI) -> Json:
+def _require(schemas: Json, *, has_tokens: bool) -> None:
+    for schema in schemas.values():
+        for name, each in schema.get("properties", {}).items():
+            if each.pop(NEEDED_WITHOUT_TOKENS, False) and not has_tokens:
+                schema["required"] = sorted({*schema.get("required", []), name})
+
+
+def _access(app: FastAPI) -> Access | None:
     parts = getattr(app.state, "parts", None)
-    issuer = (parts and parts.settings.oidc_issuer) or _EXAMPLE_ISSUER
+    access: Access | None = parts and parts.access
+    return access
+
+
+def _scheme(app: FastAPI) -> Json:
+    access = _access(app)
+    issuer = access.issuer.url if access else _EXAMPLE_ISSUER
     return {**_SECURITY, "openIdConnectUrl": issuer.rstrip("/") + _DISCOVERY}
 
 
@@ -204,6 +221,7 @@ def _declaring(dependant: Dependant) -> Iterator[object]:
 
 
 def _of_every_route(operation: Json) -> Iterator[type[Rejected]]:
+    yield MalformedRequest
     if "requestBody" in operation or "parameters" in operation:
         yield InvalidRequest
     if HEALTH not in operation.get("tags", []):

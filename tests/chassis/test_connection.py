@@ -1,6 +1,7 @@
 """What a connection may cost: whoever sends nothing, or without end, is closed, and keeps nobody out."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -152,6 +153,24 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
             await writer.drain()
 
         assert b"200" not in await rest(reader)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n", b"no request\r\n\r\n"]
+)
+async def test_what_is_no_request_is_refused_with_a_problem_document(
+    sent: bytes,
+) -> None:
+    class Roomy(Patient):
+        MOST_BYTES = 100_000
+
+    async with served(Roomy) as (port, _), connected(port) as (reader, writer):
+        writer.write(sent)
+        head, _, body = (await rest(reader)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"\r\ncontent-type: application/problem+json\r\n" in head
+    assert json.loads(body)["type"] == "urn:problem-type:malformed-request"
 
 
 async def test_idle_connections_keep_nobody_out() -> None:

@@ -3,39 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import open_browser
-from tests.support.door import Door, is_answered
-from tests.support.sign_in import issuing, settings
+from tests.support.door import BELOW, Door, guard, serve
 
 pytestmark = pytest.mark.system
 
 PATIENCE = 60_000
 """Milliseconds."""
-BELOW = {"order": "/", "notification": "/notifications/"}
 
 
 @pytest.fixture
-async def guarded(door: Door, tmp_path: Path) -> AsyncIterator[Door]:
+async def guarded(door: Door) -> AsyncIterator[Door]:
     """Start both services again with an issuer each, and without one at the end."""
-    apps = {name: door.real.apps[name] for name in BELOW}
-    before = {name: dict(app.environment) for name, app in apps.items()}
+    apps = [door.real.apps[name] for name in BELOW]
+    before = [dict(app.environment) for app in apps]
     with ExitStack() as issuers:
-        for name, app in apps.items():
-            pages = f"{door.url}{BELOW[name]}"
-            folder = tmp_path / name
-            folder.mkdir()
-            issuer = issuers.enter_context(issuing(folder, name, pages))
-            given = settings(issuer, name, pages)
-            app.environment.update({key.upper(): each for key, each in given.items()})
+        guard(door, issuers)
         await _start_again(door)
         yield door
-    for name, app in apps.items():
-        app.environment = before[name]
+    for app, environment in zip(apps, before, strict=True):
+        app.environment = environment
     await _start_again(door)
 
 
@@ -44,9 +35,7 @@ async def _start_again(door: Door) -> None:
     await asyncio.gather(*(asyncio.to_thread(app.stop) for app in apps))
     for app in apps:
         app.start()
-    for below in BELOW.values():
-        # A file that needs nobody's rights, of both.
-        await is_answered(door, f"{below}static/0123456789abcdef/none.css", 404)
+    await serve(door)
 
 
 async def _signs_in(page: Page, name: str, address: str) -> None:

@@ -53,6 +53,19 @@ async def test_over_the_api_it_is_the_token_s_subject_whatever_the_body_says(
     assert answer.json()["discardedBy"] == "olga" * 60
 
 
+@pytest.mark.parametrize("has_tokens", [True, False])
+async def test_the_description_requires_a_name_where_no_token_says_it(
+    tmp_path: Path, dapr: SimulatedDapr, *, has_tokens: bool
+) -> None:
+    with issuer_of_tokens() as issuer:
+        given = issuer.settings if has_tokens else {}
+        async with notification_service(tmp_path, dapr, **given) as service:
+            described = (await service.http.get("/openapi.json")).json()
+
+    discard = described["components"]["schemas"]["DiscardNotification"]
+    assert ("by" in discard["required"]) != has_tokens
+
+
 async def test_without_access_control_it_is_whoever_is_named(
     tmp_path: Path, dapr: SimulatedDapr
 ) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,16 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.part import Part
+from tests.support.sign_in import issuing, settings
 from tests.support.system import RealSystem, build, sidecar_command
 from toolchain import runfile
+from toolchain.issuer.tokens import Issuer
 from toolchain.machine import find, this_machine
 from toolchain.servers import gateway
 
 PATIENCE = 60.0
+BELOW = {"order": "/", "notification": "/notifications/"}
+"""Where the pages and the API of each service are."""
 Source = tuple[str, int] | None
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Sidecar = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -105,10 +109,29 @@ def _made(folder: Path) -> Door:
     return Door(real, system.port("gateway"), tls)
 
 
+def guard(door: Door, running: ExitStack) -> dict[str, Issuer]:
+    """Have both services ask who calls from their next start on; return the issuer that each has."""
+    issuers = {}
+    for name, below in BELOW.items():
+        pages, folder = f"{door.url}{below}", door.real.system.state / f"{name}-issuer"
+        folder.mkdir(exist_ok=True)
+        issuers[name] = running.enter_context(issuing(folder, name, pages))
+        given = settings(issuers[name], name, pages)
+        own = {key.upper(): each for key, each in given.items()}
+        door.real.apps[name].environment.update(own)
+    return issuers
+
+
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Door]:
-    """Open a door to both services; it is closed at the end, and nothing of it is left."""
+async def opened(
+    folder: Path, prepare: Callable[[Door], object] = lambda _door: None
+) -> AsyncIterator[Door]:
+    """Open a door to both services; it is closed at the end, and nothing of it is left.
+
+    `prepare` may change its settings before anything is started.
+    """
     door = _made(folder)
+    prepare(door)
     real, nothing = door.real, folder / "gateway" / "resources"
     for part in real.sidecars.values():
         command = (each for each in part.command if "--resources-path=" not in each)
@@ -116,8 +139,7 @@ async def opened(folder: Path) -> AsyncIterator[Door]:
     try:
         real.start_sidecars()
         real.start_apps()
-        for path in ("/", "/notifications/"):
-            await is_answered(door, path)
+        await serve(door)
         yield door
     finally:
         await asyncio.to_thread(real.stop)
@@ -143,6 +165,13 @@ async def before(
             yield door
         finally:
             await asyncio.to_thread(nginx.stop)
+
+
+async def serve(door: Door) -> None:
+    """Wait until both services answer through the door."""
+    for below in BELOW.values():
+        # A file that needs nobody's rights, of both.
+        await is_answered(door, f"{below}static/0123456789abcdef/none.css", 404)
 
 
 async def is_answered(door: Door, path: str, status: int = 200) -> None:

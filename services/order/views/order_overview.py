@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
@@ -24,9 +24,21 @@ MOST_READ = 2000
 """Orders that are looked at for one page."""
 APART = timedelta(seconds=1)
 """How far apart an order's time and that in its id may be: they are read one after the other."""
+FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+"""Before and after all orders: databases do not reckon with every time that can be written."""
+
+
+def _written_as_date(given: object) -> object:
+    # pydantic takes the seconds since 1970, too.
+    if isinstance(given, str) and given[4:5] != "-":
+        raise ValueError("must be a time as 2026-01-31T12:00:00Z")
+    return given
+
+
 Moment = Annotated[
     AwareDatetime,
-    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3001, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_written_as_date),
+    AfterValidator(lambda moment: min(max(moment, FIRST), LAST)),
 ]
 HIGHEST = "\U0010ffff"
 """The last of all characters."""

@@ -278,6 +278,17 @@ async def test_a_run_that_cannot_be_is_refused(letters: Letters, change: Json) -
     is_refused(await post(letters, **{"act": "REPLAY", **change}), 422, "invalid-request")  # fmt: skip
 
 
+async def test_a_whole_number_may_be_written_as_json_writes_any(
+    letters: Letters,
+) -> None:
+    await kept(letters, 1)
+
+    answer = await post(letters, act="REPLAY", tolerate=14.0)
+
+    assert (answer.status_code, answer.json()["tolerate"]) == (201, 14)
+    is_refused(await post(letters, act="REPLAY", tolerate=14.5), 422, "invalid-request")
+
+
 async def test_a_run_that_is_not_there_is_said(letters: Letters) -> None:
     for path in ("7", "0", "7/letters", str(10**30)):
         answer = await letters.http.get(f"/api/dead-letter-run/{path}")
