@@ -125,7 +125,7 @@ chaos: FOR = --for-tests
 chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDERS=50000 SEED=1
 	@.venv/bin/python -m verification.chaos --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
-		--replicas $(REPLICAS) --still $(STILL) \
+		--replicas $(REPLICAS) --still $(STILL) $(if $(filter yes,$(SECURE)),--secure) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
 
 playground: FOR = --for-tests

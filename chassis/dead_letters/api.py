@@ -122,7 +122,7 @@ class DeadLetterQuery(QueryModel):
     """Which dead letters to list."""
 
     state: State | None = None
-    reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
+    reaction: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,200}$")] = None
     group: Annotated[
         str | None, Query(pattern=A_FINGERPRINT, description="A group's fingerprint")
     ] = None

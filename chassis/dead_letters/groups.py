@@ -40,7 +40,7 @@ class Group(View):
 class GroupQuery(QueryModel):
     """Which groups to list."""
 
-    reaction: Annotated[str | None, Query(pattern=r"^[\w-]{1,200}$")] = None
+    reaction: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,200}$")] = None
     settled: Annotated[
         bool, Query(description="Also groups of which no letter is open")
     ] = False

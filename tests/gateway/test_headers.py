@@ -197,6 +197,20 @@ async def test_a_request_that_two_parsers_may_read_in_two_ways_is_refused(
     assert sidecar.heads == []
 
 
+async def test_a_header_that_no_sidecar_can_carry_is_refused_with_a_problem_document(
+    recorded: Door, sidecar: Recorder
+) -> None:
+    sidecar.heads.clear()
+
+    async with recorded.client() as client:
+        headers = {b"Idempotency-Key": "\x84".encode()}
+        answer = await client.post("/api/order", json={}, headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:problem-type:bad-request"
+    assert sidecar.heads == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,9 +17,11 @@ from tests.support.database import secrets_in
 from tests.support.eventually import eventually
 from tests.support.part import Part
 from toolchain import readiness, runfile
+from toolchain.issuer import provision
 from toolchain.machine import secured, this_machine
 from toolchain.runfile import ROOT, System
 from toolchain.servers import companions
+from toolchain.servers import secured as made
 from toolchain.supervise import server
 
 COMMON = {
@@ -165,8 +167,11 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     mail: str = runfile.MAIL,
     pulls: bool = True,
     replicas: int = 1,
+    secure: bool = False,
 ) -> RealSystem:
     """Make a system with all that it keeps in this folder; nothing of it runs yet.
+
+    A secure one needs `secrets_of` it, sentry and the issuer.
 
     Without the pull, the feeds refuse every consumer: the services share their signing keys alone. Each
     service runs in so many processes with a sidecar each: `order`, `order 2` and so on.
@@ -180,6 +185,9 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
     system.document["apps"] = [
         each for each in apps if each["appID"].replace("-", "_") in services
     ]
+    system = replace(system, secure=secure)
+    if secure:
+        provision.trust(system)
     real, step = RealSystem(system, own_broker(system, folder)), len(services)
     for number in range(1, replicas + 1):
         for app in system.document["apps"]:
@@ -188,6 +196,17 @@ def build(  # noqa: PLR0913 - each part of a system can be chosen
             secrets.mkdir(exist_ok=True)
             _add(real, name, _replica(app, step * (number - 1)), secrets_in(secrets))
     return real
+
+
+@contextmanager
+def secrets_of(real: RealSystem) -> Iterator[None]:
+    """Make the secrets of a secure system, for its parts and for whoever asks them whether they are ready."""
+    with made.secrets_of(real.system):
+        for name, app in real.instances.items() if real.system.secure else ():
+            tokens = secured.tokens(real.system.secrets, app["appID"])
+            for part in (real.apps[name], real.sidecars[name]):
+                part.environment.update(tokens)
+        yield
 
 
 def _add(real: RealSystem, name: str, app: dict[str, Any], secrets: Path) -> None:

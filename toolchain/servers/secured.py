@@ -44,10 +44,15 @@ def sentry(
     machine: Machine, system: System
 ) -> AbstractContextManager[RunningServer | None]:
     """Run sentry for a secure run."""
-    if not system.secure:
-        return nullcontext()
+    return (
+        server.running(sentry_of(machine, system)) if system.secure else nullcontext()
+    )
+
+
+def sentry_of(machine: Machine, system: System) -> Server:
+    """Return how the sentry of a secure run is started."""
     ports = system.port("sentry"), system.port("sentry health")
-    return server.running(sentry_in(machine, system.secrets / "sentry", *ports))
+    return sentry_in(machine, system.secrets / "sentry", *ports)
 
 
 def make(folder: Path, apps: list[str]) -> None:

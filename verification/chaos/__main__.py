@@ -40,7 +40,17 @@ def _arguments() -> argparse.Namespace:
         "run the ordinary program under the same faults too, and show it beside ours"
     )
     parser.add_argument("--ordinary", action="store_true", help=ordinary)
+    secure = (
+        "with tokens, mTLS and access control; sentry and the issuer have faults too"
+    )
+    parser.add_argument("--secure", action="store_true", help=secure)
+    return _checked(parser)
+
+
+def _checked(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
+    if options.secure and options.ordinary:
+        parser.error("the ordinary program has no access control: --secure is of ours")
     if options.replicas > 1 and options.database != "postgresql":
         parser.error("SQLite is one process's: --replicas needs --database postgresql")
     return options
@@ -61,6 +71,7 @@ def _setting(options: argparse.Namespace) -> Setting:
         still=options.still,
         clocks=clocks,
         disks=mounts,
+        secure=options.secure,
     )
 
 

@@ -211,7 +211,8 @@ async def _publish(
     port = stage.real.system.app("order")["daprHTTPPort"]
     url = f"http://127.0.0.1:{port}/v1.0/publish/pubsub/OrderCreated{how}"
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        await client.post(url, content=body, headers={"content-type": content_type})
+        headers = {"content-type": content_type, **stage.tokens()}
+        await client.post(url, content=body, headers=headers)
 
 
 _ON_PARTS: dict[str, Callable[[Stage, Fault], Awaitable[None]]] = {

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,7 +28,8 @@ class Load:
     """`number` orders in about `seconds`, one in `mail_every` with an e-mail address.
 
     `urls` lead to the order service, through the sidecar of each of its processes; a customer who gets no order
-    by one tries the next. `trouble` counts what was answered instead of an order, and what was raised.
+    by one tries the next. `tokens` returns headers that prove who they are. `trouble` counts what was answered
+    instead of an order, and what was raised.
     """
 
     urls: Sequence[str]
@@ -37,6 +38,7 @@ class Load:
     seconds: float
     mail_every: int = 20
     clients: int = 8
+    tokens: Callable[[], Mapping[str, str]] = dict
     placed: int = 0
     trouble: Counter[str] = field(default_factory=Counter)
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,7 +77,7 @@ class Load:
     ) -> str:
         """Order until it is accepted, always with the same Idempotency-Key; return the order's id."""
         body = {"customerName": name, "customerEmail": email}
-        headers = {"idempotency-key": str(uuid4())}
+        headers = {"idempotency-key": str(uuid4()), **self.tokens()}
         for attempt in itertools.count(self.placed):
             url = f"{self.urls[attempt % len(self.urls)]}/api/order"
             try:

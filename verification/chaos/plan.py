@@ -37,7 +37,8 @@ class Setting:
     """What a run is made on, and what this machine lets be done to it.
 
     A fault takes `longest` seconds at most; what is stopped is so for `still` seconds. `clocks`: a process
-    can be shown another time of day; `disks`: a small disk can be mounted.
+    can be shown another time of day; `disks`: a small disk can be mounted. `secure`: with tokens, mTLS and
+    access control, and so with sentry and an issuer.
     """
 
     broker: str = "rabbitmq"
@@ -49,6 +50,7 @@ class Setting:
     clocks: bool = False
     disks: bool = False
     ordinary: bool = False
+    secure: bool = False
 
     @property
     def apps(self) -> tuple[str, ...]:
@@ -70,8 +72,13 @@ class Setting:
     def parts(self) -> tuple[str, ...]:
         """Everything that can be killed."""
         sidecars = (f"{app} sidecar" for app in self.apps)
-        servers = ("broker", "mail", *["database"] * (self.database == "postgresql"))
-        return (*self.apps, *sidecars, *servers)
+        return (*self.apps, *sidecars, *self.servers)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Every server that the services and their sidecars need."""
+        database = ("database",) * (self.database == "postgresql")
+        return ("broker", "mail", *database, *("sentry", "issuer") * self.secure)
 
     @property
     def links(self) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ async def run(
         async with stage.running(folder, setting, faults, orders) as on:
             urls = [on.real.invoke_url(each, "order") for each in setting.order_apps]
             load = Load(urls, books, orders, lasts(faults), mail_every, clients)
+            load.tokens = on.tokens
             shown = await _carry_out(Run(on, books, load), faults)
             if shown.is_clean or setting.ordinary:
                 return shown

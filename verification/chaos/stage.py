@@ -13,11 +13,13 @@ from signal import SIGCONT, SIGKILL, Signals
 
 from tests.support.eventually import eventually
 from tests.support.part import Part
-from tests.support.system import RealSystem, build
+from tests.support.system import RealSystem, build, secrets_of
 from toolchain import mail
+from toolchain.issuer import provision
 from toolchain.machine import faketime, this_machine
+from toolchain.machine import secured as secrets
 from toolchain.runfile import VARIABLES
-from toolchain.servers import companions, rabbitmq_node
+from toolchain.servers import companions, rabbitmq_node, secured
 from toolchain.supervise import descendants, server
 from toolchain.supervise.server import RunningServer
 from verification.chaos import disks
@@ -53,6 +55,14 @@ class Stage:
         """Every process of the notification service."""
         apps = self.real.apps.items()
         return [app for name, app in apps if name.startswith("notification")]
+
+    def tokens(self) -> dict[str, str]:
+        """Return what proves who a customer is, and that they may ask the sidecar; nothing without security."""
+        system = self.real.system
+        if not system.secure:
+            return {}
+        token = secrets.tokens(system.secrets, "order")["DAPR_API_TOKEN"]
+        return {"dapr-api-token": token, **provision.as_caller(system)}
 
     def part(self, name: str) -> Part | None:
         """Return a service or a sidecar; None for a server."""
@@ -152,13 +162,7 @@ async def running(
 
     `prepare` may change its command lines before anything is started.
     """
-    real = build(
-        folder,
-        broker=setting.broker,
-        database=setting.database,
-        mail=setting.mail,
-        replicas=setting.replicas,
-    )
+    real = _built(folder, setting)
     stage = Stage(real, setting)
     async with AsyncExitStack() as stack:
         for service in _concerned(faults, "disk full"):
@@ -175,12 +179,24 @@ async def running(
         cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
             stage.servers["database"] = cluster
+        stack.enter_context(secrets_of(real))
         stack.push_async_callback(_stop, stage)
         await _start_servers(stage)
         real.start_sidecars()
         real.start_apps()
         await real.is_ready()
         yield stage
+
+
+def _built(folder: Path, setting: Setting) -> RealSystem:
+    return build(
+        folder,
+        broker=setting.broker,
+        database=setting.database,
+        mail=setting.mail,
+        replicas=setting.replicas,
+        secure=setting.secure,
+    )
 
 
 def _give_disk(stage: Stage, stack: AsyncExitStack, service: str, orders: int) -> None:
@@ -239,7 +255,12 @@ def _ordinary(part: str) -> str:
 async def _start_servers(stage: Stage) -> None:
     system = stage.real.system
     mails = mail.server_in(stage.mails, system.port("smtp"), system.port("mail page"))
-    for name, each in (("mail", mails), ("broker", stage.real.own.server)):
+    found = {"mail": mails, "broker": stage.real.own.server}
+    if stage.setting.secure:
+        sentry = secured.sentry_of(this_machine(), system)
+        pages = provision.pages_of(system)
+        found |= {"sentry": sentry, "issuer": provision.server_in(system, pages)}
+    for name, each in found.items():
         stage.servers[name] = await asyncio.to_thread(server.start, each)
 
 
@@ -249,9 +270,9 @@ async def _stop(stage: Stage) -> None:
         with suppress(KeyError):
             stage.signal(name, SIGCONT)
     await asyncio.to_thread(stage.real.stop)
-    for name in ("mail", "broker"):
-        if name in stage.servers:
-            await asyncio.to_thread(server.kill, stage.servers[name])
+    for name, each in stage.servers.items():
+        if name != "database":
+            await asyncio.to_thread(server.kill, each)
 
 
 async def _connect(stage: Stage, stack: AsyncExitStack) -> None:

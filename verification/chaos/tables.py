@@ -34,8 +34,9 @@ def _title(report: Report) -> str:
     setting = report.setting
     on = f"{NAMES[setting.broker]} and {DATABASES[setting.database]}"
     replicas = f", {setting.replicas} of each service" if setting.replicas > 1 else ""
+    secure = ", secure" if setting.secure else ""
     faults, minutes = len(report.journal.entries), report.seconds / 60
-    return f"{on}{replicas}: {faults} faults in {minutes:.1f} minutes"
+    return f"{on}{replicas}{secure}: {faults} faults in {minutes:.1f} minutes"
 
 
 def _program(report: Report) -> str:
