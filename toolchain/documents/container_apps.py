@@ -48,7 +48,7 @@ def document() -> str:
         },
         "resources": [
             *map(_component, components),
-            *(_app(system, each) for each in apps),
+            *(_app(system, each, components[0]) for each in apps),
         ],
     }
     return json.dumps(template, indent=2, ensure_ascii=False) + "\n"
@@ -99,7 +99,7 @@ def _setting(item: Json) -> Json:
     return {"name": item["name"], "value": value}
 
 
-def _app(system: runfile.System, app_id: str) -> Json:
+def _app(system: runfile.System, app_id: str, pubsub: Json) -> Json:
     files, app = _files(system, app_id), system.app(app_id)
     environment = "'Microsoft.App/managedEnvironments', parameters('environment')"
     component = environment.replace("s', p", "s/daprComponents', p")
@@ -133,7 +133,7 @@ def _app(system: runfile.System, app_id: str) -> Json:
                 "terminationGracePeriodSeconds": 60,
                 "containers": [_container(system.document["common"], app)],
                 "volumes": [_volume(files)],
-                "scale": _scale(app_id),
+                "scale": _scale(app_id, pubsub),
             },
         },
     }
@@ -214,25 +214,37 @@ def _probe(kind: str, path: str, port: int, *, failures: int) -> Json:
     }
 
 
-def _scale(app_id: str) -> Json:
+def _scale(app_id: str, pubsub: Json) -> Json:
     # Never to none: what relays and pulls runs in the service.
-    if app_id != "notification":
-        metadata = {"concurrentRequests": "50"}
-        rule: Json = {"name": "requests", "http": {"metadata": metadata}}
-    else:
-        metadata = {
-            "namespace": "[parameters('serviceBus')]",
-            "topicName": "OrderCreated",
-            "subscriptionName": app_id,
-            "messageCount": "500",
-        }
-        custom = {
-            "type": "azure-servicebus",
-            "metadata": metadata,
-            "identity": "[parameters('identity')]",
-        }
-        rule = {"name": "backlog", "custom": custom}
-    return {"minReplicas": 2, "maxReplicas": 4, "rules": [rule]}
+    http: Json = {
+        "name": "requests",
+        "http": {"metadata": {"concurrentRequests": "50"}},
+    }
+    rules = [http, *(_backlog(app_id, each) for each in _topics(app_id, pubsub))]
+    return {"minReplicas": 2, "maxReplicas": 4, "rules": rules}
+
+
+def _topics(app_id: str, pubsub: Json) -> list[str]:
+    """Return the topics that an app subscribes to, without that of its dead letters."""
+    settings = {each["name"]: each.get("value") for each in pubsub["spec"]["metadata"]}
+    scopes = dict(each.split("=") for each in settings["subscriptionScopes"].split(";"))
+    topics = scopes.get(app_id, "").split(",")
+    return [each for each in topics if each and "dead-letter" not in each]
+
+
+def _backlog(app_id: str, topic: str) -> Json:
+    metadata = {
+        "namespace": "[parameters('serviceBus')]",
+        "topicName": topic,
+        "subscriptionName": app_id,
+        "messageCount": "500",
+    }
+    rule = {
+        "type": "azure-servicebus",
+        "metadata": metadata,
+        "identity": "[parameters('identity')]",
+    }
+    return {"name": f"backlog-{topic.lower()}", "custom": rule}
 
 
 def _secret(name: str) -> Json:
