@@ -1,11 +1,12 @@
 """Who calls is asked behind the gateway as before it: tokens, and people who sign in under its name."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager, closing
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.support.browser import open_browser
 from tests.support.door import BELOW, Door, guard, serve
@@ -16,7 +17,7 @@ PATIENCE = 60_000
 """Milliseconds."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def guarded(door: Door) -> AsyncIterator[Door]:
     """Start both services again with an issuer each, and without one at the end."""
     apps = [door.real.apps[name] for name in BELOW]
@@ -44,6 +45,37 @@ async def _signs_in(page: Page, name: str, address: str) -> None:
     await expect(page.get_by_text(f"Signed in as {name}")).to_be_visible()
 
 
+@asynccontextmanager
+async def _opened(door: Door) -> AsyncIterator[BrowserContext]:
+    async with open_browser() as browser:
+        context = await browser.new_context(base_url=door.url, ignore_https_errors=True)
+        context.set_default_timeout(PATIENCE)
+        yield context
+
+
+async def test_a_live_page_shows_an_order_by_itself_until_its_session_ends(
+    guarded: Door,
+) -> None:
+    async with _opened(guarded) as context:
+        page, watching = await context.new_page(), await context.new_page()
+        await _signs_in(page, "Bob Okafor", "/")
+        await watching.goto("/")
+        live = watching.locator("#live")
+        await expect(live).to_contain_text("Live:", timeout=PATIENCE)
+
+        await page.get_by_label("Customer").fill("Bob, seen from elsewhere")
+        await page.get_by_role("button", name="Place the order").click()
+        row = watching.get_by_role("row").filter(has_text="seen from elsewhere")
+        await expect(row).to_be_visible(timeout=PATIENCE)
+
+        with closing(sqlite3.connect(guarded.real.system.state / "order.db")) as stored:
+            stored.execute("UPDATE page_session SET expires_at = '2026-01-01 00:00:00'")
+            stored.commit()
+        await expect(live).to_contain_text("session has ended", timeout=PATIENCE)
+        await watching.reload()
+        await expect(watching.get_by_role("button", name="Bob Okafor")).to_be_visible()
+
+
 async def test_customers_and_operators_sign_in_under_the_gateways_name(
     guarded: Door,
 ) -> None:
@@ -52,12 +84,8 @@ async def test_customers_and_operators_sign_in_under_the_gateways_name(
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
 
-    async with open_browser() as browser:
-        context = await browser.new_context(
-            base_url=guarded.url, ignore_https_errors=True
-        )
+    async with _opened(guarded) as context:
         page = await context.new_page()
-        page.set_default_timeout(PATIENCE)
         await _signs_in(page, "Alice Martin", "/")
         assert page.url == f"{guarded.url}/"
         await page.get_by_label("Customer").fill("Alice and nobody else")
