@@ -87,14 +87,30 @@ def test_no_secret_stands_in_the_template_and_each_that_is_used_is_there() -> No
         held = properties.get("configuration", properties)["secrets"]
         used = set(re.findall(r'"secretRef": "([a-z-]+)"', json.dumps(properties)))
         assert {each["name"] for each in held} == used
-        assert not any("value" in each for each in held)
+        assert {each["name"] for each in held if "value" in each} <= {"subscription"}
         assert all(re.fullmatch(r"[a-z0-9-]+", each["name"]) for each in held)
 
 
-def test_what_an_app_reads_is_in_its_image() -> None:
-    (container,) = APPS[1]["properties"]["template"]["containers"]
-    values = {each["name"]: each.get("value") for each in container["env"]}
+def test_what_an_app_reads_is_in_its_image_or_is_mounted() -> None:
+    for app in APPS:
+        template = app["properties"]["template"]
+        (container,), (volume,) = template["containers"], template["volumes"]
+        (mount,) = container["volumeMounts"]
+        values = {each["name"]: each.get("value") for each in container["env"]}
 
-    assert (ROOT / values["SUBSCRIPTION_FILE"]).is_file()
-    assert Path(container["command"][0]).name == "uvicorn"
-    assert not any("127.0.0.1" in json.dumps(each) for each in APPS)
+        mounted = {f"{mount['mountPath']}/{each['path']}" for each in volume["secrets"]}
+        assert values["SUBSCRIPTION_FILE"] in mounted
+        assert values["SECRETS_FOLDER"] == mount["mountPath"]
+        assert {"feed.secret", "order.keys", "notification.keys"} <= {
+            Path(each).name for each in mounted
+        }
+        assert Path(container["command"][0]).name == "uvicorn"
+        assert "127.0.0.1" not in json.dumps(app)
+
+
+def test_the_tuning_that_is_mounted_is_that_of_the_brokers_folder() -> None:
+    for app in APPS:
+        held = app["properties"]["configuration"]["secrets"]
+        (tuning,) = [each["value"] for each in held if each["name"] == "subscription"]
+        assert yaml.safe_load(tuning)["kind"] == "SubscriptionTuning"
+        assert tuning == container_apps.TUNING.read_text()

@@ -122,7 +122,7 @@ def test_both_services_are_deployed_with_their_images_and_removed_again(
         (container,) = pod["spec"]["containers"]
         assert container["image"] == f"orders-on-dapr/{name}"
         variables = {each["name"] for each in container["env"]}
-        assert {"SUBSCRIPTION_FILE", "METRICS_PORT"} <= variables
+        assert {"PORT", "METRICS_PORT", "DATABASE_URL"} <= variables
 
 
 def test_the_cli_passes_over_all_that_is_not_in_the_file(

@@ -20,9 +20,11 @@ def document() -> str:
             **{key: app[key] for key in KEPT},
             # Each its own: the CLI writes the manifests of an app there, and deletes by them.
             "appDirPath": f"../services/{app['appID'].replace('-', '_')}",
+            # The CLI mounts nothing: a database for a try, in the container itself.
             "env": {
-                **declared["common"]["env"],
-                **{key: each for key, each in app["env"].items() if "://" not in each},
+                "PORT": str(app["appPort"]),
+                "METRICS_PORT": app["env"]["METRICS_PORT"],
+                "DATABASE_URL": f"sqlite:////tmp/{app['appID']}.db",
             },
             "containerImage": f"orders-on-dapr/{app['appID']}",
             "containerImagePullPolicy": "IfNotPresent",

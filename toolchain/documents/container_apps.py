@@ -18,6 +18,8 @@ FILE = "deploy/azure/template.json"
 API = "2025-07-01"
 BROKER = "azure.servicebus.topics"
 COMPONENTS = (f"components/{BROKER}/pubsub.yaml", "components/mail/smtp/email.yaml")
+TUNING = ROOT / "components" / BROKER / "subscription.yaml"
+"""It is in no image: it comes with the files, from a secret that is none."""
 SECRETS = "/run/orders"
 """Where an app finds the files that services share: by SECRETS_FOLDER."""
 PARAMETERS = {
@@ -116,26 +118,32 @@ def _app(system: runfile.System, app_id: str, pubsub: Json) -> Json:
         },
         "properties": {
             "environmentId": f"[resourceId({environment})]",
-            "configuration": {
-                "activeRevisionsMode": "Single",
-                "dapr": _sidecar(system.document["common"], app),
-                # Not `external`: a public door stands in front (docs/gateway.md).
-                "ingress": {"external": False, "targetPort": app["appPort"]},
-                "registries": [
-                    {
-                        "server": "[parameters('registry')]",
-                        "identity": "[parameters('identity')]",
-                    }
-                ],
-                "secrets": [_secret(each) for each in (_database(app), *files)],
-            },
+            "configuration": _configuration(system.document["common"], app, files),
             "template": {
                 "terminationGracePeriodSeconds": 60,
                 "containers": [_container(system.document["common"], app)],
-                "volumes": [_volume(files)],
+                "volumes": [_volume(files | {TUNING.stem: TUNING.name})],
                 "scale": _scale(app_id, pubsub),
             },
         },
+    }
+
+
+def _configuration(common: Json, app: Json, files: dict[str, str]) -> Json:
+    registry = {
+        "server": "[parameters('registry')]",
+        "identity": "[parameters('identity')]",
+    }
+    return {
+        "activeRevisionsMode": "Single",
+        "dapr": _sidecar(common, app),
+        # Not `external`: a public door stands in front (docs/gateway.md).
+        "ingress": {"external": False, "targetPort": app["appPort"]},
+        "registries": [registry],
+        "secrets": [
+            *(_secret(each) for each in (_database(app), *files)),
+            {"name": TUNING.stem, "value": TUNING.read_text()},
+        ],
     }
 
 
@@ -180,6 +188,7 @@ def _container(common: Json, app: Json) -> Json:
         **common["env"],
         **{name: each for name, each in app["env"].items() if "127.0.0.1" not in each},
         "SECRETS_FOLDER": SECRETS,
+        "SUBSCRIPTION_FILE": f"{SECRETS}/{TUNING.name}",
         **{
             name: f"[parameters('{name}')]" for name in ("OIDC_ISSUER", "OIDC_AUDIENCE")
         },
