@@ -184,12 +184,8 @@ async def running(
         cluster = stack.enter_context(companions.database(this_machine(), real.system))
         if cluster:
             stage.servers["database"] = cluster
-<<<<<<< HEAD
         stack.enter_context(secrets_of(real))
-        stack.push_async_callback(_stop, stage)
-=======
         stack.push_async_callback(stop, stage)
->>>>>>> d135d9a (Run four of each service on clusters of brokers and a pair of PostgreSQL under faults: make clusters)
         await _start_servers(stage)
         real.start_sidecars()
         real.start_apps()
@@ -262,18 +258,13 @@ def _ordinary(part: str) -> str:
 
 
 async def _start_servers(stage: Stage) -> None:
-<<<<<<< HEAD
-    system = stage.real.system
-    mails = mail.server_in(stage.mails, system.port("smtp"), system.port("mail page"))
-    found = {"mail": mails, "broker": stage.real.own.server}
+    found = {"mail": mail_server(stage), "broker": stage.real.own.server}
     if stage.setting.secure:
+        system = stage.real.system
         sentry = secured.sentry_of(this_machine(), system)
         pages = provision.pages_of(system)
         found |= {"sentry": sentry, "issuer": provision.server_in(system, pages)}
     for name, each in found.items():
-=======
-    for name, each in (("mail", mail_server(stage)), ("broker", stage.real.own.server)):
->>>>>>> d135d9a (Run four of each service on clusters of brokers and a pair of PostgreSQL under faults: make clusters)
         stage.servers[name] = await asyncio.to_thread(server.start, each)
 
 
@@ -290,14 +281,9 @@ async def stop(stage: Stage) -> None:
         with suppress(KeyError):
             stage.signal(name, SIGCONT)
     await asyncio.to_thread(stage.real.stop)
-<<<<<<< HEAD
     for name, each in stage.servers.items():
         if name != "database":
             await asyncio.to_thread(server.kill, each)
-=======
-    for name in set(stage.servers) - {"database"}:
-        await asyncio.to_thread(server.kill, stage.servers[name])
->>>>>>> d135d9a (Run four of each service on clusters of brokers and a pair of PostgreSQL under faults: make clusters)
 
 
 async def _connect(stage: Stage, stack: AsyncExitStack) -> None:
