@@ -8,20 +8,16 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import MetaData, select
-from sqlalchemy.orm import Session
 
 from chassis.database import Database
 from chassis.inbox.dead_letter import DeadLetter, dead_letter, store
 from chassis.inbox.inbox import claim
 from chassis.inbox.reaction import Arrival
 from chassis.outbox.outbox import outbox
-from chassis.runtime import clock
-from services.notification import outcomes
-from services.notification.model import Notification, State
+from services.notification.model import Notification
 from services.notification.rebuild import rebuild
 from services.order.commands.erase_customer import MOST
-from services.order.model import Erasure, NotificationState, record_notification
-from services.order.model import Notification as Shown
+from services.order.model import Erasure
 from tests.notification.rebuilding import wiped
 from tests.support.delivering import deliver, rows
 from tests.support.eventually import eventually
@@ -133,54 +129,6 @@ async def test_an_erased_customer_is_in_no_table_of_either_service_and_others_ar
     assert (await order.http.get(f"/api/order/{others}")).json()["erasedAt"] is None
 
 
-async def test_why_a_mail_was_not_sent_names_nobody_any_more(
-    order: Service, tmp_path: Path, dapr: SimulatedDapr
-) -> None:
-    """Mail servers and operators write what they like; an event that says so may come after the erasure."""
-    dapr.bindings.pop("email")
-
-    async def fails(order_id: UUID) -> None:
-        ours, why = Notification.order_id == order_id, f"550 no {NAME} here"
-
-        def work(session: Session) -> None:
-            outcomes.mark_and_append(session, ours, State.FAILED, reason=why)
-
-        await notification.database.write(work)
-
-    async with notification_service(tmp_path, dapr) as notification:
-        early, late = await place(order), await place(order)
-        await dapr.deliver_to(notification.app)
-        await fails(early)
-        await shows(order, early, "FAILED")
-        why = {"by": "Eve", "reason": f"{NAME} called"}
-        url = f"/api/notification/{early}/discard"
-        assert (await notification.http.post(url, json=why)).is_success
-        await fails(late)
-
-        await erase(order)
-
-        await shows(order, late, "FAILED")
-        await is_forgotten(order, notification)
-
-
-async def test_a_reason_that_comes_after_the_erasure_is_not_shown(
-    order: Service,
-) -> None:
-    order_id = await place(order)
-    await erase(order)
-    failed = Shown(NotificationState.FAILED, "email", clock.now(), f"no {NAME} here")
-
-    await order.database.write(
-        lambda session: record_notification(session, order_id, 1, failed)
-    )
-
-    answer = (await order.http.get(f"/api/order/{order_id}")).json()
-    assert (answer["notification"]["state"], answer["notification"]["reason"]) == (
-        "FAILED",
-        None,
-    )
-
-
 async def test_an_erasure_says_who_when_and_why_and_not_whom(order: Service) -> None:
     await place(order)
 
@@ -286,27 +234,6 @@ async def test_dead_letters_are_emptied_and_bring_nobody_back_when_they_are_repl
             assert answer.status_code == 409, answer.text
         assert mailed(dapr) == []
         await is_forgotten(notification)
-
-
-async def test_no_answer_that_is_stored_with_its_key_has_what_was_in_a_letter(
-    order: Service, tmp_path: Path, dapr: SimulatedDapr
-) -> None:
-    await place(order)
-    event = await stored_event(order)
-    body = json.dumps(event).encode()
-    letter = DeadLetter(NOTIFY, body, "it failed", event_id=event["id"])
-    why = {"by": "Eve", "reason": "why"}
-    edit = {**why, "data": {**event["data"], "customerName": f"{NAME} II"}}
-    async with notification_service(tmp_path, dapr) as notification:
-        await notification.database.write(lambda session: store(session, letter))
-
-        for verb, sent in (("edit", edit), ("discard", why), ("restore", why)):
-            url, key = f"/api/dead-letter/1/{verb}", {"Idempotency-Key": "a-key"}
-            answer = await notification.http.post(url, json=sent, headers=key)
-            assert answer.status_code == 200, answer.text
-
-        await erase(order)
-        await is_forgotten(order, notification)
 
 
 async def test_a_new_consumer_and_a_rebuild_find_an_authentic_event_that_names_nobody(
