@@ -30,6 +30,11 @@ REASON ?=
 export OFFSET BROKER DATABASE MAIL SECURE LOG GATEWAY
 # The name of the service that `make new-service` adds: one word, or several with hyphens
 NAME ?=
+# Of `make rename`: the names of the new project, its second service and its first event, and its folder; ORDER is its first
+PROJECT ?=
+NOTIFICATION ?=
+EVENT ?=
+TO ?=
 # The number of simulated schedules, and the kind of broker: make simulate SEEDS=1000 PROFILE=redis
 SEEDS ?= 100
 # Of a chaos run: the number of faults and of orders, the seed that chooses them, the number of concurrent customers and
@@ -58,7 +63,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +123,10 @@ format: ready ## Format the code, and apply the fixes of the linter
 new-service: ready ## Add a service with a small example to this repository: make new-service NAME=invoicing
 	@.venv/bin/python -m toolchain.new_service "$(NAME)"
 
+rename: ready ## Make a new repository with your own names: make rename PROJECT=hotel-desk ORDER=booking NOTIFICATION=reminder
+	@.venv/bin/python -m toolchain.rename --project "$(PROJECT)" --order "$(ORDER)" --notification "$(NOTIFICATION)" \
+		--event "$(EVENT)" --to "$(TO)"
+
 docs: ready ## Generate the event schemas, the API documents and the reference from the code
 	@.venv/bin/python -m toolchain.documents
 
@@ -127,11 +136,6 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) $(if $(filter yes,$(SECURE)),--secure) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
-
-clusters: FOR = --for-tests
-clusters: ready #proof Run four of each service on clusters under faults, as root: make clusters BROKER=kafka FAULTS=22
-	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
-		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
 
 playground: FOR = --for-tests
 playground: ready #proof Break ours and the ordinary Dapr program on a page, and see what customers notice

@@ -50,7 +50,7 @@ class Rejected(Exception):
 
     @classmethod
     def type(cls) -> str:
-        """Return the problem's type for programs: OrderNotFound is urn:problem-type:order-not-found."""
+        """Return the problem's type for programs: ThingNotFound is urn:problem-type:thing-not-found."""
         return (
             f"urn:problem-type:{re.sub(r'(?<!^)(?=[A-Z])', '-', cls.__name__).lower()}"
         )

@@ -83,7 +83,7 @@ class Event(BaseModel):
 
     @classmethod
     def contract(cls) -> str:
-        """Return the name that all versions share: OrderCreatedV2 is version 2 of OrderCreated."""
+        """Return the name that all versions share: PaymentReceivedV2 is version 2 of PaymentReceived."""
         return cls.__name__.removesuffix(f"V{cls.version}")
 
     @classmethod

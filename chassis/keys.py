@@ -3,10 +3,10 @@
 A producer's own file has the keys that sign; a consumer's file of the same name needs only what verifies. Running
 services read a file again when it has changed, so that a key is renewed without a pause:
 
-python -m chassis.keys add .local/order.keys [--ed25519]   a new key, which verifies: do it for every consumer too
-python -m chassis.keys use .local/order.keys KEY           it signs from now on
-python -m chassis.keys drop .local/order.keys KEY          nothing verifies by it any more
-python -m chassis.keys public .local/order.keys            what a consumer of Ed25519 signatures needs
+python -m chassis.keys add .local/shop.keys [--ed25519]   a new key, which verifies: do it for every consumer too
+python -m chassis.keys use .local/shop.keys KEY           it signs from now on
+python -m chassis.keys drop .local/shop.keys KEY          nothing verifies by it any more
+python -m chassis.keys public .local/shop.keys            what a consumer of Ed25519 signatures needs
 """
 
 import argparse

@@ -14,7 +14,7 @@ T = TypeVar("T")
 def batch(session: Session, act: Callable[[Session, list[T]], None], item: T) -> None:
     """Run `act(session, items)` once before the commit, with this item and the others of its kind.
 
-    A handler stays a function of one order, and yet a group of fifty sends one statement. What `act` raises is
+    A handler stays a function of one thing, and yet a group of fifty sends one statement. What `act` raises is
     raised by the unit whose item it is: the group is bisected (group_commit.py).
     """
     session.info["batches"].setdefault(act, []).append(item)

@@ -3,7 +3,7 @@
 They are two branches in one database: the chassis' own (chassis/database/migrations), and the service's, in a
 folder that holds nothing but `versions/`, with its own tables. To write a migration after a change of a model:
 
-    python -m chassis.database.migrate services.order "Add a colour"
+    python -m chassis.database.migrate services.shop "Add a colour"
 """
 
 import os

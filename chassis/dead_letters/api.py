@@ -63,7 +63,7 @@ class DeadLetter(View):
     """Something that a reaction could not handle, with the reason."""
 
     id: int
-    reaction: Annotated[str, Field(examples=["notify_customer_on_order_created"])]
+    reaction: Annotated[str, Field(examples=["send_invoice_on_payment_received"])]
     reason: str
     fingerprint: Annotated[Fingerprint, Field(description="Of the group that it is in")]
     state: State

@@ -27,7 +27,7 @@ class Group(View):
     """The dead letters of one reaction that failed for the same reason; the numbers of settled ones are totals."""
 
     fingerprint: Fingerprint
-    reaction: Annotated[str, Field(examples=["notify_customer_on_order_created"])]
+    reaction: Annotated[str, Field(examples=["send_invoice_on_payment_received"])]
     reason: Annotated[str, Field(description="What the reasons have in common")]
     authentic: bool
     open: int

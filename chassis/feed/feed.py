@@ -226,25 +226,25 @@ class _Statements(NamedTuple):
 def _statements(dialect: str) -> _Statements:
     """Return the queries of a page: the feed with its mark and a consumer, then cursors and sizes, then events."""
     # On SQLite every transaction is 0, and of two columns it would use only the first to find its way.
-    order = [outbox.c.position]
+    sequence = [outbox.c.position]
     is_visible: ColumnElement[bool] = true()
     if dialect == "postgresql":
         # A transaction that is still open may yet commit, with a number below one that is there already.
         oldest_open = text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         is_visible = outbox.c.transaction < oldest_open
-        order = [outbox.c.transaction, outbox.c.position]
-    newest = [each.desc() for each in order]
+        sequence = [outbox.c.transaction, outbox.c.position]
+    newest = [each.desc() for each in sequence]
     mark = select(*_CURSOR).where(is_visible).order_by(*newest).limit(1).subquery()
     mine = consumer.c.consumer == bindparam("consumer")
     acknowledged = consumer.c.transaction, consumer.c.position
     labels = (each.label(f"acknowledged_{each.name}") for each in acknowledged)
     this = feed.outerjoin(consumer, mine).outerjoin(mark, true())
-    offset, tail = tuple_(*order), slice(-len(order), None)
+    offset, tail = tuple_(*sequence), slice(-len(sequence), None)
     bounds = [bindparam(each, type_=BigInteger) for each in _BOUNDS]
     after, until = tuple_(*bounds[:2][tail]), tuple_(*bounds[2:][tail])
     topic = outbox.c.topic == bindparam("topic")
     page = select().where(topic, offset > after, offset <= until)
-    page = page.order_by(*order).limit(bindparam("limit"))
+    page = page.order_by(*sequence).limit(bindparam("limit"))
     return _Statements(
         select(feed, *labels, *mark.c).select_from(this),
         page.add_columns(*_CURSOR, outbox.c.size),

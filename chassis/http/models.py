@@ -79,6 +79,7 @@ class Page(View, Generic[V]):
 
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+"""How many items of a list a page has at most."""
 
 
 class PageQuery(QueryModel):

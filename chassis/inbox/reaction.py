@@ -55,6 +55,7 @@ class Reaction(Generic[E]):
 
 
 AnyReaction = Reaction[Any]
+"""A reaction to whatever event."""
 
 
 class Arrival(StrEnum):

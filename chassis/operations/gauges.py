@@ -122,8 +122,7 @@ def _stored(seen: Operations, stored: Stored) -> Iterator[Metric]:
 @cache
 def _version() -> str:
     """Return the version of this project: as it is installed, or as its source says."""
-    try:
-        return metadata.version("orders-on-dapr")
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text())["project"]["version"])
+    if installed := metadata.packages_distributions().get(__name__.partition(".")[0]):
+        return metadata.version(installed[0])
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text())["project"]["version"])

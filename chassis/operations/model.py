@@ -95,9 +95,7 @@ class DeadLetters(View):
 class Consumer(View):
     """A reaction of another service that reads this service's feed."""
 
-    name: Annotated[
-        str, Field(examples=["notification/notify_customer_on_order_created"])
-    ]
+    name: Annotated[str, Field(examples=["invoicing/send_invoice_on_payment_received"])]
     topic: str
     acknowledged_at: Timestamp
     behind: Annotated[
@@ -112,7 +110,7 @@ class Tally(View):
     """How many of the service's own records are in a state, and what that asks of an operator, if anything."""
 
     name: Annotated[str, Field(examples=["HELD"])]
-    of: Annotated[str, Field(examples=["Notifications"])]
+    of: Annotated[str, Field(examples=["Invoices"])]
     count: Count
     oldest: Timestamp | None = None
     problem: Problem | None = None
@@ -185,7 +183,7 @@ class ReactionView(View):
 
     name: str
     topic: str
-    source: Annotated[str, Field(examples=["order"])]
+    source: Annotated[str, Field(examples=["shop"])]
     pushed: Annotated[
         bool, Field(description="False for what is only pulled, as its contract says")
     ]

@@ -135,7 +135,7 @@ def _what_matters(item: tuple[tuple[str, Labels], object]) -> tuple[int, bool]:
     """Order what the service itself measures, as it declares that, before what it is made of."""
     (name, labels), _ = item
     rank = OF_THE_CHASSIS.index(name) if name in OF_THE_CHASSIS else -1
-    # An order that is placed comes before one that is looked at.
+    # What changes something comes before what is looked at.
     return rank, ("http_request_method", "POST") not in labels
 
 

@@ -52,12 +52,12 @@ def _is_free() -> ColumnElement[bool]:
     )
 
 
-def _leasing(*order: Column[int], limit: int) -> ReturningUpdate[Any]:
+def _leasing(*sequence: Column[int], limit: int) -> ReturningUpdate[Any]:
     # A CTE with FOR UPDATE is computed once: as a subquery, a nested loop might lease more than the limit.
     batch = (
         select(outbox.c.position)
         .where(is_open, _is_free())
-        .order_by(*order)
+        .order_by(*sequence)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("batch")

@@ -36,7 +36,7 @@ SIGNED_OUT = "your session has ended: reload this page to sign in."
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Look = Callable[[Read, K], Awaitable[str]]
-"""Returns a part of a page as HTML; the key says which: an order's id, a search. Callers of one owner share it."""
+"""Returns a part of a page as HTML; the key says which: an id, a search. Callers of one owner share it."""
 Part = tuple[Look[Any], Hashable, str | None]
 """What is looked at: the look, its key, and whose records alone it may show."""
 

@@ -23,7 +23,7 @@ def _clock() -> datetime:
 _words: list[int] = []
 """Random words of 64 bits from the operating system that are not used yet.
 
-It is asked for 512 at a time: each call gives up the interpreter, and an order needs a dozen of them.
+It is asked for 512 at a time: each call gives up the interpreter, and a request needs a dozen of them.
 """
 os.register_at_fork(after_in_child=_words.clear)
 

@@ -87,7 +87,7 @@ class TelemetrySettings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(
         "text",
-        description="`text` for a terminal, or `json`: one object a line, with trace, order and event",
+        description="`text` for a terminal, or `json`: one object a line, with trace, subject and event",
     )
     # OpenTelemetry itself reads its other variables.
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
@@ -118,7 +118,7 @@ class TelemetrySettings(BaseSettings):
     trace_viewer_url: str | None = Field(
         None,
         pattern=r"^https?://[^{}]+\{trace_id\}[^{}]*$",
-        description="the address of a trace, with `{trace_id}` for its id, that an order's page leads to: "
+        description="the address of a trace, with `{trace_id}` for its id, that a page leads to: "
         "`http://127.0.0.1:9411/zipkin/traces/{trace_id}`; `make run` sets it beside `make observe`",
     )
 
@@ -158,7 +158,7 @@ class AccessSettings(BaseSettings):
         None,
         pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/([A-Za-z0-9._~-]+/)*$",
         validate_default=True,
-        description="where browsers find this service: `https://shop.example.org/orders/`; it answers under that "
+        description="where browsers find this service: `https://example.org/shop/`; it answers under that "
         "name, and from signing in they come back to `signed-in` below it; needed with `OIDC_CLIENT_ID`",
     )
 
@@ -208,7 +208,7 @@ class ServiceSettings(SidecarSettings, TelemetrySettings, AccessSettings):
     secrets_folder: Path = Field(
         Path(".local"),
         description="folder of `feed.secret`, which services share, and of the keys that events are signed with: "
-        "`order.keys` has those of the service `order`, which creates it",
+        "`shop.keys` has those of the service `shop`, which creates it",
     )
     retention_days: float = Field(
         7,
@@ -220,7 +220,7 @@ class ServiceSettings(SidecarSettings, TelemetrySettings, AccessSettings):
     backlog_limit: int = Field(
         100_000,
         ge=1,
-        description="how many events may wait for the broker before orders are answered 503",
+        description="how many events may wait for the broker before commands are answered 503",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="the lowest level that is logged"

@@ -1,4 +1,4 @@
-"""Traces: one trace follows an order through both services, by OpenTelemetry's conventions for messages and HTTP.
+"""Traces: one trace follows a request through all services, by OpenTelemetry's conventions for messages and HTTP.
 
 A trace context is a W3C traceparent, as text: an event's row keeps it, and its last digit says whether the trace
 is recorded. Spans are recorded only where OTEL_EXPORTER_OTLP_ENDPOINT is set; without it this costs nothing.

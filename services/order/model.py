@@ -14,7 +14,6 @@ from sqlalchemy import (
     Integer,
     String,
     bindparam,
-    case,
     literal,
     select,
     update,
@@ -170,10 +169,7 @@ _SHOW = (
         notification_state=bindparam("state"),
         notification_channel=bindparam("channel"),
         notification_at=bindparam("at"),
-        # One that comes after the erasure may name the customer still.
-        notification_reason=case(
-            (Order.erased_at.is_(None), bindparam("reason", type_=String()))
-        ),
+        notification_reason=bindparam("reason"),
         notification_version=bindparam("version"),
     )
 )

@@ -36,6 +36,7 @@ from tests.support.system import (
     without_scopes,
 )
 from toolchain import runfile
+from toolchain.documents import names
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "loyalty.py"
@@ -97,6 +98,52 @@ def test_the_wheel_holds_the_chassis_alone(wheel: Path) -> None:
     assert "chassis/database/migrations/env.py" in names
     assert "chassis/database/migrations/script.py.mako" in names
     assert "chassis/database/migrations/versions/0001_chassis.py" in names
+
+
+def test_the_package_describes_itself(wheel: Path) -> None:
+    with ZipFile(wheel) as opened:
+        (name,) = [each for each in opened.namelist() if each.endswith("/METADATA")]
+        told, _, description = opened.read(name).decode().partition("\n\n")
+
+    assert description == (ROOT / "chassis" / "README.md").read_text()
+    assert "\nRequires-Python: >=3.11" in told
+    assert "\nLicense-Expression: MIT" in told
+
+
+def test_the_service_that_the_package_shows_is_one(
+    python: Path, tmp_path: Path
+) -> None:
+    shown = re.search(r"```python\n(.+?)```", (ROOT / "chassis/README.md").read_text(), re.DOTALL)  # fmt: skip
+    assert shown
+    (tmp_path / "greeter.py").write_text(shown[1])
+    asked = "import greeter; print([each.path for each in greeter.create_app().routes])"
+
+    said = subprocess.run(
+        [python, "-c", asked],
+        cwd=tmp_path,
+        env=settings(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.returncode == 0, said.stderr
+    assert "/events/PaymentReceived" in said.stdout
+
+
+def test_every_public_name_of_the_chassis_says_what_it_is() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", names.document())
+
+    assert len(rows) > 100
+    assert [name for name, what in rows if not what] == []
+
+
+def test_services_import_of_the_chassis_what_is_public() -> None:
+    public = {f"chassis.{each}" for each in (*names.ROOMS, *names.MODULES)}
+    template = ROOT / "toolchain/new_service/template"
+    for file in (*template.glob("*.py.txt"), EXAMPLE):
+        lines = re.findall(r"(?m)^from (chassis[\w.]*) import", file.read_text())
+        assert {*lines} <= public, file
 
 
 def test_the_chassis_imports_nothing_else_of_this_repository(

@@ -1,5 +1,7 @@
 """A mail of an erased customer: whatever state it is in, it does not leave any more."""
 
+from functools import partial
+
 import pytest
 
 from chassis.errors import Rejected
@@ -36,7 +38,7 @@ async def test_a_mail_of_an_erased_customer_is_not_sent_in_any_state(
     assert (await room.of(order)).state == found.state
     for command in (release_notification, discard_notification):
         with pytest.raises(Rejected):
-            await room.database.write(lambda session: command(order, COMMAND, session))  # noqa: B023
+            await room.database.write(partial(command, order, COMMAND))
     every = Notification.order_id == order
     await room.database.write(
         lambda session: outcomes.release(session, every, "Eve", "all of them")

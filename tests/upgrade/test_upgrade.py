@@ -90,9 +90,8 @@ def test_a_database_that_is_upgraded_is_as_a_new_one(
 ) -> None:
     old = kept.urls[service]
     with ExitStack() as stack:
-        if old.startswith("sqlite"):
-            new = f"sqlite:///{tmp_path}/new.db"
-        else:
+        new = f"sqlite:///{tmp_path}/new.db"
+        if not old.startswith("sqlite"):
             new = stack.enter_context(_cluster(request).fresh())
         upgrade(service, old)
         upgrade(service, new)

@@ -13,6 +13,7 @@ from toolchain.documents import (
     asyncapi,
     cluster_run,
     container_apps,
+    names,
     reference,
     schemas,
     services,
@@ -42,6 +43,7 @@ def generated() -> dict[str, str]:
     found[PAGE] = page.text()
     found[container_apps.FILE] = container_apps.document()
     found[cluster_run.FILE] = cluster_run.document()
+    found[names.PAGE] = names.document()
     return {**found, "docs/reference.md": reference.document()}
 
 

@@ -98,7 +98,7 @@ async def test_who_edited_what_when_and_why_is_kept(letters: Letters) -> None:
         ({"customerName": " " * 201}, "data.customerName", "at most 200 characters"),
         ({"customerName": 7}, "data.customerName", "valid string"),
         ({"customerName": "Jane", "orderId": "7"}, "data.orderId", "valid UUID"),
-        ({"customerName": "Jane", "custmerEmail": "x"}, "data.custmerEmail", "no such field; it has createdAt,"),
+        ({"customerName": "Jane", "custmerEmail": "x"}, "data.custmerEmail", "no such field; it has "),
     ],
 )  # fmt: skip
 async def test_data_that_the_contract_does_not_accept_is_refused_by_its_field(

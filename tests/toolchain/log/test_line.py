@@ -111,8 +111,9 @@ def test_columns_are_aligned() -> None:
         look.show(Line(AT, "notification sidecar", "ERROR", "died")),
     ]
 
+    width = len("notification sidecar")
     assert shown == [
-        "21:31:05.041  order                        Notification for Order 1",
+        f"21:31:05.041  {'order':<{width}}         Notification for Order 1",
         "21:31:05.041  notification sidecar  ERROR  died",
     ]
 
