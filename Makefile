@@ -63,7 +63,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service rename setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,6 +136,11 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) $(if $(filter yes,$(SECURE)),--secure) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
+
+clusters: FOR = --for-tests
+clusters: ready #proof Run four of each service on clusters under faults, as root: make clusters BROKER=kafka FAULTS=22
+	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
+		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
 
 playground: FOR = --for-tests
 playground: ready #proof Break ours and the ordinary Dapr program on a page, and see what customers notice

@@ -5,6 +5,7 @@ many requests with it does not pay for its signature each time.
 """
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from chassis.access.issuer import Issuer, Key
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""
 LONGEST_SUBJECT = 255
+LATEST = 2**53
+"""The last second at which a token expires: a number may be larger than a time can be."""
+_A_SCOPE = re.compile(r"[!#-\[\]-~]+")
 TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 REQUIRED = ["iss", "aud", "exp", "iat", "sub"]
 
@@ -150,9 +154,11 @@ def _caller(claims: dict[str, Any]) -> Caller:
         raise invalid(f"The token's sub is not 1 to {LONGEST_SUBJECT} characters.")
     # OAuth (RFC 9068) has a string; some issuers send a list, and some call it scp.
     given = claims.get("scope", claims.get("scp", ""))
-    listed = given.split() if isinstance(given, str) else given
+    listed = given.split(" ") if isinstance(given, str) else given
     if not isinstance(listed, list) or not all(
         isinstance(each, str) for each in listed
     ):
         raise invalid("The token's scope is neither a string nor a list of them.")
-    return Caller(subject, frozenset(listed), float(int(claims["exp"])))
+    # A name with a space in it is none: a session, which keeps a string, would make two of it.
+    scopes = frozenset(each for each in listed if _A_SCOPE.fullmatch(each))
+    return Caller(subject, scopes, float(min(int(claims["exp"]), LATEST)))

@@ -263,7 +263,9 @@ async def keep(database: Database, letter: DeadLetter) -> Status:
     """Store a dead letter; RETRY where that fails."""
     try:
         await database.write(lambda session: store(session, letter))
-    except Exception:  # noqa: BLE001 - nothing is acknowledged that is not stored
-        _log.exception("a dead letter of %s could not be stored", letter.reaction)
+    except Exception as error:  # noqa: BLE001 - nothing is acknowledged that is not stored
+        trace = None if is_unavailable(error) else error
+        text, reason = "a dead letter of %s could not be stored: %s", describe(error)
+        _log.error(text, letter.reaction, one_line(reason), exc_info=trace)
         return Status.RETRY
     return Status.SUCCESS

@@ -14,6 +14,7 @@ from chassis.runtime.lock import exclusive
 
 _log = logging.getLogger(__name__)
 _GRACE = 15.0
+_AWAY = "waits for the database, and tries again (docs/runbooks.md#databasedown)"
 _MOST_KINDS = 20
 """Kinds of errors that are logged until the next success: a message may differ each time."""
 _T = TypeVar("_T")
@@ -60,6 +61,8 @@ class Loop:
     log_after: float = 0.0
     expected: tuple[type[Exception], ...] = ()
     """Errors that a message explains; all others are logged with their traceback."""
+    is_database_away: Callable[[Exception], bool] = lambda _error: False
+    """Whether an error says no more than that the database does not answer now: one line, with what to do."""
     finish: Callable[[], Awaitable[None]] = nothing
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
@@ -138,8 +141,9 @@ class Loop:
         is_due = now - self._failing_since >= self.log_after
         if is_due and kind not in self._logged and len(self._logged) < _MOST_KINDS:
             self._logged.add(kind)
-            trace = None if isinstance(error, self.expected) else error
-            text = "%s failed, retrying: %s: %s"
+            is_away = self.is_database_away(error)
+            trace = None if is_away or isinstance(error, self.expected) else error
+            text = f"%s {_AWAY if is_away else 'failed, retrying'}: %s: %s"
             _log.warning(text, self.name, kind[0].__name__, kind[1], exc_info=trace)
 
     def _succeeded(self) -> None:

@@ -128,6 +128,8 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
     letters = dead_letters.Letters.of(parts, inbox, reactions)
     own = [*_own_loops(parts, reconcilers, letters), *loops]
+    for each in own:
+        each.is_database_away = is_unavailable
     tasks: list[asyncio.Task[None]] = []
     exporter, rates = Exporter(parts, reactions), operations.Rates()
     app = _app(parts, exporter, rates, own, tasks)

@@ -164,6 +164,7 @@ def mark_and_append(
         )
         if state != State.SENT:
             each.reports = " ".join([*each.reports.split(), event_id][-MOST_REPORTS:])
+    session.flush()  # who refreshes one of them would lose its reports
     return found
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     String,
     bindparam,
+    case,
     literal,
     select,
     update,
@@ -169,7 +170,10 @@ _SHOW = (
         notification_state=bindparam("state"),
         notification_channel=bindparam("channel"),
         notification_at=bindparam("at"),
-        notification_reason=bindparam("reason"),
+        # One that comes after the erasure may name the customer still.
+        notification_reason=case(
+            (Order.erased_at.is_(None), bindparam("reason", type_=String()))
+        ),
         notification_version=bindparam("version"),
     )
 )

@@ -73,6 +73,35 @@ async def test_a_caller_that_asks_too_much_from_many_addresses_is_told_to_wait(
     assert b"HTTP/1.1 429" not in await ask(20, "t" * 43)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "my-session={:032d}; __Host-order-session={{}}",
+        "__Host-notification-session={:032d}; __Host-order-session={{}}",
+        "__Host-order-session={:032d}; __Host-order-session={{}}",
+        '__Host-order-session="{{}}\\{:03o}"',
+        "__Host-order-session ={{}}; a={}",
+    ],
+)
+async def test_a_session_is_one_caller_whatever_else_its_cookies_say(
+    sent: str, door: Door
+) -> None:
+    session = "u" * 43
+
+    async def ask(number: int) -> bytes:
+        cookies = (sent.format(number * 41 + each) for each in range(41))
+        raw = b"".join(
+            HEAD + f"Cookie: {cookie.format(session)}\r\n\r\n".encode()
+            for cookie in cookies
+        )
+        last = HEAD + b"Connection: close\r\n\r\n"
+        return await door.sends(raw + last, source=(f"127.0.5.{number}", 0))
+
+    answers = b"".join(await asyncio.gather(*(ask(number) for number in range(1, 13))))
+
+    assert b"HTTP/1.1 429" in answers
+
+
 async def test_hundreds_of_slow_requests_and_a_thousand_idle_connections_hold_up_nobody(
     door: Door,
 ) -> None:

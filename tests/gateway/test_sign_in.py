@@ -68,9 +68,9 @@ async def test_a_live_page_shows_an_order_by_itself_until_its_session_ends(
         row = watching.get_by_role("row").filter(has_text="seen from elsewhere")
         await expect(row).to_be_visible(timeout=PATIENCE)
 
-        with closing(sqlite3.connect(guarded.real.system.state / "order.db")) as stored:
+        file = guarded.real.system.state / "order.db"
+        with closing(sqlite3.connect(file, isolation_level=None)) as stored:
             stored.execute("UPDATE page_session SET expires_at = '2026-01-01 00:00:00'")
-            stored.commit()
         await expect(live).to_contain_text("session has ended", timeout=PATIENCE)
         await watching.reload()
         await expect(watching.get_by_role("button", name="Bob Okafor")).to_be_visible()

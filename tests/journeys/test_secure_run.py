@@ -229,26 +229,27 @@ def test_a_sidecar_does_nothing_over_grpc(run: Attacked, app: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("other", "method", "path"),
     [
-        ("POST", "events/OrderCreated"),
-        ("POST", "events%2FOrderCreated"),
-        ("POST", "events/notification-dead-letter"),
-        ("POST", "api/notification/..%2f..%2fevents/OrderCreated"),
-        ("GET", "dapr/subscribe"),
-        ("GET", "api/dead-letter"),
-        ("POST", "api/notification/x/release"),
-        ("GET", "operations"),
+        ("notification", "POST", "events/OrderCreated"),
+        ("notification", "POST", "events%2FOrderCreated"),
+        ("notification", "POST", "events/notification-dead-letter"),
+        ("notification", "POST", "api/notification/..%2f..%2fevents/OrderCreated"),
+        ("notification", "GET", "dapr/subscribe"),
+        ("notification", "GET", "api/dead-letter"),
+        ("notification", "POST", "api/notification/x/release"),
+        ("notification", "GET", "operations"),
+        ("order", "POST", "api/order"),
+        ("order", "POST", "api/customer/export"),
     ],
 )
 def test_a_service_calls_of_another_only_what_it_needs(
-    run: Attacked, method: str, path: str
+    run: Attacked, other: str, method: str, path: str
 ) -> None:
-    path = f"invoke/notification/method/{path}"
+    (caller,) = {*APPS} - {other}
+    path = f"invoke/{other}/method/{path}"
 
-    answer = run.calls(
-        "order", path, {**run.token("order"), **HIDES_ITS_CALLER}, method
-    )
+    answer = run.calls(caller, path, {**run.token(caller), **HIDES_ITS_CALLER}, method)
 
     assert answer.status_code == NOT_ALLOWED, answer.text
     assert "access control policy has denied" in answer.text

@@ -77,7 +77,7 @@ async def test_each_transaction_looks_at_some_and_at_each_once(
     monkeypatch.setattr(decide_about_many, "AT_ONCE", 2)
     orders = await failed(room, *map(closed, range(5)))
     await decide(room, like=closed(0))
-    steps = []
+    steps: list[int] = []
 
     while len(steps) < 5 and await room.database.write(carry_out_some):
         ready = [

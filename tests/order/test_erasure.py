@@ -236,27 +236,6 @@ async def test_dead_letters_are_emptied_and_bring_nobody_back_when_they_are_repl
         await is_forgotten(notification)
 
 
-async def test_no_answer_that_is_stored_with_its_key_has_what_was_in_a_letter(
-    order: Service, tmp_path: Path, dapr: SimulatedDapr
-) -> None:
-    await place(order)
-    event = await stored_event(order)
-    body = json.dumps(event).encode()
-    letter = DeadLetter(NOTIFY, body, "it failed", event_id=event["id"])
-    why = {"by": "Eve", "reason": "why"}
-    edit = {**why, "data": {**event["data"], "customerName": f"{NAME} II"}}
-    async with notification_service(tmp_path, dapr) as notification:
-        await notification.database.write(lambda session: store(session, letter))
-
-        for verb, sent in (("edit", edit), ("discard", why), ("restore", why)):
-            url, key = f"/api/dead-letter/1/{verb}", {"Idempotency-Key": "a-key"}
-            answer = await notification.http.post(url, json=sent, headers=key)
-            assert answer.status_code == 200, answer.text
-
-        await erase(order)
-        await is_forgotten(order, notification)
-
-
 async def test_a_new_consumer_and_a_rebuild_find_an_authentic_event_that_names_nobody(
     order: Service, tmp_path: Path, dapr: SimulatedDapr
 ) -> None:

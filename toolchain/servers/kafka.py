@@ -1,8 +1,9 @@
 """Kafka for the project: the one that runs, else a broker of its own in KRaft mode, without ZooKeeper."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from toolchain.machine import Machine, network, processes, terminal
 from toolchain.machine.failure import Failure
@@ -85,8 +86,16 @@ def _run(machine: Machine, folder: Path, address: Address) -> Iterator[Broker]:
         yield Broker(NAME, how, started)
 
 
-def server_in(machine: Machine, folder: Path, port: int) -> Server:
-    """Return how a broker with its data in that folder is started; its controller listens one port higher."""
+def server_in(
+    machine: Machine,
+    folder: Path,
+    port: int,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Server:
+    """Return how a broker with its data in that folder is started; its controller listens one port higher.
+
+    It has these `settings` instead of those that it would have alone.
+    """
     folder = folder.absolute()
     program = (
         str(kafka_jars.java(machine)),
@@ -102,21 +111,29 @@ def server_in(machine: Machine, folder: Path, port: int) -> Server:
         ((*program, *heap, "kafka.Kafka", str(folder / "server.properties")),),
         environment,
         lambda: answers(("127.0.0.1", port)),
-        lambda: _prepare_folder(program, environment, folder, port),
+        lambda: _prepare_folder(
+            program, environment, folder, {**_alone(port), **settings}
+        ),
     )
 
 
-def _prepare_folder(
-    program: tuple[str, ...], environment: dict[str, str], folder: Path, port: int
-) -> None:
+def _alone(port: int) -> dict[str, str]:
     here, controller = f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"
-    settings = {
+    return {
         **SETTINGS,
         "listeners": f"PLAINTEXT://{here},CONTROLLER://{controller}",
         "advertised.listeners": f"PLAINTEXT://{here}",
         "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": str(folder / "data"),
     }
+
+
+def _prepare_folder(
+    program: tuple[str, ...],
+    environment: dict[str, str],
+    folder: Path,
+    wanted: Mapping[str, str],
+) -> None:
+    settings = {**wanted, "log.dirs": str(folder / "data")}
     lines = [f"{name}={value}\n" for name, value in settings.items()]
     (folder / "server.properties").write_text("".join(lines))
     if not (folder / "data" / "meta.properties").exists():

@@ -97,7 +97,7 @@ class Cluster:
 def running(cluster: Cluster) -> Iterator[RunningServer]:
     """Run the cluster, with its roles and databases, and stop it whatever happens meanwhile."""
     with server.running(cluster.server()) as started:
-        _make_databases(cluster)
+        make_databases(cluster)
         yield started
 
 
@@ -171,13 +171,15 @@ def _rules(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def _make_databases(cluster: Cluster) -> None:
+def make_databases(cluster: Cluster) -> None:
+    """Make the roles and databases of a cluster that runs, those that are not there."""
     script = "".join(f"\\set name {each}\n{OWN_DATABASE}" for each in cluster.names)
     script += "".join(f"\\set name {each}\n{MAKER}" for each in cluster.makers)
-    _as_superuser(cluster, script)
+    as_superuser(cluster, script)
 
 
-def _as_superuser(cluster: Cluster, script: str) -> None:
+def as_superuser(cluster: Cluster, script: str) -> None:
+    """Run a script of psql as the superuser of a cluster that runs; raises Failure where a statement fails."""
     options = "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--host={DATA}"
     who = f"--port={cluster.port}", f"--username={SUPERUSER}", "--dbname=postgres"
     ended = subprocess.run(

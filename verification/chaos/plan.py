@@ -18,6 +18,17 @@ LINK_FAULTS = ("cut", "refuse", "slow", "silent", "mute", "cut after")
 MESSAGES = ("duplicates", "forged")
 CLOCKS = ("clock back", "clock forward")
 APPS = ("order", "notification")
+NODES = ("broker 1", "broker 2", "broker 3")
+PAIR = ("primary", "standby")
+PARTITION, ROLLING, FAIL_OVER, FAIL_OVER_BY_CABLE = (
+    "partition",
+    "rolling restart",
+    "fail over",
+    "partition and fail over",
+)
+"""Of clusters: a node without its cable; each node in turn; the standby promoted, its primary dead or cut off."""
+ROLLING_TAKES = 60.0
+"""Seconds, about."""
 RECOVERY = 4.0
 """Seconds until all works again after a fault, about."""
 
@@ -38,7 +49,8 @@ class Setting:
 
     A fault takes `longest` seconds at most; what is stopped is so for `still` seconds. `clocks`: a process
     can be shown another time of day; `disks`: a small disk can be mounted. `secure`: with tokens, mTLS and
-    access control, and so with sentry and an issuer.
+    access control, and so with sentry and an issuer. `clusters`: the broker has three nodes, PostgreSQL a standby,
+    which is `synchronous` or not.
     """
 
     broker: str = "rabbitmq"
@@ -51,6 +63,8 @@ class Setting:
     disks: bool = False
     ordinary: bool = False
     secure: bool = False
+    clusters: bool = False
+    synchronous: bool = True
 
     @property
     def apps(self) -> tuple[str, ...]:
@@ -77,6 +91,8 @@ class Setting:
     @property
     def servers(self) -> tuple[str, ...]:
         """Every server that the services and their sidecars need."""
+        if self.clusters:
+            return (*NODES, *PAIR, "mail")
         database = ("database",) * (self.database == "postgresql")
         return ("broker", "mail", *database, *("sentry", "issuer") * self.secure)
 
@@ -96,8 +112,18 @@ class Setting:
         return APPS if self.disks and self.database == "sqlite" else ()
 
 
+def _of_clusters(setting: Setting) -> list[tuple[str, str]]:
+    servers = (*NODES, *PAIR)
+    found = [(kind, each) for each in servers for kind in (*SIGNALS, PARTITION)]
+    found += [(ROLLING, "broker"), (FAIL_OVER, "primary"), (FAIL_OVER_BY_CABLE, "primary")]  # fmt: skip
+    parts = (each for each in setting.parts if each not in setting.servers)
+    return found + [("kill", each) for each in parts]
+
+
 def kinds(setting: Setting) -> list[tuple[str, str]]:
     """Return every kind of fault with everything that it can be injected into."""
+    if setting.clusters:
+        return _of_clusters(setting)
     found = [(kind, part) for part in setting.parts for kind in SIGNALS]
     found += [(kind, f"{link} link") for link in setting.links for kind in LINK_FAULTS]
     found += [(kind, "broker") for kind in ("wipe", *MESSAGES)]
@@ -119,13 +145,12 @@ def make(
     chosen: list[tuple[str, str]] = []
     while possible and len(chosen) < number:
         chosen += chance.sample(possible, len(possible))
+    taken = {"stop": setting.still, ROLLING: ROLLING_TAKES}
     return [
         Fault(
             kind,
             part,
-            setting.still
-            if kind == "stop"
-            else round(chance.uniform(1, setting.longest), 2),
+            taken.get(kind) or round(chance.uniform(1, setting.longest), 2),
             round(chance.uniform(0.2, 2), 2),
         )
         for kind, part in chosen[:number]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 
 class Mode(StrEnum):
@@ -57,7 +58,7 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            beyond, server = await asyncio.open_connection("127.0.0.1", self.target)
+            beyond, server = await self._reach()
         except OSError:
             writer.transport.abort()
             return
@@ -72,6 +73,9 @@ class Proxy:
             self._open -= pair
             for each in pair:
                 each.transport.abort()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.target)
 
     async def _carry(
         self,
@@ -103,10 +107,19 @@ class Proxy:
             self.budget -= len(data)
 
 
+ProxyT = TypeVar("ProxyT", bound=Proxy)
+
+
 @asynccontextmanager
 async def open_proxy(target: int) -> AsyncIterator[Proxy]:
     """Run a proxy before a server's port; at the end every connection is reset."""
-    proxy = Proxy(target)
+    async with serving(Proxy(target)) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def serving(proxy: ProxyT) -> AsyncIterator[ProxyT]:
+    """Run this proxy; at the end every connection is reset."""
     server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
@@ -46,16 +46,23 @@ class Run:
     placing: set[asyncio.Task[object]] = field(default_factory=set)
 
 
-async def run(
+Opens = Callable[
+    [Path, Setting, Sequence[Fault], int], AbstractAsyncContextManager[Stage]
+]
+
+
+async def run(  # noqa: PLR0913 - each part of a run can be chosen
     faults: Sequence[Fault],
     orders: int,
     setting: Setting,
     mail_every: int = 20,
     clients: int = 8,
+    *,
+    opens: Opens = stage.running,
 ) -> Report:
     """Run the system under these faults and this load; where all is well, nothing is left of it."""
     with _folder() as folder, closing(Books(folder / "books.db")) as books:
-        async with stage.running(folder, setting, faults, orders) as on:
+        async with opens(folder, setting, faults, orders) as on:
             urls = [on.real.invoke_url(each, "order") for each in setting.order_apps]
             load = Load(urls, books, orders, lasts(faults), mail_every, clients)
             load.tokens = on.tokens

@@ -33,6 +33,9 @@ def table(reports: Sequence[Report]) -> str:
 def _title(report: Report) -> str:
     setting = report.setting
     on = f"{NAMES[setting.broker]} and {DATABASES[setting.database]}"
+    if setting.clusters:
+        kind = "a synchronous" if setting.synchronous else "an asynchronous"
+        on = f"three nodes of {NAMES[setting.broker]}, PostgreSQL with {kind} standby"
     replicas = f", {setting.replicas} of each service" if setting.replicas > 1 else ""
     secure = ", secure" if setting.secure else ""
     faults, minutes = len(report.journal.entries), report.seconds / 60

@@ -25,13 +25,20 @@ class Mutant:
 
     `place` is the name of a function, class or constant, qualified as far as makes it unique ("relay._fence"),
     or the path of any file. `test` is named in docs/guarantees.md, and may be one of its parameters alone: the
-    row that names it is the promise that this mutant breaks.
+    row that names it is the promise that this mutant breaks. A promise of docs/security.md is the row that begins
+    as `row` says.
     """
 
     place: str
     old: str
     new: str
     test: str
+    row: str = ""
+
+    @property
+    def document(self) -> str:
+        """The document that has the promise."""
+        return "security" if self.row else "guarantees"
 
     def promise(self, root: Path = ROOT) -> str:
         """Return the promise that it breaks; raises Stale."""
@@ -45,12 +52,12 @@ class Mutant:
         function = self.test.partition("[")[0]
         rows = [
             (each.text, file)
-            for each in promises(root)
+            for each in promises(root, self.document)
             for file, name in each.tests
-            if name == function
+            if name == function and each.text.startswith(self.row)
         ]
         if len(rows) != 1:
-            raise Stale(f"docs/guarantees.md names {function} {len(rows)} times")
+            raise Stale(f"docs/{self.document}.md has {function} {len(rows)} times")
         return rows[0]
 
     def apply(self, root: Path = ROOT) -> tuple[Path, str]:

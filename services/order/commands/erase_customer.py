@@ -64,6 +64,7 @@ def _forget(session: Session, orders: list[UUID], now: Timestamp) -> None:
         "customer_email": None,
         "owner": None,
         **search_keys(ERASED, None),
+        "notification_reason": None,
         "erased_at": now,
     }
     ours = update(Order).where(Order.order_id.in_(orders))

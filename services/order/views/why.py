@@ -227,7 +227,8 @@ def _is_on_its_way(known: Known) -> Explanation:
 
 def _state(known: Known) -> tuple[str, str | None]:
     shown = known.reply.notification or known.order.notification
-    return shown.state, shown.reason
+    reason = "its customer was erased" if known.order.erased_at else shown.reason
+    return shown.state, reason
 
 
 def _again(known: Known) -> str:

@@ -71,6 +71,21 @@ async def test_issuers_write_scopes_and_audiences_as_a_text_or_a_list(
     assert caller.scopes == {"orders:read", "operate"}
 
 
+@pytest.mark.parametrize("word", ["orders:read operate", "a\u00a0operate", 'a"', ""])
+async def test_what_is_no_scope_grants_nothing(
+    access: Access, issuer: Issuer, word: str
+) -> None:
+    caller = await access.prove(issuer.token(scope=["orders:read", word]))
+
+    assert caller.scopes == {"orders:read"}
+
+
+async def test_a_token_that_lasts_longer_than_time_is_valid(
+    access: Access, issuer: Issuer
+) -> None:
+    assert not (await access.prove(issuer.token(exp=10**400))).has_expired
+
+
 @pytest.mark.parametrize("kind", ["at+jwt", "JWT", "jwt", "application/at+jwt"])
 async def test_its_typ_says_that_it_is_an_access_token(
     access: Access, issuer: Issuer, kind: str
