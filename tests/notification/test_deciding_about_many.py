@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.orm import Session
 
+from chassis.text import without_addresses
 from services.notification.commands import decide_about_many
 from services.notification.commands.decide_about_many import (
     DecideAboutMany,
@@ -68,6 +69,21 @@ async def test_all_that_are_alike_are_released_with_who_and_why_and_no_others(
     assert released.released_by == WHY["by"]
     assert released.release_reason == WHY["reason"]
     assert await room.published(alike[0]) == [("RELEASED", 1)]
+
+
+async def test_a_reason_with_an_address_means_those_that_are_stored_without(
+    room: MailRoom,
+) -> None:
+    (order,) = await failed(room, without_addresses(closed(1)))
+
+    await decide(room, like=closed(1))
+    await room.database.write(carry_out_some)
+
+    assert await states(room) == {order: State.READY}
+    (decision,) = await room.database.read(
+        lambda session: decide_about_many.find_newest(session, 1)
+    )
+    assert "@" not in (decision.like or "")
 
 
 async def test_each_transaction_looks_at_some_and_at_each_once(

@@ -17,6 +17,7 @@ from chassis.http import OPERATE, Created, Line, Read, Router, Unit, View, refus
 from chassis.runtime import Loop, clock
 from chassis.runtime.ids import uuid7
 from chassis.runtime.loop import nothing
+from chassis.text import without_addresses
 from services.notification import outcomes
 from services.notification.commands.discard_notification import DISCARDABLE
 from services.notification.commands.release_notification import (
@@ -92,7 +93,7 @@ class DecisionNotFound(Rejected):
 
 def kind_of(reason: str | None) -> str:
     """Return what reasons that are alike have in common."""
-    return _VARIES.sub("…", reason or "")
+    return _VARIES.sub("…", without_addresses(reason or ""))
 
 
 def decide_about_many(command: DecideAboutMany, session: Session) -> Created:
@@ -100,8 +101,13 @@ def decide_about_many(command: DecideAboutMany, session: Session) -> Created:
     newest = _in_state(command.state).order_by(Notification.id.desc()).limit(1)
     now, until = clock.now(), session.scalar(newest)
     ended_at = None if until else now
+    # A reason is stored without addresses, and so is what it is compared with.
+    given = {
+        **command.model_dump(),
+        "like": command.like and without_addresses(command.like),
+    }
     decision = Decision(
-        id=uuid7(), made_at=now, until=until, ended_at=ended_at, **command.model_dump()
+        id=uuid7(), made_at=now, until=until, ended_at=ended_at, **given
     )
     session.add(decision)
     session.flush()
