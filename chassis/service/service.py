@@ -128,8 +128,6 @@ def create(  # noqa: PLR0913 - a service, put together in one call
     reconcilers = [Reconciler(parts, inbox, each) for each in reactions]
     letters = dead_letters.Letters.of(parts, inbox, reactions)
     own = [*_own_loops(parts, reconcilers, letters), *loops]
-    for each in own:
-        each.is_database_away = is_unavailable
     tasks: list[asyncio.Task[None]] = []
     exporter, rates = Exporter(parts, reactions), operations.Rates()
     app = _app(parts, exporter, rates, own, tasks)
@@ -263,6 +261,8 @@ def _hurried(app: FastAPI, parts: Parts) -> Iterator[None]:
 async def _running(
     loops: Sequence[Loop], tasks: list[asyncio.Task[None]]
 ) -> AsyncIterator[None]:
+    for each in loops:
+        each.is_database_away = is_unavailable
     tasks += [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
     try:
         yield

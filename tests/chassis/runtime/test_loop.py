@@ -244,21 +244,6 @@ async def test_an_error_that_its_message_explains_is_logged_without_a_traceback(
     assert [each.exc_info for each in caplog.records] == [None]
 
 
-async def test_a_database_that_does_not_answer_is_one_line_with_what_to_do(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    work = Work(failures=1)
-    loop = loop_for(tmp_path, work)
-    loop.is_database_away = lambda error: isinstance(error, ValueError)
-
-    async with running(loop):
-        await work.has_steps(2)
-
-    assert [each.exc_info for each in caplog.records] == [None]
-    assert "waits for the database" in caplog.messages[0]
-    assert "docs/runbooks.md#databasedown" in caplog.messages[0]
-
-
 @pytest.mark.parametrize(("log_after", "lines"), [(0.0, 2), (NEVER, 0)])
 async def test_errors_that_end_soon_enough_are_not_worth_a_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, log_after: float, lines: int
