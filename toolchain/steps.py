@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from toolchain.cluster.programs import FOR_MANIFESTS
 from toolchain.dapr import build, programs
 from toolchain.machine import (
     Machine,
@@ -21,7 +22,8 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
     with alone(lock_of(machine), lambda: terminal.busy("set-up", waiting)):
         _take_the_steps(machine)
         if for_tests:
-            build.provide(machine, programs.SENTRY)
+            for each in (programs.SENTRY, *FOR_MANIFESTS):
+                build.provide(machine, each)
             redis.PRODUCT.prepare(machine)
             kafka.PRODUCT.prepare(machine)
             postgresql.prepare(machine)

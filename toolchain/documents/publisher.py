@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from chassis.event import Event
+from toolchain.cluster import manifests
 from toolchain.doctor import page
 from toolchain.doctor.finding import PAGE
 from toolchain.documents import (
@@ -41,6 +42,7 @@ def generated() -> dict[str, str]:
     head = "# Made by `make docs` from the code; a change here would be lost.\n"
     found[f"{API}/asyncapi.yaml"] = head + text
     found[PAGE] = page.text()
+    found |= manifests.made(ROOT)
     found[container_apps.FILE] = container_apps.document()
     found[cluster_run.FILE] = cluster_run.document()
     found[names.PAGE] = names.document()

@@ -1,0 +1,40 @@
+"""The programs of Kubernetes that the manifests are tried on: built from source, as daprd is."""
+
+from toolchain.dapr.programs import Program
+
+VERSION = "k8s.io/component-base/version"
+
+
+def _kubernetes(name: str, role: str, minutes: int) -> Program:
+    return Program(
+        name=name,
+        role=role,
+        at_least=(1, 34, 0),
+        sources="kubernetes",
+        module="k8s.io/kubernetes",
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        flags=(
+            "-ldflags",
+            f"-s -w -X {VERSION}.gitVersion=v{{version}} -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=34",
+        ),
+        minutes=minutes,
+        says_version=name != "kubectl",
+    )
+
+
+ETCD = Program(
+    name="etcd",
+    role="where Kubernetes keeps its objects",
+    at_least=(3, 6, 0),
+    sources="kubernetes",
+    module="go.etcd.io/etcd/server/v3",
+    package="go.etcd.io/etcd/server/v3",
+    flags=("-ldflags", "-s -w"),
+    minutes=1,
+)
+API_SERVER = _kubernetes("kube-apiserver", "the API of Kubernetes", 6)
+KUBECTL = _kubernetes("kubectl", "the command line of Kubernetes", 2)
+
+
+FOR_MANIFESTS = (ETCD, API_SERVER, KUBECTL)
+"""What an API server takes that admits manifests, and runs none of them."""
