@@ -281,8 +281,8 @@ def test_half_of_all_functions_have_at_most_eight_lines() -> None:
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (long_functions, "def f():\n" + "    pass\n" * 40),
-        (long_files, "\n" * 401),
+        (long_functions, "def f():\n" + "    pass\n" * LONGEST_FUNCTION),
+        (long_files, "\n" * (LONGEST_FILE + 1)),
         (missing_docstrings, "x = 1"),
         (missing_docstrings, '"""Doc."""\ndef f(): ...'),
         (missing_docstrings, '"""Doc."""\nclass _C:\n    """Doc."""\nclass D: ...'),
@@ -324,7 +324,7 @@ def test_each_rule_finds_its_breach(rule: Rule, text: str) -> None:
         (long_functions, "def f():\n" + "    pass\n" * 39),
         (missing_docstrings, ""),
         (missing_docstrings, '"""Doc."""\ndef _f(): ...'),
-        (long_files, "\n" * 400),
+        (long_files, "\n" * LONGEST_FILE),
         (vague_docstrings, '"""Return whether letters are sayable."""'),
         (vague_docstrings, '"""Letters that nobody has replayed."""'),
         (vague_docstrings, "x = 'Give'"),

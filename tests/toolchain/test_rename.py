@@ -100,7 +100,7 @@ def hotel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--notification=reminder", "--event=BookingMade"),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "toolchain.rename", *options, f"--to={target}"],
+        [sys.executable, "-m", "toolchain.rename", *options, "--to=../hotel"],
         cwd=source,
         capture_output=True,
         text=True,

@@ -16,7 +16,9 @@ from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.rename import generated
 from toolchain.rename.words import OURS, Names, renamed
 
-LEFT_OUT = re.compile(r"tests/upgrade/\d.*|tests/toolchain/test_rename.py")
+LEFT_OUT = re.compile(
+    r"tests/upgrade/\d.*|tests/toolchain/test_rename.py|docs/decisions/0032-.*"
+)
 """What is about this repository's own past, or about renaming it."""
 AS_IT_IS = re.compile(
     r"chassis/.*|LICENSE|.*/LICENSE|.*\.sha256|(?:.*/)?go[.-](?:mod|sum|req.*)"
@@ -75,7 +77,7 @@ def _is_word(word: str) -> bool:
 def _in_the_way(target: Path) -> Iterator[str]:
     if target.exists():
         yield f"There is a {target} already."
-    if target.is_relative_to(runfile.ROOT):
+    if target.is_relative_to(runfile.ROOT.resolve()):
         yield "TO lies in this repository."
 
 
@@ -132,7 +134,7 @@ def parsed() -> tuple[Names, Path]:
     event = given.event or f"{order.capitalize()}Created"
     names = Names(given.project, order, given.notification or OURS.notification, event)
     to = Path(given.to) if given.to else runfile.ROOT.parent / given.project
-    return names, to.absolute()
+    return names, to.resolve()
 
 
 if __name__ == "__main__":
