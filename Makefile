@@ -27,6 +27,8 @@ GATEWAY ?=
 CUSTOMER ?=
 BY ?=
 REASON ?=
+# Whether `make down` keeps the data of the system in containers: make down DATA=no
+DATA ?=
 export OFFSET BROKER DATABASE MAIL SECURE LOG GATEWAY
 # The name of the service that `make new-service` adds: one word, or several with hyphens
 NAME ?=
@@ -63,7 +65,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service rename setup ready run broker observe demo where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo up down where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +89,12 @@ observe: ready ## Run Prometheus and a viewer of traces beside the system; start
 
 demo: ready ## Place three orders and follow each to its notification
 	@.venv/bin/python -m toolchain.demo
+
+up: ready ## Run the whole system in containers, with PostgreSQL and the gateway: make up BROKER=redis (docs/containers.md)
+	@.venv/bin/python -m toolchain.up
+
+down: ready ## End the system in containers; DATA=no removes its data too
+	@DATA=$(DATA) .venv/bin/python -m toolchain.up down
 
 where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
 	@.venv/bin/python -m toolchain.where "$(ORDER)"

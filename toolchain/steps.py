@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from toolchain import up
 from toolchain.cluster.programs import FOR_MANIFESTS
 from toolchain.dapr import build, programs
 from toolchain.machine import (
@@ -31,6 +32,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             chromium.prepare(machine)
             prometheus.prepare(machine)
             gateway.prepare(machine)
+            up.prepare(machine)
     terminal.done("Ready", "type: make run")
 
 

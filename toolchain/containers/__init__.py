@@ -1,6 +1,15 @@
 """Containers: an engine where none runs, and images without a registry."""
 
-from toolchain.containers.engine import Engine, running
+from toolchain.containers.engine import Engine, running, start, stop
 from toolchain.containers.images import BASE, Image, build, provide_base
 
-__all__ = ["BASE", "Engine", "Image", "build", "provide_base", "running"]
+__all__ = [
+    "BASE",
+    "Engine",
+    "Image",
+    "build",
+    "provide_base",
+    "running",
+    "start",
+    "stop",
+]

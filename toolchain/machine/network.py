@@ -21,11 +21,18 @@ def ask(
         connection = socket.create_connection(address, patience)
     except OSError:
         return None
+    with connection, suppress(OSError):  # hangs up, speaks no TLS
+        if not encrypted:
+            return _answer(connection, question, size)
+        context = _context() if encrypted is True else encrypted
+        with context.wrap_socket(connection, server_hostname=address[0]) as spoken:
+            return _answer(spoken, question, size)
+    return b""
+
+
+def _answer(connection: socket.socket, question: bytes, size: int) -> bytes:
     answer = b""
-    with connection, suppress(OSError):  # hangs up, stays silent, speaks no TLS
-        if encrypted:
-            context = _context() if encrypted is True else encrypted
-            connection = context.wrap_socket(connection, server_hostname=address[0])
+    with suppress(OSError):  # hangs up, stays silent
         connection.sendall(question)
         while len(answer) < size and (part := connection.recv(size - len(answer))):
             answer += part

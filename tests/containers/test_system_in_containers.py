@@ -1,0 +1,95 @@
+"""`make up`: the journeys through the gateway on real containers, and a kill of each."""
+
+import pytest
+
+from tests.support.containers import PATIENCE, System
+from tests.support.eventually import within
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+PARTS = (
+    "order",
+    "order-dapr",
+    "notification",
+    "notification-dapr",
+    "rabbitmq",
+    "postgresql",
+    "mail",
+    "gateway",
+)
+
+
+def test_an_order_travels_to_its_mail_and_back(system: System) -> None:
+    """From the gateway through both services, sidecars, broker and mail server."""
+    system.place("jane")
+
+    within(
+        PATIENCE, lambda: system.states().get("jane") == "SENT", "the order shows SENT"
+    )
+    assert system.mails()["jane@example.org"] == 1
+
+
+def test_whatever_is_killed_each_order_is_placed_once_and_notified(
+    system: System,
+) -> None:
+    """Two orders before each kill, which may be under way, and one after it."""
+    for part in PARTS:
+        for moment in ("before", "beside"):
+            system.place(f"{part}-{moment}")
+        system.kill(part)
+        system.place(f"{part}-after")
+
+    within(
+        PATIENCE,
+        lambda: {*system.states().values()} == {"SENT"},
+        "all orders show SENT",
+    )
+    assert set(system.placed().values()) == {1}
+    mails = system.mails()
+    assert {f"{name}@example.org" for name in system.accepted} <= {*mails}
+    # Over SMTP nobody knows whether a mail left when its sender or its server dies: once more at most.
+    twice = {name for name, count in mails.items() if count > 1}
+    assert all(each.startswith(("notification", "mail")) for each in twice), mails
+    assert max(mails.values()) <= 2
+
+
+def test_no_service_or_sidecar_is_root_or_may_write(system: System) -> None:
+    """The file system is read-only, all rights are dropped."""
+    for part in ("order", "notification", "order-dapr", "notification-dapr", "gateway"):
+        of = system.inspected(part)
+        assert of["Config"]["User"] == "10001:10001", part
+        assert of["HostConfig"]["ReadonlyRootfs"] is True
+        assert of["HostConfig"]["CapDrop"] == ["ALL"]
+
+
+def test_only_the_gateway_is_reached_from_outside_and_on_this_machine_alone(
+    system: System,
+) -> None:
+    """Published ports of all parts."""
+    every = system.stack.engine.docker(
+        "ps", "--format", "{{.Ports}}", "--filter", f"name={system.stack.name}_"
+    )
+    published = {line for line in every.split("\n") if "->" in line}
+
+    assert published == {f"127.0.0.1:{system.stack.port}->8443/tcp"}
+
+
+def test_an_image_has_no_more_than_a_service_needs(system: System) -> None:
+    """Neither pip, nor the other service, nor tests or secrets; and it is small beside its base."""
+    engine, image = system.stack.engine, "orders-on-dapr/order:local"
+    ls = engine.docker(
+        "run",
+        "--rm",
+        "--network=none",
+        image,
+        "sh",
+        "-c",
+        "ls /app /app/services; ls /opt/packages/bin",
+    )
+    size, base = (
+        int(engine.docker("inspect", "--format", "{{.Size}}", each))
+        for each in (image, "orders-on-dapr/base:bookworm")
+    )
+
+    assert {"chassis", "contracts", "order", "uvicorn"} <= {*ls.split()}
+    assert not {"notification", "tests", "toolchain", "pip", ".git"} & {*ls.split()}
+    assert size - base < 180e6
