@@ -72,7 +72,8 @@ def test_what_sql_server_does_not_take_of_an_orders_way_is_what_the_page_lists(
 
     found = set[str]().union(*(obstacles(*each) for each in executed.items()))
 
-    assert len(executed) > 50
+    # Without those of the migrations, where another test has made the tables already.
+    assert len(executed) > 30
     assert {"ON CONFLICT", "(a, b) > (c, d)"} <= found <= LISTED
 
 
