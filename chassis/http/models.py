@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
@@ -123,7 +124,13 @@ def _deliverable(address: str) -> str:
     return str(checked.ascii_email)
 
 
-def _whole(given: object) -> object:
+AS_TEXT = "as text"
+"""The context in which the fields of a form are validated: all of them are text."""
+
+
+def _whole(given: object, info: ValidationInfo) -> object:
+    if isinstance(given, str) and info.context == AS_TEXT and given.isdecimal():
+        return int(given)
     # To JSON Schema, 14.0 is an integer.
     return int(given) if isinstance(given, float) and given.is_integer() else given
 

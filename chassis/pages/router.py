@@ -17,6 +17,7 @@ from chassis.dapr.tokens import is_same
 from chassis.errors import Rejected, UnsupportedMediaType
 from chassis.http.app import ApiRoute, Handler, Router
 from chassis.http.body import read_limited
+from chassis.http.models import AS_TEXT
 from chassis.http.units import Read, Unit
 from chassis.http.unread import drop_if_unread
 from chassis.pages import session as sessions
@@ -86,7 +87,7 @@ class Form(Unit):
     def parse(self, model: type[M]) -> tuple[M | None, dict[str, str]]:
         """Return the command that the fields make, or what is wrong, by field; as the API would say it."""
         try:
-            return model.model_validate_strings(dict(self.fields)), {}
+            return model.model_validate_strings(dict(self.fields), context=AS_TEXT), {}
         except ValidationError as error:
             return None, faults(error)
 

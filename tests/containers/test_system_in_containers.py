@@ -5,7 +5,8 @@ import pytest
 from tests.support.containers import PATIENCE, System
 from tests.support.eventually import within
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+# Not in each process of the tests: one system is enough.
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.timeout(900)]
 PARTS = (
     "order",
     "order-dapr",
