@@ -141,13 +141,15 @@ def _launch(machine: Machine) -> None:
         "--bridge=none",
     )
     with (folder / "engine.log").open("wb") as log:
-        subprocess.Popen(
-            command,
+        # Nobody's child: it outlives `make up`, and leaves no zombie where it is ended.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *command],
             env=dict(machine.environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            check=True,
         )
 
 
