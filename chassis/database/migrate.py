@@ -22,6 +22,7 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
@@ -34,8 +35,21 @@ MAX_WAIT = 60.0
 ADVISORY_LOCK = 0x6F7264657273
 """The number of PostgreSQL's advisory lock that a migration holds: any, as long as it is always the same."""
 
-_INVALID_VALUE = re.compile(r"\binvalid (?:integer value|port number|\w+ value)\b")
-"""How libpq refuses the value of an option: nothing that waiting would mend."""
+LOCK_WAIT = 5.0
+"""How long a migration waits for whoever uses a table, in seconds: all others who want it wait behind it."""
+
+_CORRECT = "correct that in DATABASE_URL, or leave it out"
+_REMEDIES = {
+    r"\binvalid (?:integer value|port number|\w+ value)\b|weak sslmode": _CORRECT,
+    "certificate verify failed": "name in sslrootcert the authority that signed the server's certificate, "
+    "or have a certificate renewed that has expired",
+    "does not match host name": "write the host in DATABASE_URL as the server's certificate names it, "
+    "or have a certificate made for this host",
+    "server does not support SSL": "switch TLS on at the server (ssl = on), or correct the host in DATABASE_URL",
+    "root certificate file": "name in sslrootcert a PEM file that this service can read, with the authority "
+    "that signed the server's certificate",
+}
+"""What libpq says where waiting would mend nothing, as patterns, and what to do."""
 
 _ALEMBIC = threading.Lock()
 """Alembic's context belongs to the whole process."""
@@ -109,8 +123,9 @@ def run() -> None:
         with _connected(engine) as connection, connection.begin():
             if not is_sqlite(attributes["url"]):
                 _wait_for_others(connection)
-            _check_owner(connection, attributes["service"])
-            _migrate(connection)
+            with _locks_named():
+                _check_owner(connection, attributes["service"])
+                _migrate(connection)
     finally:
         engine.dispose()
 
@@ -119,12 +134,24 @@ def _connected(engine: Engine) -> Connection:
     try:
         return engine.connect()
     except (ProgrammingError, OperationalError, TypeError) as error:
-        text = str(getattr(error, "orig", error)).strip().split("\n")[0]
-        if isinstance(error, OperationalError) and not _INVALID_VALUE.search(text):
+        said = str(getattr(error, "orig", error)).strip()
+        lines = said.removeprefix("connection failed: ").split("\n")
+        found = _refusal(lines)
+        if not found and isinstance(error, OperationalError):
             raise
+        line, remedy = found or (lines[0], _CORRECT)
         raise WrongDatabase(
-            f"The database driver refuses an option of DATABASE_URL ({text}): correct it, or leave it out."
+            f"This service cannot connect to its database ({line}): {remedy}."
         ) from error
+
+
+def _refusal(lines: list[str]) -> tuple[str, str] | None:
+    # One line for each address that the host's name has, or for each host.
+    for line in lines:
+        for said, remedy in _REMEDIES.items():
+            if re.search(said, line):
+                return line, remedy
+    return None
 
 
 def _wait_for_others(connection: Connection) -> None:
@@ -134,6 +161,20 @@ def _wait_for_others(connection: Connection) -> None:
     connection.execute(
         text("SELECT pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK}
     )
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT * 1000:.0f}ms'"))
+
+
+@contextmanager
+def _locks_named() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise TimeoutError(
+            f"another transaction has used a table that a migration changes for {LOCK_WAIT:.0f} s; "
+            "nothing was changed, and the next start tries again"
+        ) from error
 
 
 def _check_owner(connection: Connection, service: str) -> None:

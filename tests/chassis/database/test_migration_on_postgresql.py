@@ -95,7 +95,7 @@ def test_options_that_the_driver_knows_are_understood(url: str) -> None:
     upgrade("order", f"{url}?sslmode=prefer&application_name=order&keepalives=1")
 
     # The server of the tests has no TLS: what it refuses shows that the option was understood.
-    with pytest.raises(OperationalError, match="server does not support SSL"):
+    with pytest.raises(migrate.WrongDatabase, match="server does not support SSL"):
         upgrade("order", f"{url}?sslmode=require")
 
 
@@ -133,3 +133,24 @@ def test_a_migration_waits_for_another_replica_and_gives_up_in_the_end(
 
     engine.dispose()
     assert tables(url) == set()
+
+
+def test_a_migration_holds_up_nobody_behind_a_table_that_is_in_use(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads or writes the table waits behind a migration that waits for it."""
+    monkeypatch.setattr(migrate, "LOCK_WAIT", 0.2)
+    upgrade("order", url)
+    copied = copy_of_order(tmp_path)
+    breaks_off(copied, "pass")
+    engine = open_engine(url)
+    with engine.connect() as other:
+        other.execute(text("SELECT count(*) FROM orders"))
+
+        with pytest.raises(TimeoutError, match="the next start tries again"):
+            migrate.upgrade("order", url, copied)
+
+    engine.dispose()
+    assert "invoice" not in tables(url)
+    migrate.upgrade("order", url, copied)
+    assert "invoice" in tables(url)
