@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.eventually import within
 from toolchain import runfile
 from toolchain.cluster import api_server, manifests
 from toolchain.cluster.api_server import Cluster
@@ -65,6 +66,10 @@ def learn(cluster: Cluster, definitions: Path) -> None:
     cluster.do(
         "wait", "--for=condition=Established", "--timeout=60s", *said.splitlines()
     )
+    # A kind is established before it is served.
+    kinds = ",".join(each.partition("/")[2] for each in said.splitlines())
+    question = ("get", kinds, "--all-namespaces")
+    within(60, lambda: not cluster.run(*question).returncode, "kinds are served")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ async def typed(block: str, folder: Path, environment: Mapping[str, str]) -> str
 
 
 @pytest.fixture
-async def system(tmp_path: Path) -> AsyncIterator[RealSystem]:
+async def own_system(tmp_path: Path) -> AsyncIterator[RealSystem]:
     """Run the whole system on PostgreSQL."""
     real = build(tmp_path, database="postgresql")
     with companions.database(this_machine(), real.system):
@@ -62,11 +62,11 @@ async def system(tmp_path: Path) -> AsyncIterator[RealSystem]:
 
 @pytest.mark.system
 async def test_a_notification_service_with_an_older_database_loses_nothing_and_repeats_nothing(
-    system: RealSystem,
+    own_system: RealSystem,
 ) -> None:
-    app, state = system.apps["notification"], system.system.state
+    app, state = own_system.apps["notification"], own_system.system.state
     backup, restore = on_page("pg_dump"), on_page("pg_restore")
-    async with open_shop(system) as shop:
+    async with open_shop(own_system) as shop:
         known = await place(shop, 4)
         await are_all_notified(shop, known)
         await typed(backup, state, app.environment)
@@ -79,7 +79,7 @@ async def test_a_notification_service_with_an_older_database_loses_nothing_and_r
         rebuilt = await typed(on_page("notification.rebuild"), state, app.environment)
         assert "11 notifications, 8 of them known as sent, and 3 held" in rebuilt
         app.start()
-        await system.is_ready()
+        await own_system.is_ready()
         released = await typed(on_page("--all-held"), state, app.environment)
         assert "3 released, 0 refused" in released
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from tests.support.variants import VARIANTS
 
 WHOLE = {
+    "tests/containers/": "containers",
+    "tests/deploy/test_kubernetes.py::": "API server",
     "tests/gateway/": "gateway",
     "tests/journeys/test_secure_run.py::": "secure run",
 }
