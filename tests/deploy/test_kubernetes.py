@@ -78,7 +78,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     with api_server.running(this_machine(), folder) as made:
         learn(made, module(DAPR) / "charts/dapr/crds")
-        made.do("apply", "-f", str(HERE / "base" / "namespace.yaml"))
+        # Server-side as all else: kubectl warns of what is applied in both ways.
+        namespace = str(HERE / "base" / "namespace.yaml")
+        made.do("apply", "--server-side", "-f", namespace)
         yield made
 
 
