@@ -44,26 +44,27 @@ GATEWAY_PORT, PROMETHEUS_PORT = 8443, 9090
 
 @dataclass(frozen=True)
 class Stack:
-    """One system in containers: its engine, its name there, and the variables of its compose.yaml."""
+    """One system in containers: its engine, its offset, and the variables of its compose.yaml."""
 
     machine: Machine
     engine: Engine
-    name: str
+    offset: int
     variables: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What its containers, volumes and network are named by."""
+        return f"orders-{self.offset}"
 
     @property
     def folder(self) -> Path:
         """Where its variables are kept."""
-        return state_of(self._offset) / "compose"
-
-    @property
-    def _offset(self) -> int:
-        return int(self.variables["GATEWAY_PORT"]) - GATEWAY_PORT
+        return state_of(self.offset) / "compose"
 
     @property
     def port(self) -> int:
         """Where its gateway answers, on this machine alone."""
-        return int(self.variables["GATEWAY_PORT"])
+        return GATEWAY_PORT + self.offset
 
     def compose(self, *arguments: str) -> str:
         """Run Compose for it and return what it prints; raises Failure with the last it said."""
@@ -160,7 +161,7 @@ def prepare(machine: Machine) -> None:
         )
         return
     with containers.running(machine) as engine:
-        images(machine, engine, local=engine.is_ours, broker="rabbitmq")
+        images(machine, engine, local=True, broker="rabbitmq")
     terminal.done("containers", "images for tests of make up")
 
 
@@ -187,7 +188,7 @@ def describe(machine: Machine, engine: Engine, offset: int, broker: str) -> Stac
         "PROMETHEUS_PORT": str(PROMETHEUS_PORT + offset),
         "PUBLIC_URL": f"https://localhost:{port}/",
     }
-    stack = Stack(machine, engine, f"orders-{offset}", variables)
+    stack = Stack(machine, engine, offset, variables)
     _write(stack.folder / "env", variables)
     return stack
 
@@ -220,6 +221,7 @@ def up(machine: Machine) -> None:
     terminal.done(
         "order desk", f"https://localhost:{stack.port}/ (its certificate is its own)"
     )
+    terminal.done("measures", f"http://localhost:{stack.variables['PROMETHEUS_PORT']}/")
     terminal.done(
         "engine",
         f"DOCKER_HOST={engine.environment.get('DOCKER_HOST', '(as docker has it)')}",
@@ -241,7 +243,7 @@ def down(machine: Machine) -> None:
             "make up starts the system.",
         )
     variables = dict(line.split("=", 1) for line in file.read_text().splitlines())
-    stack = Stack(machine, engine, f"orders-{offset}", variables)
+    stack = Stack(machine, engine, offset, variables)
     stack.compose(
         "down",
         "--remove-orphans",

@@ -1,12 +1,19 @@
 """`make up`: the journeys through the gateway on real containers, and a kill of each."""
 
+import os
+
 import pytest
 
 from tests.support.containers import PATIENCE, System
 from tests.support.eventually import within
 
 # Not in each process of the tests: one system is enough.
-pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.alone,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(os.geteuid() != 0, reason="an engine, and a kill, need root"),
+]
 PARTS = (
     "order",
     "order-dapr",
@@ -53,6 +60,12 @@ def test_whatever_is_killed_each_order_is_placed_once_and_notified(
     assert max(mails.values()) <= 2
 
 
+def test_prometheus_reads_what_both_services_and_both_sidecars_measure(
+    system: System,
+) -> None:
+    within(PATIENCE, lambda: system.targets() == {"up": 4}, "all four targets are read")
+
+
 def test_no_service_or_sidecar_is_root_or_may_write(system: System) -> None:
     """The file system is read-only, all rights are dropped."""
     for part in ("order", "notification", "order-dapr", "notification-dapr", "gateway"):
@@ -62,7 +75,7 @@ def test_no_service_or_sidecar_is_root_or_may_write(system: System) -> None:
         assert of["HostConfig"]["CapDrop"] == ["ALL"]
 
 
-def test_only_the_gateway_is_reached_from_outside_and_on_this_machine_alone(
+def test_only_gateway_and_prometheus_are_reached_and_from_this_machine_alone(
     system: System,
 ) -> None:
     """Published ports of all parts."""
@@ -71,7 +84,10 @@ def test_only_the_gateway_is_reached_from_outside_and_on_this_machine_alone(
     )
     published = {line for line in every.split("\n") if "->" in line}
 
-    assert published == {f"127.0.0.1:{system.stack.port}->8443/tcp"}
+    assert published == {
+        f"127.0.0.1:{system.stack.port}->8443/tcp",
+        f"127.0.0.1:{system.stack.variables['PROMETHEUS_PORT']}->9090/tcp",
+    }
 
 
 def test_an_image_has_no_more_than_a_service_needs(system: System) -> None:

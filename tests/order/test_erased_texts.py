@@ -1,11 +1,9 @@
 """Erasure, and what others wrote of a customer: why a mail failed, and what was answered about a dead letter."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
-import pytest
 from sqlalchemy.orm import Session
 
 from chassis.inbox.dead_letter import DeadLetter, store
@@ -23,17 +21,8 @@ from tests.order.test_erasure import (
     shows,
     stored_event,
 )
-from tests.support.services import Service, notification_service, order_service
+from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
-
-
-@pytest.fixture
-async def order(
-    each_database: None, tmp_path: Path, dapr: SimulatedDapr
-) -> AsyncIterator[Service]:
-    """Run the order service."""
-    async with order_service(tmp_path, dapr) as service:
-        yield service
 
 
 async def test_why_a_mail_was_not_sent_names_nobody_any_more(

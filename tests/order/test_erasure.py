@@ -1,7 +1,6 @@
 """Erasure: a customer is forgotten by both services, whatever is under way, and is never mailed again."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,22 +20,13 @@ from services.order.model import Erasure
 from tests.notification.rebuilding import wiped
 from tests.support.delivering import deliver, rows
 from tests.support.eventually import eventually
-from tests.support.services import Service, notification_service, order_service
+from tests.support.services import Service, notification_service
 from tests.support.simulated_dapr import SimulatedDapr
 
 NAME, EMAIL = "Quirina Zweifel", "quirina.zweifel@example.org"
 BEN = ("Ben Anders", "ben@example.org")
 WHO = {"by": "Ada Lovelace", "reason": "Request 4711"}
 NOTIFY = "notify_customer_on_order_created"
-
-
-@pytest.fixture
-async def order(
-    each_database: None, tmp_path: Path, dapr: SimulatedDapr
-) -> AsyncIterator[Service]:
-    """Run the order service."""
-    async with order_service(tmp_path, dapr) as service:
-        yield service
 
 
 async def place(order: Service, name: str = NAME, email: str | None = EMAIL) -> UUID:

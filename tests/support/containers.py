@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -72,6 +72,14 @@ class System:
             line.split(":", 1)[1].strip().strip("<>") for line in found.splitlines()
         )
 
+    def targets(self) -> Counter[str]:
+        """Return how many of Prometheus' targets are up, down or not read yet."""
+        port = self.stack.variables["PROMETHEUS_PORT"]
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/targets")
+        return Counter(
+            each["health"] for each in answer.json()["data"]["activeTargets"]
+        )
+
     def kill(self, part: str) -> None:
         """Kill the process of a part, as a fault does: `docker kill` would keep it from being started again."""
         pid = self.inspected(part)["State"]["Pid"]
@@ -96,7 +104,9 @@ class System:
 @contextmanager
 def system_in_containers() -> Iterator[System]:
     """Build and start a system at a free offset; remove its containers, networks, volumes and folder."""
-    machine = this_machine()
+    # What the tests read of a part, images of the makers may keep elsewhere.
+    this = this_machine()
+    machine = replace(this, environment={**this.environment, "IMAGES": "local"})
     with containers.running(machine) as engine:
         stack = up.describe(machine, engine, free_offset(), "rabbitmq")
         try:
