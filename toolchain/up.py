@@ -217,6 +217,7 @@ def up(machine: Machine) -> None:
         os.environ.get("BROKER") or "rabbitmq",
     )
     stack.compose("up", "--detach", "--remove-orphans")
+    join_again(stack)
     wait(stack)
     terminal.done(
         "order desk", f"https://localhost:{stack.port}/ (its certificate is its own)"
@@ -252,6 +253,22 @@ def down(machine: Machine) -> None:
     if engine.is_ours and not engine.docker("ps", "--quiet").strip():
         containers.stop(machine)
     terminal.done("ended", stack.name)
+
+
+def join_again(stack: Stack) -> None:
+    """Start again what still has the network of a pod that has died: Compose sees it run, and leaves it alone."""
+    for pod in (*SERVICES, "gateway"):
+        began = _began(stack, f"{pod}-pod")
+        for part in (pod, f"{pod}-dapr"):
+            if _began(stack, part) < began:
+                stack.engine.docker("restart", stack.container(part))
+
+
+def _began(stack: Stack, part: str) -> str:
+    """Return when a container was started, to the second: it sorts as text."""
+    format_ = "--format={{.State.StartedAt}}"
+    found = stack.engine.docker("inspect", format_, stack.container(part))
+    return found[: len("2026-11-29T09:00:00")]
 
 
 def _answers(stack: Stack) -> bool:

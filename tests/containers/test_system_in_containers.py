@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.containers import PATIENCE, System
 from tests.support.eventually import within
+from toolchain import up
 
 # Not in each process of the tests: one system is enough.
 pytestmark = [
@@ -58,6 +59,19 @@ def test_whatever_is_killed_each_order_is_placed_once_and_notified(
     twice = {name for name, count in mails.items() if count > 1}
     assert all(each.startswith(("notification", "mail")) for each in twice), mails
     assert max(mails.values()) <= 2
+
+
+def test_what_lost_its_network_with_its_pod_joins_the_new_one(system: System) -> None:
+    """As a second `make up` does it."""
+    system.kill("order-pod")
+    up.join_again(system.stack)
+
+    system.place("after-its-pod")
+    within(
+        PATIENCE,
+        lambda: system.states().get("after-its-pod") == "SENT",
+        "the order shows SENT",
+    )
 
 
 def test_prometheus_reads_what_both_services_and_both_sidecars_measure(
