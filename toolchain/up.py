@@ -209,7 +209,7 @@ def wait(stack: Stack) -> None:
 
 def up(machine: Machine) -> None:
     """Build the images, start the system, and say where it is."""
-    engine, _ = containers.start(machine)
+    engine = containers.start(machine)
     stack = describe(
         machine,
         engine,
@@ -234,7 +234,7 @@ def up(machine: Machine) -> None:
 
 def down(machine: Machine) -> None:
     """End the system; its data stay unless DATA=no, and an engine of ours ends with it."""
-    engine, _ = containers.start(machine)
+    engine = containers.start(machine)
     offset = int(os.environ.get("OFFSET") or 0)
     file = state_of(offset) / "compose" / "env"
     if not file.exists():
@@ -250,8 +250,7 @@ def down(machine: Machine) -> None:
         "--remove-orphans",
         *(["--volumes"] if os.environ.get("DATA") == "no" else []),
     )
-    if engine.is_ours and not engine.docker("ps", "--quiet").strip():
-        containers.stop(machine)
+    containers.leave(machine, engine)
     terminal.done("ended", stack.name)
 
 

@@ -51,30 +51,34 @@ class Engine:
 
 @contextmanager
 def running(machine: Machine) -> Iterator[Engine]:
-    """Yield an engine; one that was started for it is ended again, with all that still runs in it."""
-    engine, is_new = start(machine)
+    """Yield an engine, and leave it."""
+    engine = start(machine)
     try:
         yield engine
     finally:
-        if is_new:
-            stop(machine)
+        leave(machine, engine)
 
 
-def start(machine: Machine) -> tuple[Engine, bool]:
-    """Return an engine, and whether this call started it; raises Failure where there can be none."""
+def start(machine: Machine) -> Engine:
+    """Return an engine, started where none answers; raises Failure where there can be none."""
     if theirs := _answering(machine, machine.environment):
-        return theirs, False
+        return theirs
     own = {**machine.environment, "DOCKER_HOST": f"unix://{_socket(machine)}"}
     with alone(_folder(machine) / "lock", lambda: None):
         if ours := _answering(machine, own):
-            return ours, False
+            return ours
         _install(machine)
         _launch(machine)
-        return _wait_for(machine, own), True
+        return _wait_for(machine, own)
 
 
-def stop(machine: Machine) -> None:
-    """End our own engine, if it runs; what a user's engine does is not ours to end."""
+def leave(machine: Machine, engine: Engine) -> None:
+    """End our own engine where nothing runs in it any more; a user's is not ours to end."""
+    if engine.is_ours and not engine.docker("ps", "--quiet").strip():
+        _stop(machine)
+
+
+def _stop(machine: Machine) -> None:
     with suppress(OSError, ValueError):
         pid = int((_folder(machine) / "pid").read_text())
         os.kill(pid, signal.SIGTERM)
