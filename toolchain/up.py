@@ -209,16 +209,16 @@ def wait(stack: Stack) -> None:
 
 def up(machine: Machine) -> None:
     """Build the images, start the system, and say where it is."""
-    engine = containers.start(machine)
-    stack = describe(
-        machine,
-        engine,
-        int(os.environ.get("OFFSET") or 0),
-        os.environ.get("BROKER") or "rabbitmq",
-    )
-    stack.compose("up", "--detach", "--remove-orphans")
-    join_again(stack)
-    wait(stack)
+    with containers.running(machine) as engine:
+        stack = describe(
+            machine,
+            engine,
+            int(os.environ.get("OFFSET") or 0),
+            os.environ.get("BROKER") or "rabbitmq",
+        )
+        stack.compose("up", "--detach", "--remove-orphans")
+        join_again(stack)
+        wait(stack)
     terminal.done(
         "order desk", f"https://localhost:{stack.port}/ (its certificate is its own)"
     )
@@ -233,8 +233,7 @@ def up(machine: Machine) -> None:
 
 
 def down(machine: Machine) -> None:
-    """End the system; its data stay unless DATA=no, and an engine of ours ends with it."""
-    engine = containers.start(machine)
+    """End the system; its data stay unless DATA=no, and an engine of ours ends with its last containers."""
     offset = int(os.environ.get("OFFSET") or 0)
     file = state_of(offset) / "compose" / "env"
     if not file.exists():
@@ -244,13 +243,10 @@ def down(machine: Machine) -> None:
             "make up starts the system.",
         )
     variables = dict(line.split("=", 1) for line in file.read_text().splitlines())
-    stack = Stack(machine, engine, offset, variables)
-    stack.compose(
-        "down",
-        "--remove-orphans",
-        *(["--volumes"] if os.environ.get("DATA") == "no" else []),
-    )
-    containers.leave(machine, engine)
+    volumes = ["--volumes"] if os.environ.get("DATA") == "no" else []
+    with containers.running(machine) as engine:
+        stack = Stack(machine, engine, offset, variables)
+        stack.compose("down", "--remove-orphans", *volumes)
     terminal.done("ended", stack.name)
 
 

@@ -1,6 +1,6 @@
 """Containers: an engine where none runs, and images without a registry."""
 
-from toolchain.containers.engine import Engine, leave, running, start
+from toolchain.containers.engine import Engine, running
 from toolchain.containers.images import BASE, Image, build, provide_base
 
 __all__ = [
@@ -8,8 +8,6 @@ __all__ = [
     "Engine",
     "Image",
     "build",
-    "leave",
     "provide_base",
     "running",
-    "start",
 ]

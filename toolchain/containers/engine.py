@@ -12,12 +12,12 @@ from pathlib import Path
 from toolchain.machine import Machine, apt, find, terminal
 from toolchain.machine.failure import Failure
 from toolchain.machine.processes import tail
-from toolchain.supervise.locks import alone
+from toolchain.supervise.locks import alone, shared, try_lock
 
 PACKAGE, ENGINE = "docker.io", "dockerd"
 STARTS_WITHIN, STOPS_WITHIN = 60.0, 60.0
 ANSWERS_WITHIN = 20
-DEBIANS_CLIENT = Path("/usr/bin/docker")
+DEBIANS_CLIENT = "usr/bin/docker"
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,20 @@ class Engine:
 
 @contextmanager
 def running(machine: Machine) -> Iterator[Engine]:
-    """Yield an engine, and leave it."""
-    engine = start(machine)
-    try:
-        yield engine
-    finally:
-        leave(machine, engine)
+    """Yield an engine, started where none answers; raises Failure where there can be none.
+
+    One of our own ends with its last user, unless containers still run in it.
+    """
+    with shared(_folder(machine) / "used") as use:
+        engine = _start(machine)
+        try:
+            yield engine
+        finally:
+            if engine.is_ours and try_lock(use):
+                _end(machine, engine)
 
 
-def start(machine: Machine) -> Engine:
-    """Return an engine, started where none answers; raises Failure where there can be none."""
+def _start(machine: Machine) -> Engine:
     if theirs := _answering(machine, machine.environment):
         return theirs
     own = {**machine.environment, "DOCKER_HOST": f"unix://{_socket(machine)}"}
@@ -72,9 +76,9 @@ def start(machine: Machine) -> Engine:
         return _wait_for(machine, own)
 
 
-def leave(machine: Machine, engine: Engine) -> None:
-    """End our own engine where nothing runs in it any more; a user's is not ours to end."""
-    if engine.is_ours and not engine.docker("ps", "--quiet").strip():
+def _end(machine: Machine, engine: Engine) -> None:
+    """End our own engine where no container runs; whoever wants it next waits for the lock until it has ended."""
+    if not engine.docker("ps", "--quiet").strip():
         _stop(machine)
 
 
@@ -116,8 +120,9 @@ def _answering(machine: Machine, environment: Mapping[str, str]) -> Engine | Non
 
 def _clients(machine: Machine, *, is_ours: bool) -> Iterator[str]:
     """Yield the clients that are there; to our own engine, Debian's speaks the same version."""
-    if is_ours and DEBIANS_CLIENT.exists():
-        yield str(DEBIANS_CLIENT)
+    debians = machine.system / DEBIANS_CLIENT
+    if is_ours and debians.exists():
+        yield str(debians)
     elif found := find(machine, "docker"):
         yield str(found)
 

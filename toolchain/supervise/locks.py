@@ -22,6 +22,18 @@ def alone(lock: Path, say_waiting: Callable[[], None]) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def shared(lock: Path) -> Iterator[int]:
+    """Hold the lock together with others, after waiting for one who holds it alone."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def made_once(
     final: Path, say_waiting: Callable[[], None], make: Callable[[], None]
 ) -> Path:
@@ -34,7 +46,7 @@ def made_once(
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock if nobody holds it."""
+    """Take the lock alone if nobody else holds it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
