@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import again
 from tests.support.again import MOST, TESTS_FAILED, main
 
 UNSTABLE = """
@@ -47,6 +48,18 @@ def test_who_fails_again_fails_the_run(
     assert f"FAILED twice: {wrong}" in capfd.readouterr().out
 
 
+def test_tests_that_share_a_system_are_run_together_and_count_as_one(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    many = [f"tests/conformance/test_x.py::test_y[{each}-daprd]" for each in range(150)]
+    ran: list[list[str]] = []
+    monkeypatch.setattr(again, "_fail", ran.append)
+
+    assert main(TESTS_FAILED, many) == 0
+    assert ran == [many]
+    assert "UNSTABLE, passed alone: conformance (150 tests)" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("status", "failed"),
     [
@@ -59,5 +72,7 @@ def test_who_fails_again_fails_the_run(
 def test_what_is_no_accident_is_not_run_again(
     status: int, failed: int, unstable: str
 ) -> None:
-    assert main(status, [unstable] * failed) == status
+    others = [f"{unstable}[{each}]" for each in range(failed)]
+
+    assert main(status, others) == status
     assert not Path(unstable.partition("::")[0]).with_name("ran").exists()

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -33,8 +35,8 @@ def resources(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def sidecar(resources: Path, tmp_path: Path) -> AsyncIterator[Part]:
-    """Run a sidecar of its own, without an app; it is stopped."""
+async def not_started(resources: Path, tmp_path: Path) -> AsyncIterator[Part]:
+    """Make a sidecar of its own, without an app; it is stopped where a test has started it."""
     ports = (
         "dapr-http-port",
         "dapr-grpc-port",
@@ -53,10 +55,16 @@ async def sidecar(resources: Path, tmp_path: Path) -> AsyncIterator[Part]:
         *(word for port in ports for word in (f"--{port}", str(free_port()))),
     ]
     part = Part(command, dict(os.environ), tmp_path / "sidecar.log")
-    part.start()
-    await says(part, "dapr initialized. Status: Running")
     yield part
     part.stop()
+
+
+@pytest.fixture
+async def sidecar(not_started: Part) -> Part:
+    """Start this sidecar."""
+    not_started.start()
+    await says(not_started, "dapr initialized. Status: Running")
+    return not_started
 
 
 async def says(part: Part, words: str) -> None:
@@ -109,3 +117,23 @@ async def test_a_sidecar_that_somebody_stops_says_so_and_that_it_works_again(
         "the sidecar of kept was stopped, as by `dapr stop`, and is started again; Ctrl-C",
     )
     await says(sidecar, "supervisor: the sidecar of kept works again")
+
+
+async def test_a_sidecar_that_cannot_write_down_its_name_is_started_again_until_it_can(
+    not_started: Part, tmp_path: Path
+) -> None:
+    (names := tmp_path / "names.db").mkdir()
+    not_started.start()
+    await says(not_started, "nr (sqlite/v1)")
+    await says(not_started, "it is started again until it runs")
+
+    names.rmdir()
+
+    async def is_named() -> bool:
+        with closing(sqlite3.connect(names)) as database, suppress(sqlite3.Error):
+            return database.execute("SELECT app_id FROM hosts").fetchall() == [
+                ("kept",)
+            ]
+        return False
+
+    await eventually(is_named, "its name is written down")

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from toolchain.machine import network, processes, secured
 from toolchain.machine.failure import EX_CONFIG
@@ -39,6 +38,12 @@ STARTED = b"dapr initialized. Status: Running"
 
 TRANSIENT = re.compile(rb"INIT_COMPONENT_FAILURE|address already in use")
 """Of that, what a new start may cure: the broker is not there yet, or the part before is still stopping."""
+
+NAMELESS = re.compile(rb"INIT_COMPONENT_FAILURE.* occurred for nr ")
+"""In the line of a sidecar that could not write down its name: it goes on, and no other ever finds it.
+
+Two that start at one moment on a new file are enough: SQLite refuses one of them at once, whatever the time-out.
+"""
 
 ERROR = re.compile(
     rb"level=(fatal|error)|^(panic|fatal error): |^\w+(\.\w+)*(Error|Exception)\b"
@@ -123,8 +128,7 @@ class Supervisor:
         )
         if self.stopping.is_set():  # told while it was being started
             self.child.terminate()
-        assert self.child.stdout  # noqa: S101 - it is a pipe
-        reading = threading.Thread(target=self._pass_on, args=(self.child.stdout,))
+        reading = threading.Thread(target=self._pass_on, args=(self.child,))
         reading.start()
         # In turns: a signal that arrives just before a read would wait for the part's next line.
         while reading.is_alive():
@@ -137,10 +141,14 @@ class Supervisor:
             self.error = self.last = b""
         return status
 
-    def _pass_on(self, output: IO[bytes]) -> None:
-        for line in lines(output):
+    def _pass_on(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout  # noqa: S101 - it is a pipe
+        for line in lines(child.stdout):
             if FATAL.search(line):
                 self.fatal = line
+            if NAMELESS.search(line):
+                self.fatal = line
+                child.terminate()
             if STARTED in line:
                 self.has_worked = True
             if ERROR.search(line) and not self.error.startswith(b"panic"):
@@ -169,7 +177,9 @@ class Supervisor:
             else f"exit status {status}"
         )
         text = f"died ({how}{self._why()}); it is started again until it runs"
-        if is_stopped := status in (0, -signal.SIGTERM):
+        if is_stopped := status in (0, -signal.SIGTERM) and not NAMELESS.search(
+            self.fatal
+        ):
             text = f"was stopped, as by `dapr stop`, and is started again; {TO_STOP}"
         if lasted or text != self.reported:  # an outage is one line, however long it is
             self.output.report(text, "WARN" if is_stopped else "ERROR")
