@@ -178,14 +178,14 @@ def keep(
 ) -> None:
     """Keep a system running, and say when it is ready; raises Failure where `dapr run` has ended by itself."""
     is_welcome, yaml_files = False, Watch(system, environment)
-    supervisors = _supervisors(cli.pid)
+    supervisors = descendants.parts(cli.pid, {})
     while cli.poll() is None:
         if not is_welcome and is_ready(system, parts.broker):
             terminal.plainly(welcome(system))
             is_welcome = True
             Health(system, parts.broker).start()
         yaml_files.look()
-        supervisors, before = _supervisors(cli.pid), supervisors
+        supervisors, before = descendants.parts(cli.pid, supervisors), supervisors
         for part in before.keys() - supervisors.keys():
             terminal.failed_part(before[part], ALONE)
         parts.keep()
@@ -194,11 +194,6 @@ def keep(
         f"Its exit status is {cli.returncode}; its last words stand above. (`dapr stop` ends it too.)",
         "Run it again.",
     )
-
-
-def _supervisors(cli: int) -> dict[int, str]:
-    """Return the supervisors that `dapr run` has started: the part of each, by process id."""
-    return {pid: descendants.part_of(pid) for pid in descendants.children(cli)}
 
 
 def welcome(system: System) -> str:

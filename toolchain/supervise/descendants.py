@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,8 +26,17 @@ def children(pid: int) -> set[int]:
     return set()
 
 
-def part_of(pid: int) -> str:
-    """Return which part of a system `dapr run` has started as this process: `order`, or `order sidecar`."""
+def parts(pid: int, known: Mapping[int, str]) -> dict[int, str]:
+    """Return which parts of a system `dapr run`, this process, has started, each by the id of its supervisor.
+
+    `known` is what it returned before: a supervisor that was killed has no command line that would name it, and is
+    there until its parent has waited for it.
+    """
+    return {each: known.get(each) or _part(each) for each in children(pid)}
+
+
+def _part(pid: int) -> str:
+    """Return what is kept running by this process: `order`, or `order sidecar`."""
     with suppress(OSError, StopIteration):
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         if "--app-id" in words:
