@@ -7,7 +7,8 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
-_AN_ADDRESS = re.compile(r"[^\s<>\"'(),;:/]+@[^\s<>\"'(),;:/]+")
+# It begins where a word does: tried within one too, a long word of a mail server's would take hours.
+_AN_ADDRESS = re.compile(r"(?<![^\s<>\"'(),;:/])[^\s<>\"'(),;:/]+@[^\s<>\"'(),;:/]+")
 
 
 def without_addresses(text: str) -> str:

@@ -15,6 +15,8 @@ from chassis.text import without_addresses
 
 STATUS = "metadata.statuscode"
 """The header in which daprd passes on the HTTP status of the binding's endpoint."""
+LONGEST = 500
+"""Characters that are kept of what a server says."""
 
 
 class BindingRefused(Exception):
@@ -27,7 +29,7 @@ class BindingRefused(Exception):
     def __init__(
         self, reason: str, *, permanent: bool = False, concerns_message: bool = False
     ) -> None:
-        self.reason = without_addresses(reason)
+        self.reason = _bounded(reason)
         super().__init__(self.reason)
         self.permanent = permanent
         self.concerns_message = concerns_message or permanent
@@ -37,7 +39,7 @@ class OutcomeUnknown(Exception):
     """The message may have been sent; `pending`: daprd may still be sending it, without a caller."""
 
     def __init__(self, reason: str, *, pending: bool) -> None:
-        super().__init__(without_addresses(reason))
+        super().__init__(_bounded(reason))
         self.pending = pending
 
 
@@ -75,7 +77,7 @@ def check_posted(binding: str, answered: Answer) -> None:
     if answered.status != 200 or not status.isdecimal():
         raise not_sent(binding, answered, _API)
     if not 200 <= int(status) < 300:
-        text = f"{status} {answered.text[:500]}"
+        text = f"{status} {answered.text}"
         refused = status_refusal(int(status), text)
         raise refused or OutcomeUnknown(text, pending=False)
 
@@ -100,7 +102,12 @@ def daprds_error(text: str) -> dict[str, Any]:
 
 def said(text: str) -> str:
     """Return the sentence in daprd's own error document, or what else was answered."""
-    return str(daprds_error(text).get("message") or text)[:500]
+    return _bounded(str(daprds_error(text).get("message") or text))
+
+
+def _bounded(text: str) -> str:
+    # Cut off afterwards: half an address is still a name.
+    return without_addresses(text)[:LONGEST]
 
 
 def not_sent(

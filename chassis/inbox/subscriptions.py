@@ -159,7 +159,8 @@ class Subscriptions:
     def _handling(self, topic: str, reactions: Reactions) -> Deliver:
         async def deliver(request: Request) -> JSONResponse:
             telemetry.delivery.set(request.headers.get("traceparent", ""))
-            entries = _entries(*await _read(request, MAX_BULK))
+            delivered = await _read(request, MAX_BULK)
+            entries = _entries(*delivered, self.tuning.most)
             self.inbox.arrivals.note_pushed(topic, len(entries))
             statuses = await self._deliver_to_each(reactions, [*entries.values()])
             answers = zip(entries, statuses, strict=True)
@@ -223,16 +224,19 @@ async def _read(request: Request, most: int) -> tuple[bytes, int]:
     return bytes(kept), size
 
 
-def _entries(body: bytes, size: int) -> dict[str, Received]:
+def _entries(body: bytes, size: int, most: int) -> dict[str, Received]:
     """Return the events of a bulk delivery by their entries, those that are no JSON too.
 
-    Of what was too much to read, the last one is left for the next delivery, unless it is too large itself.
+    Of what was too much to read, the last one is left for the next delivery, unless it is too large itself. So is
+    what comes after `most`: within one that is nested too deeply, anything may look like thousands of them.
     """
     # Bytes that are no UTF-8 stay what they are, and their event is not authentic.
     text = body.decode(errors="surrogateescape")
     found: dict[str, Received] = {}
     head = _ENTRY.search(text)
-    while head:
+    for _ in range(most):
+        if not head:
+            break
         begin = head.end()
         try:
             parsed, end = _decoder.raw_decode(text, begin)

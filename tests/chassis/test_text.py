@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.text import escaped
+from chassis.text import escaped, without_addresses
 
 HOSTILE = {
     "an escape sequence": "\x1b[2J",
@@ -28,3 +28,14 @@ def test_what_a_terminal_would_obey_is_written_out(hostile: str) -> None:
 @pytest.mark.parametrize("name", ["Nguyễn Thị Minh", "李小龙", "क्\u200dष", "a\u00a0b"])
 def test_a_name_stays_as_it_is(name: str) -> None:
     assert escaped(name) == name
+
+
+@pytest.mark.parametrize("end", ["", "@", " jane@example.org"])
+@pytest.mark.timeout(60)
+def test_a_long_word_is_looked_through_once_for_an_address(end: str) -> None:
+    """By a pattern that begins anywhere in it, in an hour."""
+    word = "a" * 1_000_000
+
+    shown = without_addresses(f"{word}{end} @")
+
+    assert shown == f"{word}{end} @".replace("jane@example.org", "(address)")

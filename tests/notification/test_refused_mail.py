@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chassis.dapr.bindings import LONGEST
 from services.notification.dispatcher import REFUSED_WAIT
 from services.notification.model import State
 from services.notification.outcomes import LONGEST_WAIT
@@ -85,6 +86,22 @@ async def test_an_address_that_a_mail_server_quotes_is_in_no_log_and_no_event(
     assert "<(address)>: no such user" in reason
     assert "jane@" not in f"{logged} {reason}"
     assert bool(logged) is (code == "421")
+
+
+@pytest.mark.parametrize("code", ["421", "450", "550"])
+async def test_where_what_a_mail_server_says_is_cut_off_no_half_of_an_address_is_left(
+    room: MailRoom, code: str
+) -> None:
+    address = f"{'jane' * 16}@example.org"
+    order = await room.order(address)
+    room.mailbox.acts["RCPT"] = Act(f"{code} {f'{address} ' * 10_000}")
+
+    logged = await attempt(room.dispatcher())
+
+    reason = (await room.of(order)).reason or ""
+    assert "(address) (address)" in reason
+    assert "jane" not in f"{logged} {reason}"
+    assert len(reason) <= LONGEST
 
 
 @pytest.mark.parametrize(

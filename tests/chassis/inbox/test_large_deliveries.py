@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chassis.inbox.dead_letter import MAX_BODY, dead_letter
-from chassis.inbox.subscriptions import MAX_BULK
+from chassis.inbox.subscriptions import MAX_BULK, Tuning
 from services.notification.model import Notification
 from tests.support.database import execute
 from tests.support.delivering import DEAD, DELIVERED, order_created, rows
@@ -118,6 +118,26 @@ async def test_what_a_bulk_delivery_has_beyond_what_is_read_comes_again(
     assert rounds == 3
     assert len(await rows(notification, Notification.id)) == 20
     assert await rows(notification, dead_letter.c.id) == []
+
+
+async def test_an_event_that_looks_like_thousands_is_the_work_of_one_delivery(
+    notification: Service,
+) -> None:
+    """Nested too deeply to be parsed; daprd passes it on."""
+    looks_like = b"".join(b'{"entryId":"%d","event":' % n for n in range(9_000))
+    hostile = looks_like + b"7" + b"}" * 9_000
+    good = json.dumps(order_created()).encode()
+    left = {"hostile": hostile, "good": good}
+
+    for _ in range(2):
+        answer = await notification.http.post(DELIVERED, content=bulk(left))
+        handled = [each["entryId"] for each in answer.json()["statuses"]]
+        assert 0 < len(handled) <= Tuning().most
+        left = {each: body for each, body in left.items() if each not in handled}
+
+    assert left == {}
+    assert len(await rows(notification, Notification.id)) == 1
+    assert len(await rows(notification, dead_letter.c.id)) <= Tuning().most
 
 
 async def test_a_huge_dead_letter_is_stored_as_it_was_before_the_sidecar_wrapped_it(
