@@ -16,6 +16,7 @@ from toolchain.issuer import provision
 from toolchain.machine import ports, terminal, this_machine
 from toolchain.machine.failure import Failure
 from toolchain.runfile import System
+from toolchain.supervise.locks import is_held
 
 ORDERS = (
     {"customerName": "Jane Doe"},
@@ -23,6 +24,8 @@ ORDERS = (
     {"customerName": "Nguyễn Thị Minh"},
 )
 """The orders: a customer with an address is notified by mail, and every notification is printed too."""
+STARTS_WITHIN = 180.0
+"""Seconds that a system which starts, or still ends, is waited for."""
 PATIENCE = 60.0
 """Seconds that a notification may take before the demo fails."""
 
@@ -56,22 +59,27 @@ def demonstrate() -> None:
         terminal.plainly(summary(followed))
 
 
-def is_up(system: System, patience: float = PATIENCE) -> bool:
+def is_up(system: System, patience: float = STARTS_WITHIN) -> bool:
     """Return whether a system runs at these ports, once it serves; raises Failure where it does not."""
-    url = f"{system.invoke_url('order')}/healthz"
+    url, is_told = f"{system.invoke_url('order')}/healthz", False
     deadline = time.monotonic() + patience
-    asks_as = system.variables("order")
-    while (status := readiness.status(url, asks_as)) >= 500 and (
-        time.monotonic() < deadline
-    ):
+    while (status := readiness.status(url, system.variables("order"))) != 200:
+        if not status and not is_held(system.lock):
+            return False
+        if 0 < status < 500 or time.monotonic() > deadline:
+            raise _does_not_serve(system, url, status)
+        if not is_told:
+            terminal.busy("system", "it starts or ends just now: waiting for it")
+            is_told = True
         time.sleep(0.2)
-    if status not in (0, 200):
-        listens = ports.holder(system.app("order")["daprHTTPPort"])
-        raise _failure(
-            "What runs here does not serve orders",
-            f"{url} answers {status}; {listens}, listens there.",
-        )
-    return status == 200
+    return True
+
+
+def _does_not_serve(system: System, url: str, status: int) -> Failure:
+    listens = ports.holder(system.app("order")["daprHTTPPort"])
+    why = f"{url} answers {status}; {listens}, listens there."
+    silent = f"A `make run` is at work, and nothing answers at {url}."
+    return _failure("What runs here does not serve orders", why if status else silent)
 
 
 def follow(client: httpx.Client, system: System, order: dict[str, str]) -> Followed:

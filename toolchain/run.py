@@ -21,13 +21,14 @@ from toolchain.log import stream
 from toolchain.log.stream import Stream
 from toolchain.machine import Machine, ports, terminal, this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
-from toolchain.readiness import Health, is_ready, missing, token_of
+from toolchain.readiness import Health, is_ready, missing
 from toolchain.runfile import System
 from toolchain.servers import companions, gateway, kafka, rabbitmq, redis, secured
 from toolchain.servers.broker import Broker, Product
-from toolchain.supervise import descendants, server
+from toolchain.supervise import descendants, locks, server
 from toolchain.supervise.record import PIPE
 from toolchain.supervise.server import RunningServer
+from toolchain.welcome import welcome
 
 READY_WITHIN, SAYS_EVERY = 120.0, 20.0
 """Seconds that the system has to become ready, and between two words on what it lacks until then."""
@@ -196,46 +197,6 @@ def keep(
     )
 
 
-def welcome(system: System) -> str:
-    """Return what to open and what to type."""
-    api = system.app("order")["appPort"]
-    # Whichever broker carries them, the orders are placed in the same way: only other ports must be named.
-    demo = f"make demo OFFSET={system.offset}" if system.offset else "make demo"
-    desk = f"http://127.0.0.1:{api}"
-    if system.gateway:
-        desk = f"https://localhost:{system.port('gateway')}"
-    return (
-        f"\n  Everything runs. Open the order desk, {desk}\n"
-        f"  or type in another terminal: {demo}, or\n"
-        f"  {_curl(system)} -H 'content-type: application/json' "
-        '-H "idempotency-key: $(cat /proc/sys/kernel/random/uuid)" '
-        """-d '{"customerName":"Jane Doe"}'\n"""
-        "  Ctrl-C stops all of it.\n"
-    )
-
-
-def _curl(system: System) -> str:
-    command = _sent(system)
-    if not system.secure:
-        return command
-    offset = f" OFFSET={system.offset}" if system.offset else ""
-    return f'{command} -H "authorization: Bearer $(make token{offset})"'
-
-
-def _sent(system: System) -> str:
-    if system.gateway:
-        certificate = os.path.relpath(gateway.certificate_of(system), runfile.ROOT)
-        address = f"https://localhost:{system.port('gateway')}"
-        return f"curl --cacert {certificate} {address}/api/order"
-    has_token = token_of("DAPR", system.variables("order"))
-    token = """ -H "dapr-api-token: $DAPR_API_TOKEN\"""" if has_token else ""
-    secrets = os.path.relpath(system.secrets, runfile.ROOT)
-    token_is_known = f". {secrets}/order.env && " if system.secure else ""
-    port = system.app("order")["daprHTTPPort"]
-    url = f"localhost:{port}/v1.0/invoke/order/method/api/order"
-    return f"{token_is_known}curl {url}{token}"
-
-
 @contextmanager
 def running(
     machine: Machine, system: System, log: Path | None = None
@@ -245,7 +206,11 @@ def running(
     What they write goes to `log`, or else to the terminal.
     """
     _refuse_taken_ports(system)
-    with secured.secrets_of(system), _checked(machine, system) as parts:
+    with (
+        _by_itself(system),
+        secured.secrets_of(system),
+        _checked(machine, system) as parts,
+    ):
         terminal.busy("services", "the sidecars and the services start: some seconds")
         with _shown(system, log) as lines:
             cli = _start(machine, system, lines)
@@ -275,6 +240,16 @@ def _shown(system: System, log: Path | None) -> AbstractContextManager[Stream]:
     apps = tuple(app["appID"] for app in system.document["apps"])
     info = _chosen("LOG", ("warning", "info")) == "info"
     return stream.shown(_pipe(system), apps, log, info=info)
+
+
+def _by_itself(system: System) -> AbstractContextManager[int]:
+    """Return what holds the system's lock; where another run comes up meanwhile, its ports are taken."""
+    waiting = "another run of it starts or ends just now: waiting for that one"
+    return locks.alone(
+        system.lock,
+        lambda: terminal.busy("system", waiting),
+        lambda: _refuse_taken_ports(system),
+    )
 
 
 def _refuse_taken_ports(system: System) -> None:

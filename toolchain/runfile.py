@@ -79,6 +79,11 @@ class System:
         return self.state / "run.yaml"
 
     @property
+    def lock(self) -> Path:
+        """What a run of it holds, from before its first part starts until its last has ended."""
+        return self.state / "run.lock"
+
+    @property
     def by_hand(self) -> str:
         """What to type to run it on a broker that runs, without the toolchain."""
         other = VARIABLES.get(self.broker) if self.broker != BROKER else None

@@ -4,16 +4,20 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from tests.support.eventually import within
 from tests.toolchain.small_broker import listening
 from toolchain import demo, run, runfile
 from toolchain.machine import this_machine
 from toolchain.machine.failure import EX_CONFIG, Failure
 from toolchain.runfile import System
 from toolchain.servers.broker import Broker
+from toolchain.supervise import locks
 
 ANSWER = b"HTTP/1.1 %d Something\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -67,6 +71,47 @@ def test_the_demo_takes_what_does_not_serve_for_no_free_place(
         )
         with pytest.raises(Failure, match=f"answers {status}.*{os.getpid()}"):
             demo.is_up(system, patience=0.3)
+
+
+def test_the_demo_waits_for_a_run_that_starts_and_takes_one_that_ended_for_none(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locks.alone(system.lock, lambda: None):
+        with pytest.raises(Failure, match="nothing answers") as failure:
+            demo.is_up(system, patience=0.3)
+        waits = Thread(target=lambda: found.append(demo.is_up(system)))
+        found: list[bool] = []
+        waits.start()
+        within(60, lambda: "waiting for it" in capsys.readouterr().out, "it says so")
+        assert not found
+    waits.join(60)
+
+    assert "A `make run` is at work" in failure.value.why
+    assert found == [False]
+
+
+def test_a_run_waits_for_one_that_ends_and_names_the_ports_of_one_that_starts(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = int(system.app("order")["appPort"])
+    with (
+        locks.alone(system.lock, lambda: None),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        second = pool.submit(started, system)
+        said = "another run of it starts or ends just now"
+        within(60, lambda: said in capsys.readouterr().out, "it says so")
+        with (
+            socket.create_server(("127.0.0.1", app)),
+            pytest.raises(Failure, match=f"Port {app} is taken"),
+        ):
+            second.result(60)
+
+
+def started(system: System) -> None:
+    """Start a system, as `make run` does."""
+    with run.running(this_machine(), system):
+        raise AssertionError("it runs")
 
 
 def test_a_run_whose_dapr_ends_by_itself_does_not_say_that_everything_runs(

@@ -99,7 +99,10 @@ def commands() -> Iterator[str]:
 
 def test_run_and_demo_and_ctrl_c(system: System) -> None:
     times = r"\d+, \d+, \d+ ms"
-    with running(system) as (terminal, shown):
+    with Terminal(make("run", system), ROOT) as terminal:
+        terminal.shows("the sidecars and the services start", deadline=120)
+        demonstrated(system)  # typed too early, it waits
+        shown = terminal.shows("Ctrl-C stops all of it", deadline=120)
         desk = f"http://127.0.0.1:{system.app('order')['appPort']}"
         assert re.search(rf"Open the order desk, {desk}\r?\n", shown)
         assert "<h1" in httpx.get(desk, trust_env=False).text
@@ -113,6 +116,9 @@ def test_run_and_demo_and_ctrl_c(system: System) -> None:
         terminal.shows(f"{SHOWN}{LINE}", deadline=30)
         curl = readme("curl ").replace(":3500", f":{port(system)}")
         assert re.search(ACCEPTED, typed(curl))
+        terminal.types(CTRL_C)
+        terminal.ends(deadline=60)
+    assert nothing_is_left(system)
 
 
 def test_a_second_run_on_the_same_ports_names_the_first_and_starts_nothing(

@@ -3,20 +3,30 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def alone(lock: Path, say_waiting: Callable[[], None]) -> Iterator[int]:
-    """Hold the lock, after waiting for another holder; the kernel frees it however its holder ends."""
+def alone(
+    lock: Path,
+    say_waiting: Callable[[], None],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[int]:
+    """Hold the lock, after waiting for another holder; the kernel frees it however its holder ends.
+
+    `meanwhile` runs again and again while another one holds it; what it raises ends the wait.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not try_lock(descriptor):
             say_waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not try_lock(descriptor):
+                meanwhile()
+                time.sleep(0.1)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -52,6 +62,18 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether somebody holds the lock."""
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def remove(path: Path) -> None:
