@@ -78,8 +78,7 @@ def test_what_is_run_is_a_verb_of_the_makefile(
 
     run = {command for command, _ in pipeline()}
 
-    wanted = {"check", "test", "audit", "images", "release"}
-    assert {f"make {verb}" for verb in wanted} <= run
+    assert {"make check", "make test", "make audit", "make release"} <= run
     assert run <= {f"make {verb}" for verb in verbs}
 
 
