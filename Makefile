@@ -65,7 +65,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service rename setup ready run broker observe demo up down where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo up down images where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ up: ready ## Run the whole system in containers, with PostgreSQL and the gateway
 
 down: ready ## End the system in containers; DATA=no removes its data too
 	@DATA=$(DATA) .venv/bin/python -m toolchain.up down
+
+images: ready #proof Build the images of both services, write what is in each (SBOM), and start each (docs/containers.md)
+	@.venv/bin/python -m toolchain.images
 
 where: ready ## Print where an order is, and if it is stuck, why and what to do: make where ORDER=<id>
 	@.venv/bin/python -m toolchain.where "$(ORDER)"
@@ -146,7 +149,7 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
 
 clusters: FOR = --for-tests
-clusters: ready #proof Run four of each service on clusters under faults, in containers, as root: make clusters FAULTS=22
+clusters: ready #proof Run four of each service on clusters under faults, as root: make clusters BROKER=kafka FAULTS=22
 	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
 

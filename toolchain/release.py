@@ -1,15 +1,14 @@
 """Write what a release consists of into .local/release: python -m toolchain.release [v1.2.3].
 
-The chassis as a package, the CHANGELOG's section as notes, and the bills of materials.
+The chassis as a package, the CHANGELOG's section as notes, and the bills of materials, those of the images too.
 """
 
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
+from toolchain import images
 from toolchain.audit.__main__ import BILLS, write_bills
 from toolchain.machine import Machine, terminal, this_machine
 from toolchain.machine.failure import Failure, exit_status
@@ -20,7 +19,7 @@ NOTES = "notes.md"
 
 def write(machine: Machine, tag: str) -> None:
     """Write the release of the version in pyproject.toml; raises Failure where the tag is of another."""
-    version = version_of(machine.root)
+    version = machine.version
     if tag not in {"", f"v{version}"}:
         raise Failure(
             f"The tag is {tag}, and the version in pyproject.toml is {version}",
@@ -37,15 +36,10 @@ def write(machine: Machine, tag: str) -> None:
         [uv, "build", "--quiet", "--out-dir", folder, machine.root], check=True
     )
     write_bills(machine)
+    images.write_bills(machine)
     for bill in (machine.root / BILLS).glob("*.json"):
         shutil.copy(bill, folder)
     terminal.done("release", f"{version} in {FOLDER}")
-
-
-def version_of(root: Path) -> str:
-    """Return the version in pyproject.toml."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
 
 
 def notes_of(changelog: str, version: str) -> str:

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from toolchain import up
 from toolchain.cluster.programs import FOR_MANIFESTS
 from toolchain.dapr import build, programs
 from toolchain.machine import (
@@ -15,6 +14,7 @@ from toolchain.machine import (
 )
 from toolchain.servers import gateway, kafka, postgresql, prometheus, rabbitmq, redis
 from toolchain.supervise.locks import alone
+from toolchain.up import images
 
 
 def set_up(machine: Machine, *, for_tests: bool = False) -> None:
@@ -32,7 +32,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             chromium.prepare(machine)
             prometheus.prepare(machine)
             gateway.prepare(machine)
-            up.prepare(machine)
+            images.prepare(machine)
     terminal.done("Ready", "type: make run")
 
 

@@ -16,6 +16,8 @@ KEPT = 5.0
 """Seconds for which an idle connection is kept: less than any server here keeps it."""
 LARGE = 512 * 1024
 """Bytes of a body that is written piece by piece."""
+LARGEST_ANSWER = 8 * 1024 * 1024
+"""Bytes of an answer that are read, four times the largest page: daprd passes on whatever a mail server says."""
 LONGEST_HEADER = 64 * 1024
 """Bytes of a header that is read: daprd passes on those of whatever an output binding talks to."""
 
@@ -92,7 +94,7 @@ class HttpWire:
                 # The sidecar's token is for the sidecar, and what follows would not be its answer.
                 allow_redirects=False,
             ) as answer:
-                return Answer(answer.status, await answer.read(), answer.headers)
+                return Answer(answer.status, await _read(answer), answer.headers)
         except aiohttp.ClientConnectorError as error:
             raise NotConnected("no connection") from error
         except aiohttp.ClientError as error:
@@ -113,6 +115,15 @@ class HttpWire:
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
         )
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise NotAnswered(f"no more than {LARGEST_ANSWER} bytes are read")
+    return bytes(body)
 
 
 def _piecewise(body: str | None) -> bytes | io.BytesIO | None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.containers import PATIENCE, System
 from tests.support.eventually import within
-from toolchain import up
+from toolchain.up import stack as stacks
 
 # Not in each process of the tests: one system is enough.
 pytestmark = [
@@ -24,6 +24,15 @@ PARTS = (
     "postgresql",
     "mail",
     "gateway",
+)
+UNPRIVILEGED = (
+    "order",
+    "notification",
+    "order-dapr",
+    "notification-dapr",
+    "gateway",
+    "collector",
+    "zipkin",
 )
 
 
@@ -64,7 +73,7 @@ def test_whatever_is_killed_each_order_is_placed_once_and_notified(
 def test_what_lost_its_network_with_its_pod_joins_the_new_one(system: System) -> None:
     """As a second `make up` does it."""
     system.kill("order-pod")
-    up.join_again(system.stack)
+    stacks.join_again(system.stack)
 
     system.place("after-its-pod")
     within(
@@ -80,47 +89,37 @@ def test_prometheus_reads_what_both_services_and_both_sidecars_measure(
     within(PATIENCE, lambda: system.targets() == {"up": 4}, "all four targets are read")
 
 
+def test_the_viewer_shows_an_order_through_both_services(system: System) -> None:
+    """As the order desk links to it; the sidecars' spans are named by their service."""
+    system.place("traced")
+
+    within(
+        PATIENCE,
+        lambda: {"order", "notification"} <= system.traced("traced"),
+        "both services are in the trace",
+    )
+
+
 def test_no_service_or_sidecar_is_root_or_may_write(system: System) -> None:
     """The file system is read-only, all rights are dropped."""
-    for part in ("order", "notification", "order-dapr", "notification-dapr", "gateway"):
+    for part in UNPRIVILEGED:
         of = system.inspected(part)
         assert of["Config"]["User"] == "10001:10001", part
         assert of["HostConfig"]["ReadonlyRootfs"] is True
         assert of["HostConfig"]["CapDrop"] == ["ALL"]
 
 
-def test_only_gateway_and_prometheus_are_reached_and_from_this_machine_alone(
+def test_only_gateway_and_viewers_are_reached_and_from_this_machine_alone(
     system: System,
 ) -> None:
     """Published ports of all parts."""
-    every = system.stack.engine.docker(
-        "ps", "--format", "{{.Ports}}", "--filter", f"name={system.stack.name}_"
-    )
+    of_it = f"label=com.docker.compose.project={system.stack.name}"
+    every = system.stack.engine.docker("ps", "--format={{.Ports}}", "--filter", of_it)
     published = {line for line in every.split("\n") if "->" in line}
 
+    variables = system.stack.variables
     assert published == {
-        f"127.0.0.1:{system.stack.port}->8443/tcp",
-        f"127.0.0.1:{system.stack.variables['PROMETHEUS_PORT']}->9090/tcp",
+        f"127.0.0.1:{variables['GATEWAY_PORT']}->8443/tcp",
+        f"127.0.0.1:{variables['PROMETHEUS_PORT']}->9090/tcp",
+        f"127.0.0.1:{variables['ZIPKIN_PORT']}->9411/tcp",
     }
-
-
-def test_an_image_has_no_more_than_a_service_needs(system: System) -> None:
-    """Neither pip, nor the other service, nor tests or secrets; and it is small beside its base."""
-    engine, image = system.stack.engine, "orders-on-dapr/order:local"
-    ls = engine.docker(
-        "run",
-        "--rm",
-        "--network=none",
-        image,
-        "sh",
-        "-c",
-        "ls /app /app/services; ls /opt/packages/bin",
-    )
-    size, base = (
-        int(engine.docker("inspect", "--format", "{{.Size}}", each))
-        for each in (image, "orders-on-dapr/base:bookworm")
-    )
-
-    assert {"chassis", "contracts", "order", "uvicorn"} <= {*ls.split()}
-    assert not {"notification", "tests", "toolchain", "pip", ".git"} & {*ls.split()}
-    assert size - base < 180e6

@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import within
-from toolchain import containers, up
+from toolchain import containers
 from toolchain.machine import this_machine
 from toolchain.runfile import free_offset
 from toolchain.servers.gateway import any_certificate
-from toolchain.up import Stack
+from toolchain.up import stack as stacks
+from toolchain.up.stack import Stack
 
 PATIENCE = 150.0
 
@@ -64,9 +65,8 @@ class System:
 
     def mails(self) -> Counter[str]:
         """Return how many mails each address has got."""
-        read = "cat /data/mail/new/* 2>/dev/null | grep -i ^to: || true"
-        found = self.stack.engine.docker(
-            "exec", self.stack.container("mail"), "sh", "-c", read
+        found = self.run(
+            "mail", "cat /data/mail/new/* 2>/dev/null | grep -i ^to: || true"
         )
         return Counter(
             line.split(":", 1)[1].strip().strip("<>") for line in found.splitlines()
@@ -74,11 +74,23 @@ class System:
 
     def targets(self) -> Counter[str]:
         """Return how many of Prometheus' targets are up, down or not read yet."""
-        port = self.stack.variables["PROMETHEUS_PORT"]
-        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/targets")
+        answer = httpx.get(f"{self.stack.page('prometheus')}api/v1/targets")
         return Counter(
             each["health"] for each in answer.json()["data"]["activeTargets"]
         )
+
+    def traced(self, name: str) -> set[str]:
+        """Return what the trace of an order goes through, where the viewer has it."""
+        path = f"/api/order/{self.accepted[name]}/journey"
+        trace = self.client.get(path).raise_for_status().json()["event"]["traceId"]
+        answer = httpx.get(f"{self.stack.page('zipkin')}api/v2/trace/{trace}")
+        found = answer.json() if answer.status_code == 200 else []
+        return {each["localEndpoint"]["serviceName"] for each in found}
+
+    def run(self, part: str, command: str) -> str:
+        """Run a shell's command in a part's container, and return what it prints."""
+        there = self.stack.container(part)
+        return self.stack.engine.docker("exec", there, "sh", "-c", command)
 
     def kill(self, part: str) -> None:
         """Kill the process of a part, as a fault does: `docker kill` would keep it from being started again."""
@@ -108,10 +120,10 @@ def system_in_containers() -> Iterator[System]:
     this = this_machine()
     machine = replace(this, environment={**this.environment, "IMAGES": "local"})
     with containers.running(machine) as engine:
-        stack = up.describe(machine, engine, free_offset(), "rabbitmq")
+        stack = stacks.describe(machine, engine, free_offset(), "rabbitmq")
         try:
             stack.compose("up", "--detach")
-            up.wait(stack)
+            stacks.wait(stack)
             # Its certificate is its own.
             here, trusted = f"https://localhost:{stack.port}", any_certificate()
             with httpx.Client(base_url=here, verify=trusted, timeout=10) as client:

@@ -78,8 +78,9 @@ def _start(machine: Machine) -> Engine:
 
 def _end(machine: Machine, engine: Engine) -> None:
     """End our own engine where no container runs; whoever wants it next waits for the lock until it has ended."""
-    if not engine.docker("ps", "--quiet").strip():
-        _stop(machine)
+    with suppress(Failure):  # it may have been ended by hand
+        if not engine.docker("ps", "--quiet").strip():
+            _stop(machine)
 
 
 def _stop(machine: Machine) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ class Machine:
     def programs(self) -> Path:
         """The folder in which everything else finds python, dapr and daprd."""
         return self.virtual_environment / "bin"
+
+    @property
+    def version(self) -> str:
+        """The version in pyproject.toml."""
+        project = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]
+        return str(project["version"])
 
     @property
     def home(self) -> Path:

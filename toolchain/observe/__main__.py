@@ -12,6 +12,7 @@ from toolchain.observe import otlp, zipkin
 from toolchain.run import LOOKS_EVERY, Interrupted, alone, chosen
 from toolchain.runfile import System
 from toolchain.servers import prometheus
+from toolchain.servers import zipkin as viewers
 from toolchain.supervise import server
 from toolchain.supervise.server import RunningServer
 
@@ -45,14 +46,15 @@ def running(machine: Machine, system: System) -> Iterator[list[RunningServer]]:
             )
     viewer, metrics = system.port("zipkin"), system.port("prometheus")
     folder = (system.state / "zipkin").absolute()
-    traces = zipkin.server_in(machine, folder, viewer)
+    traces = viewers.server_in(machine, folder, viewer)
     measures = prometheus.server_in(machine, system, metrics)
     terminal.busy("observe", "Zipkin and Prometheus start: some seconds")
     with (
         server.running(traces) as one,
         server.running(measures) as other,
         otlp.receiving(
-            system.port("otlp"), lambda body: zipkin.send(otlp.parse(body), viewer)
+            system.port("otlp"),
+            lambda body: zipkin.send(otlp.parse(body), f"127.0.0.1:{viewer}"),
         ),
     ):
         yield [one, other]

@@ -102,14 +102,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(port: int, take: Take) -> Iterator[str]:
-    """Receive at this port of the loopback interface, and hand on each request; yield the endpoint."""
-    with _Receiver(("127.0.0.1", port), _Handler) as server:
+def receiving(port: int, take: Take, host: str = "127.0.0.1") -> Iterator[str]:
+    """Receive at this port of the host, and hand on each request; yield the endpoint."""
+    with _Receiver((host, port), _Handler) as server:
         server.take = take
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://{host}:{port}"
         finally:
             server.shutdown()
             thread.join()

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from chassis.dapr import Entry, OutcomeUnknown, Sidecar, SidecarUnavailable
-from chassis.dapr.wire import Answer, Call
+from chassis.dapr.wire import LARGEST_ANSWER, Answer, Call
 from chassis.runtime import ServiceSettings
 from chassis.service import make_parts
 from toolchain.runfile import free_port
@@ -162,3 +163,29 @@ async def test_a_sidecar_that_does_not_run_is_unavailable() -> None:
     async with Sidecar(f"http://127.0.0.1:{free_port()}") as sidecar:
         with pytest.raises(SidecarUnavailable, match="no connection"):
             await sidecar.metadata()
+
+
+async def test_an_answer_without_end_is_not_read_to_it() -> None:
+    """As a mail server's, which the sidecar passes on; whether the mail was sent, nobody knows."""
+    sent = 0
+
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Failed\r\nconnection: close\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 10 * LARGEST_ANSWER:
+                writer.write(b"x" * 2**16)
+                await writer.drain()
+                sent += 2**16
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Sidecar(url, send_deadline=60) as sidecar:
+            with pytest.raises(OutcomeUnknown, match=f"{LARGEST_ANSWER} bytes"):
+                await sidecar.invoke("email", {})
+
+    assert sent < 2 * LARGEST_ANSWER

@@ -1,0 +1,1 @@
+"""The whole system in containers: its images, and its start and end with Compose."""
