@@ -11,14 +11,16 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    literal,
     or_,
     select,
     tuple_,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from chassis.database import Database
+from chassis.database import Database, is_unavailable, partitions
 from chassis.dead_letters.history import action
 from chassis.dead_letters.runs import run
 from chassis.feed.consumers import consumer
@@ -37,6 +39,10 @@ INTERVAL = 60.0
 """Seconds between two rounds."""
 BATCH = 500
 """Rows that are deleted in one transaction: it holds up the other writers only for a moment."""
+LOOKS = 600.0
+"""Seconds between two looks at the partitions."""
+DROPPED_WITHIN = timedelta(hours=1)
+"""A partition that is still there after so long is deleted from row by row."""
 ATTEMPTS_KEPT = timedelta(days=1)
 """How long attempts at an event are remembered: one that is not retried within it starts from one."""
 LETTERS_KEPT = timedelta(days=30)
@@ -76,18 +82,58 @@ class Retention:
         return max(deleted) >= BATCH
 
 
+@dataclass
+class Partitions:
+    """On PostgreSQL, makes partitions ahead of their time, and drops those of which nothing is needed."""
+
+    database: Database
+    days: float
+
+    def loop(self) -> Loop:
+        """Return the loop that looks every ten minutes."""
+        signal = self.database.signal("partitions")
+        lock = self.database.lock_file("partitions")
+        return Loop("partitions", self.step, nothing, signal, lock, interval=LOOKS)
+
+    async def step(self) -> bool:
+        """Look once; return whether there may be more."""
+        kept = timedelta(days=self.days)
+        jobs: list[Job] = [
+            lambda session: partitions.make_ahead(session, outbox),
+            lambda session: partitions.make_ahead(session, inbox),
+            lambda session: drop_event_partition(session, kept),
+            drop_key_partition,
+        ]
+        return any([await self._change(job) for job in jobs])
+
+    async def _change(self, job: Job) -> int:
+        try:
+            return await self.database.write(
+                lambda session: partitions.changing(session) and job(session)
+            )
+        except DBAPIError as error:
+            if not is_unavailable(error):
+                raise
+            return 0  # somebody uses the table for long just now: at the next look
+
+
 def delete_acknowledged_events(session: Session, kept: timedelta) -> int:
     """Delete events that are older than this and that every consumer has acknowledged.
 
     A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or
     was parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
     """
-    old = outbox.c.created_at < clock.now() - kept
-    deletable = and_(old, _is_done(), _is_acknowledged())
-    places = _delete(session, outbox, deletable, outbox.c.created_at, *_PLACE)
+    elsewhere = partitions.beside(session, outbox, clock.now() - kept - DROPPED_WITHIN)
+    where = and_(_is_deletable_event(kept), elsewhere)
+    places = _delete(session, outbox, where, outbox.c.created_at, *_PLACE)
     if places:
         _move_the_mark(session, max(places))
     return len(places)
+
+
+def _is_deletable_event(kept: timedelta) -> ColumnElement[bool]:
+    old = outbox.c.created_at < clock.now() - kept
+    return and_(old, _is_done(), _is_acknowledged())
 
 
 def _is_done() -> ColumnElement[bool]:
@@ -111,13 +157,55 @@ def _move_the_mark(session: Session, place: tuple[int, ...]) -> None:
     session.execute(update(feed).where(mark < place).values(values))
 
 
+def drop_event_partition(session: Session, kept: timedelta) -> int:
+    """Drop the oldest partition of the outbox of which nothing is needed; return how many that were, 0 or 1."""
+    part = _find_spent(session, outbox, kept, _is_deletable_event(kept))
+    if part:
+        newest = [each.desc() for each in _PLACE]
+        places = select(*_PLACE).where(partitions.within(outbox, part))
+        if place := session.execute(places.order_by(*newest).limit(1)).first():
+            _move_the_mark(session, (place[0], place[1]))
+        partitions.drop(session, part)
+    return int(part is not None)
+
+
+def drop_key_partition(session: Session) -> int:
+    """Drop the oldest partition of the inbox of which nothing is needed; return how many that were, 0 or 1."""
+    part = _find_spent(session, inbox, REMEMBERED, _is_deletable_key())
+    if part:
+        partitions.drop(session, part)
+    return int(part is not None)
+
+
+def _find_spent(
+    session: Session, table: Table, kept: timedelta, deletable: ColumnElement[bool]
+) -> partitions.Partition | None:
+    until = partitions.bound(clock.now() - kept)
+    for part in partitions.find(session, table):
+        if part.upper > until:
+            break
+        partitions.freeze(session, part)
+        rows = select(literal(1)).select_from(table)
+        needed = rows.where(partitions.within(table, part), ~deletable).limit(1)
+        if session.scalar(needed) is None:
+            return part
+    return None
+
+
 def delete_old_inbox_keys(session: Session) -> int:
     """Delete the keys of events that were handled long ago, but not those that a dead letter holds."""
+    elsewhere = partitions.beside(
+        session, inbox, clock.now() - REMEMBERED - DROPPED_WITHIN
+    )
+    where = and_(_is_deletable_key(), elsewhere)
+    return len(_delete(session, inbox, where, inbox.c.handled_at))
+
+
+def _is_deletable_key() -> ColumnElement[bool]:
     its_event = dead_letter.c.event_id == inbox.c.event_id
     holds = and_(its_event, dead_letter.c.reaction == inbox.c.reaction)
     held = select(dead_letter.c.id).where(holds).exists()
-    old = inbox.c.handled_at < clock.now() - REMEMBERED
-    return len(_delete(session, inbox, and_(old, ~held), inbox.c.handled_at))
+    return and_(inbox.c.handled_at < clock.now() - REMEMBERED, ~held)
 
 
 def delete_old_attempts(session: Session) -> int:
