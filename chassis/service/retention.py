@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -49,6 +51,7 @@ LETTERS_KEPT = timedelta(days=30)
 """How long a dead letter stays after it was received and settled; one that is open stays."""
 
 _PLACE = (outbox.c.transaction, outbox.c.position)
+_ALL = true()
 
 Job = Callable[[Session], int]
 """Deletes a batch, and returns how many rows that were."""
@@ -56,10 +59,15 @@ Job = Callable[[Session], int]
 
 @dataclass
 class Retention:
-    """Deletes what has expired, of every table, again and again; events after `days`."""
+    """Deletes what has expired, of every table, again and again; events after `days`.
+
+    On PostgreSQL it also makes partitions ahead of their time, and drops those of which nothing is needed.
+    """
 
     database: Database
     days: float
+    _looks_at: float = -inf
+    _beside: Sequence[ColumnElement[bool]] = (_ALL, _ALL)
 
     def loop(self) -> Loop:
         """Return the loop that runs once a minute."""
@@ -70,9 +78,12 @@ class Retention:
     async def step(self) -> bool:
         """Delete a batch of each table, in a transaction of its own; return whether there may be more."""
         kept = timedelta(days=self.days)
+        if self.database.is_shared and clock.monotonic() >= self._looks_at:
+            await self._change_partitions(kept)
+        events, keys = self._beside
         jobs: list[Job] = [
-            lambda session: delete_acknowledged_events(session, kept),
-            delete_old_inbox_keys,
+            lambda session: delete_acknowledged_events(session, kept, events),
+            lambda session: delete_old_inbox_keys(session, keys),
             delete_old_attempts,
             delete_settled_letters,
             delete_expired_keys,
@@ -81,30 +92,17 @@ class Retention:
         deleted = [await self.database.write(job) for job in jobs]
         return max(deleted) >= BATCH
 
-
-@dataclass
-class Partitions:
-    """On PostgreSQL, makes partitions ahead of their time, and drops those of which nothing is needed."""
-
-    database: Database
-    days: float
-
-    def loop(self) -> Loop:
-        """Return the loop that looks every ten minutes."""
-        signal = self.database.signal("partitions")
-        lock = self.database.lock_file("partitions")
-        return Loop("partitions", self.step, nothing, signal, lock, interval=LOOKS)
-
-    async def step(self) -> bool:
-        """Look once; return whether there may be more."""
-        kept = timedelta(days=self.days)
-        jobs: list[Job] = [
+    async def _change_partitions(self, kept: timedelta) -> None:
+        for job in (
             lambda session: partitions.make_ahead(session, outbox),
             lambda session: partitions.make_ahead(session, inbox),
             lambda session: drop_event_partition(session, kept),
             drop_key_partition,
-        ]
-        return any([await self._change(job) for job in jobs])
+        ):
+            while await self._change(job):
+                pass
+        self._beside = await self.database.read(lambda session: _beside(session, kept))
+        self._looks_at = clock.monotonic() + LOOKS
 
     async def _change(self, job: Job) -> int:
         try:
@@ -117,14 +115,23 @@ class Partitions:
             return 0  # somebody uses the table for long just now: at the next look
 
 
-def delete_acknowledged_events(session: Session, kept: timedelta) -> int:
-    """Delete events that are older than this and that every consumer has acknowledged.
+def _beside(session: Session, kept: timedelta) -> tuple[ColumnElement[bool], ...]:
+    ages = ((outbox, kept), (inbox, REMEMBERED))
+    return tuple(
+        partitions.beside(session, table, clock.now() - age - DROPPED_WITHIN)
+        for table, age in ages
+    )
+
+
+def delete_acknowledged_events(
+    session: Session, kept: timedelta, beside: ColumnElement[bool] = _ALL
+) -> int:
+    """Delete events that are older than this and that every consumer has acknowledged; of those, what is beside.
 
     A topic without consumers is kept: its first one may be yet to come. What still waits for the broker, or
     was parked, is kept too. The feed remembers up to where it has gaps, and answers 410 to an older cursor.
     """
-    elsewhere = partitions.beside(session, outbox, clock.now() - kept - DROPPED_WITHIN)
-    where = and_(_is_deletable_event(kept), elsewhere)
+    where = and_(_is_deletable_event(kept), beside)
     places = _delete(session, outbox, where, outbox.c.created_at, *_PLACE)
     if places:
         _move_the_mark(session, max(places))
@@ -192,12 +199,9 @@ def _find_spent(
     return None
 
 
-def delete_old_inbox_keys(session: Session) -> int:
+def delete_old_inbox_keys(session: Session, beside: ColumnElement[bool] = _ALL) -> int:
     """Delete the keys of events that were handled long ago, but not those that a dead letter holds."""
-    elsewhere = partitions.beside(
-        session, inbox, clock.now() - REMEMBERED - DROPPED_WITHIN
-    )
-    where = and_(_is_deletable_key(), elsewhere)
+    where = and_(_is_deletable_key(), beside)
     return len(_delete(session, inbox, where, inbox.c.handled_at))
 
 

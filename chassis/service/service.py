@@ -43,7 +43,7 @@ from chassis.runtime.ending import when_asked_to_end
 from chassis.runtime.settings import EX_CONFIG, reveal
 from chassis.runtime.telemetry import Tracer
 from chassis.service.exporter import Exporter
-from chassis.service.retention import Partitions, Retention
+from chassis.service.retention import Retention
 
 _log = logging.getLogger(__name__)
 
@@ -199,7 +199,6 @@ def _own_loops(
     ]
     if database.is_shared:
         loops.append(LongTransactions(database).loop())
-        loops.append(Partitions(database, settings.retention_days).loop())
     return loops
 
 

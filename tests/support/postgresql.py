@@ -4,7 +4,7 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,12 +84,12 @@ class Databases:
 
 
 @contextmanager
-def databases() -> Iterator[Databases]:
+def databases(settings: Mapping[str, str] = FAST) -> Iterator[Databases]:
     """Run a cluster for tests; nothing of it is left, however this process ends."""
     programs = postgresql.provided_programs(this_machine())
     with _folder() as folder:
         cluster = Cluster(
-            folder, runfile.free_port(), programs, makers=(ROLE,), settings=FAST
+            folder, runfile.free_port(), programs, makers=(ROLE,), settings=settings
         )
         with postgresql_cluster.running(cluster):
             found = Databases(folder, cluster.port)
