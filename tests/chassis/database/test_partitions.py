@@ -134,7 +134,8 @@ async def test_partitions_are_made_ahead_and_what_comes_is_in_them(feed: Feed) -
     tomorrow = clock.now() + DAY
     assert f"outbox_{tomorrow:%Y%m%d}" in await names(feed)
     assert len(await names(feed, "inbox")) == 1 + partitions.AHEAD
-    key = {"reaction": "a", "event_id": str(first_id(tomorrow)), "handled_at": tomorrow}
+    later = clock.now() + 7 * DAY
+    key = {"reaction": "a", "event_id": str(first_id(later)), "handled_at": later}
     await feed.execute(insert(inbox).values(key))
     rows = text("SELECT count(*) FROM inbox_default")
     assert await feed.database.read(lambda session: session.scalar(rows)) == 0
