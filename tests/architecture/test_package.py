@@ -27,7 +27,9 @@ from tests.support.database import secrets_in
 from tests.support.delivering import order_created
 from tests.support.eventually import answers, eventually
 from tests.support.part import Part
+from tests.support.serving import serving_app
 from tests.support.shop import Shop
+from tests.support.simulated_dapr import SimulatedDapr
 from tests.support.simulated_delivery import bulk
 from tests.support.system import (
     RealSystem,
@@ -37,6 +39,8 @@ from tests.support.system import (
 )
 from toolchain import runfile
 from toolchain.documents import names
+from toolchain.new_service import name as naming
+from toolchain.new_service.__main__ import texts
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "loyalty.py"
@@ -110,25 +114,17 @@ def test_the_package_describes_itself(wheel: Path) -> None:
     assert "\nLicense-Expression: MIT" in told
 
 
-def test_the_service_that_the_package_shows_is_one(
+async def test_the_service_that_the_package_shows_is_one(
     python: Path, tmp_path: Path
 ) -> None:
     shown = re.search(r"```python\n(.+?)```", (ROOT / "chassis/README.md").read_text(), re.DOTALL)  # fmt: skip
     assert shown
     (tmp_path / "greeter.py").write_text(shown[1])
-    asked = "import greeter; print([each.path for each in greeter.create_app().routes])"
 
-    said = subprocess.run(
-        [python, "-c", asked],
-        cwd=tmp_path,
-        env=settings(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    async with serving(python, tmp_path, "greeter:create_app") as client:
+        subscribed = (await client.get("/dapr/subscribe")).json()
 
-    assert said.returncode == 0, said.stderr
-    assert "/events/PaymentReceived" in said.stdout
+    assert "PaymentReceived" in {each["topic"] for each in subscribed}
 
 
 def test_every_public_name_of_the_chassis_says_what_it_is() -> None:
@@ -236,22 +232,32 @@ def granted(database: Path) -> dict[UUID, str]:
 
 
 @asynccontextmanager
-async def serving(python: Path, folder: Path, port: int) -> AsyncIterator[str]:
-    """Run the example with the installed chassis, outside the repository; yield its URL."""
-    shutil.copy(EXAMPLE, folder)
-    service = Part(command(python, port), settings(folder), folder / "loyalty.log")
-    service.command = ["env", "-C", str(folder), *service.command]
+async def serving(
+    python: Path, folder: Path, app: str, **more: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Run an app with the installed chassis, outside the repository; yield a client of it."""
+    port = runfile.free_port()
+    log = folder / "service.log"
+    service = Part(command(python, port, folder, app), settings(folder, **more), log)
+    secrets_in(folder)
     service.start()
+    url = f"http://127.0.0.1:{port}"
     try:
-        yield f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+            await eventually(
+                lambda: answers(client, "/healthz"), "it serves", deadline=60
+            )
+            yield client
     finally:
         await asyncio.to_thread(service.stop)
 
 
-def command(python: Path, port: int) -> list[str]:
-    """Return the command that runs the example."""
-    served = ["-m", "uvicorn", "--factory", "loyalty:create_app", f"--port={port}"]
-    return [str(python), *served]
+def command(
+    python: Path, port: int, folder: Path, app: str = "loyalty:create_app"
+) -> list[str]:
+    """Return the command that runs an app that lies in this folder."""
+    served = ["-m", "uvicorn", "--factory", app, f"--port={port}"]
+    return ["env", "-C", str(folder), str(python), *served]
 
 
 def settings(folder: Path, **more: str) -> dict[str, str]:
@@ -263,20 +269,56 @@ def settings(folder: Path, **more: str) -> dict[str, str]:
 async def test_a_service_on_it_handles_an_event_and_publishes_its_own(
     python: Path, tmp_path: Path
 ) -> None:
-    event = order_created()
-    delivered = bulk({"1": json.dumps(event).encode()})
-    secrets_in(tmp_path)
-    async with (
-        serving(python, tmp_path, runfile.free_port()) as url,
-        httpx.AsyncClient(trust_env=False, base_url=url) as client,
-    ):
-        await eventually(lambda: answers(client, "/healthz"), "it serves", deadline=30)
-        for _ in range(2):
-            answer = await client.post("/events/OrderCreated", content=delivered)
-            statuses = [{"entryId": "1", "status": "SUCCESS"}]
-            assert answer.json() == {"statuses": statuses}
+    event, dapr = order_created(), SimulatedDapr()
+    shutil.copy(EXAMPLE, tmp_path)
+    with serving_app(dapr.app) as port:
+        sidecar = {"DAPR_HTTP_PORT": str(port)}
+        async with serving(python, tmp_path, "loyalty:create_app", **sidecar) as client:
+            for _ in range(2):
+                await handled(client, event)
 
-    assert set(granted(tmp_path / "loyalty.db")) == {UUID(event["subject"])}
+            async def published() -> dict[str, Any] | None:
+                return next(iter(dapr.published), None)
+
+            granted = await eventually(published, "it is published")
+
+    assert len(dapr.published) == 1
+    assert granted["type"] == "PointGranted"
+    assert granted["subject"] == event["subject"]
+
+
+async def handled(client: httpx.AsyncClient, event: dict[str, Any]) -> None:
+    """Deliver OrderCreated to a service as its sidecar does."""
+    delivered = bulk({"1": json.dumps(event).encode()})
+    answer = await client.post("/events/OrderCreated", content=delivered)
+    assert answer.json() == {"statuses": [{"entryId": "1", "status": "SUCCESS"}]}
+
+
+@pytest.fixture
+def statistics(python: Path, tmp_path: Path) -> Path:
+    """Write the tutorial's service into a folder that has the contracts, and no chassis beside it."""
+    name = naming.check("statistics", ROOT)
+    for path, text in texts(ROOT, name, naming.ports(ROOT)).items():
+        if path.startswith("services/"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+    shutil.copytree(ROOT / "contracts", tmp_path / "contracts")
+    migrate = ("-m", "chassis.database.migrate", "services.statistics", "Days")
+    subprocess.run([python, *migrate], cwd=tmp_path, env=environment(), check=True)
+    return tmp_path
+
+
+async def test_the_service_of_the_tutorial_runs_on_it(
+    python: Path, statistics: Path
+) -> None:
+    event, app = order_created(), "services.statistics.app:create_app"
+
+    async with serving(python, statistics, app) as client:
+        for _ in range(2):
+            await handled(client, event)
+        counted = (await client.get("/api/statistics")).json()
+
+    assert counted == [{"day": event["data"]["createdAt"][:10], "orders": 1}]
 
 
 @pytest.mark.system
@@ -309,7 +351,7 @@ async def beside(system: RealSystem, python: Path) -> AsyncIterator[httpx.AsyncC
         folder / "loyalty-sidecar.log",
     )
     service = Part(
-        ["env", "-C", str(folder), *command(python, ports["appPort"])],
+        command(python, ports["appPort"], folder),
         settings(
             folder,
             DAPR_HTTP_PORT=str(ports["daprHTTPPort"]),

@@ -1,16 +1,15 @@
 """People who sign in on pages: a browser without a screen, and the issuer of the tool chain beside it."""
 
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 from starlette.types import ASGIApp
 
+from tests.support.serving import serving_app
 from toolchain.issuer.app import make_app
 from toolchain.issuer.tokens import AUDIENCE, Issuer
 from toolchain.runfile import free_port
@@ -28,15 +27,8 @@ def issuing(
     port = free_port()
     back = {client: frozenset({f"{pages}signed-in"})}
     issuer = Issuer(f"http://127.0.0.1:{port}", folder, back)
-    config = uvicorn.Config(make_app(issuer), port=port, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    with serving_app(make_app(issuer), port):
         yield issuer
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def settings(

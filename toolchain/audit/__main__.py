@@ -46,7 +46,11 @@ def audit_licences(machine: Machine) -> int:
 
 def audit_secrets(machine: Machine) -> int:
     """Search every commit for secrets; return how many there are."""
-    found = [*secrets.in_history(machine.root)]
+    try:
+        found = [*secrets.in_history(machine.root)]
+    except NO_ANSWER as error:
+        terminal.warning("secrets", f"NOT SEARCHED: {_reason(error)}")
+        return 0
     for each in found[:MOST]:
         terminal.failed_part("secret", each)
     if not found:

@@ -25,7 +25,7 @@ _NAMES = [*KINDS]
 
 
 def in_history(root: Path) -> Iterator[str]:
-    """Yield where a secret was committed, and its kind; not the secret itself."""
+    """Yield where a secret was committed, and its kind, not the secret; raises where there is no history."""
     command = [
         "git",
         "log",
@@ -35,10 +35,16 @@ def in_history(root: Path) -> Iterator[str]:
         "--no-color",
         "--format=commit %h",
     ]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as log:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe) as log:
         assert log.stdout  # noqa: S101 - it is a pipe
         lines = (each.decode(errors="replace") for each in log.stdout)
         yield from in_patches(lines)
+        _, said = log.communicate()
+    if log.returncode:
+        raise subprocess.CalledProcessError(
+            log.returncode, "git log", stderr=said.decode()
+        )
 
 
 def in_patches(lines: Iterable[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -48,6 +49,17 @@ def carry_out(
     if child.returncode:
         output = f"All of its output: {task.log}"
         raise Failure(failure, tail(task.log), f"{remedy}\n{output}")
+
+
+def python(folder: Path, *arguments: str, remedy: str) -> None:
+    """Run this Python in a folder; raises Failure with its last words."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        what = f"python {' '.join(arguments)[:60]} failed"
+        raise Failure(what, f"{done.stdout}{done.stderr}".strip()[-2000:], remedy)
 
 
 def start(

@@ -1,7 +1,6 @@
 """Add a service to this repository: make new-service NAME=invoicing."""
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,8 @@ from string import Template
 
 from toolchain import runfile
 from toolchain.machine import terminal
-from toolchain.machine.failure import Failure, exit_status
+from toolchain.machine.failure import exit_status
+from toolchain.machine.processes import python
 from toolchain.new_service import edits
 from toolchain.new_service.name import Name, check, ports
 
@@ -82,19 +82,8 @@ def _generate(root: Path, name: Name) -> None:
         ("-m", "ruff", "format", "--quiet", *ours),
         ("-m", "toolchain.documents"),
     ):
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Failure(
-                f"python {' '.join(command)} failed",
-                f"{done.stdout}{done.stderr}".strip(),
-                "Nothing was changed. Correct that, then run it again.",
-            )
+        remedy = "Nothing was changed. Correct that, then run it again."
+        python(root, *command, remedy=remedy)
 
 
 def _report(name: Name, edited: list[str]) -> None:

@@ -2,11 +2,9 @@
 
 import hashlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from toolchain.machine.failure import Failure
+from toolchain.machine.processes import python
 
 SIGN = """
 import json, pathlib
@@ -65,16 +63,5 @@ def _in_file(file: Path, pattern: str, replacement: str) -> None:
 
 
 def _python(target: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=target,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise Failure(
-            f"In the new project, python {' '.join(arguments)[:60]} failed",
-            f"{done.stdout}{done.stderr}".strip()[-2000:],
-            "Nothing was kept. Choose other names, or report this.",
-        )
+    remedy = "Nothing was kept. Choose other names, or report this."
+    python(target, *arguments, remedy=remedy)

@@ -1,11 +1,11 @@
 """What a run on clusters stands on: its plan, its balancer, its network, and a URL of two hosts."""
 
 import asyncio
+import os
 import subprocess
 
 import pytest
 
-from toolchain.machine.failure import Failure
 from toolchain.runfile import free_port
 from verification.chaos import plan
 from verification.chaos.plan import NODES, PAIR, Setting
@@ -50,11 +50,8 @@ def test_two_of_three_brokers_of_kafka_have_an_event_before_it_is_answered() -> 
     assert servers["min.insync.replicas"] == "2"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a network takes root")
 def test_a_host_without_its_cable_reaches_nobody_and_nothing_is_left() -> None:
-    try:
-        network.check()
-    except Failure:
-        pytest.skip("no network can be made here")
     with network.opened(["a", "b"]) as net:
         address = net.address("a")
         listen = net.inside("a", ["python3", "-m", "http.server", "--bind", address, "8000"])  # fmt: skip

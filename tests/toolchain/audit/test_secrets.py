@@ -1,6 +1,7 @@
 """No secret was ever committed."""
 
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 
@@ -28,6 +29,13 @@ SAMPLES = {
 
 def test_no_commit_has_a_secret() -> None:
     assert [*secrets.in_history(ROOT)] == []
+
+
+def test_where_there_is_no_history_nobody_says_that_nothing_is_in_it(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(CalledProcessError):
+        [*secrets.in_history(tmp_path)]
 
 
 def test_there_is_a_sample_of_each_kind() -> None:
