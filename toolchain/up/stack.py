@@ -26,6 +26,7 @@ class Stack:
     engine: Engine
     offset: int
     variables: Mapping[str, str]
+    file: Path = FILE
 
     @property
     def name(self) -> str:
@@ -50,7 +51,8 @@ class Stack:
         """Run Compose for it and return what it prints; raises Failure with the last it said."""
         command = [
             *compose_command(self.machine, self.engine), "--project-name", self.name,
-            "--env-file", str(self.folder / "env"), "--file", str(FILE), *arguments,
+            "--env-file", str(self.folder / "env"), "--project-directory", str(FILE.parent),
+            "--file", str(self.file), *arguments,
         ]  # fmt: skip
         done = subprocess.run(
             command,

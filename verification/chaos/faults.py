@@ -75,9 +75,7 @@ async def inject(stage: Stage, fault: Fault) -> Sequence[int]:
     """Inject it, wait for its end, and undo it; return the sizes of the groups whose commit it hit."""
     if fault.kind in COMMITS:
         return await _at_commit(stage, fault)
-    if fault.kind in stage.faults:
-        await stage.faults[fault.kind](fault)
-    elif fault.kind in _ON_PARTS:
+    if fault.kind in _ON_PARTS:
         await _ON_PARTS[fault.kind](stage, fault)
     elif fault.part in stage.links:
         await _on_link(stage, fault)

@@ -116,6 +116,7 @@ def _of_clusters(setting: Setting) -> list[tuple[str, str]]:
     servers = (*NODES, *PAIR)
     found = [(kind, each) for each in servers for kind in (*SIGNALS, PARTITION)]
     found += [(ROLLING, "broker"), (FAIL_OVER, "primary"), (FAIL_OVER_BY_CABLE, "primary")]  # fmt: skip
+    found += [(PARTITION, each) for each in setting.apps]
     parts = (each for each in setting.parts if each not in setting.servers)
     return found + [("kill", each) for each in parts]
 

@@ -15,7 +15,8 @@ from verification.chaos.books import Books, plain
 ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 LINE = re.compile(rf"Notification for Order ({ID})")
 ORDER = re.compile(ID.encode())
-RECIPIENT = re.compile(rb"^Delivered-To: (\S+)", re.MULTILINE)
+RECIPIENT = re.compile(rb"^(?:Delivered-To|X-RcptTo): (\S+)", re.MULTILINE)
+"""As this project's mail server writes it, and as the one in containers does."""
 FORGED = "forged by the rig"
 """What is in every event that the rig makes up."""
 REACTION = "notify_customer_on_order_created"
@@ -109,10 +110,12 @@ def read_mails(books: Books, folder: Path) -> None:
 
 
 def _mails(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in folder.glob("*.eml"):
-        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+    # The one in containers keeps a Maildir.
+    for path in (*folder.glob("*.eml"), *folder.glob("mail/new/*")):
+        mail = path.read_bytes().replace(b"\r\n", b"\n")
+        head, _, body = mail.partition(b"\n\n")
         recipient = RECIPIENT.search(head)
         # Longer lines are broken, be it in the middle of an id.
-        order = ORDER.search(body.replace(b"=\r\n", b""))
+        order = ORDER.search(body.replace(b"=\n", b""))
         if recipient and order:
             yield plain(order[0].decode()), recipient[1].decode()

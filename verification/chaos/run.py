@@ -4,9 +4,22 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, closing, contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -14,14 +27,15 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 
 from tests.support.eventually import eventually
+from verification.chaos import faults as on_stage
 from verification.chaos import ledger, reading, report, stage
 from verification.chaos.books import Books
-from verification.chaos.faults import NEEDS_RECORDS, Journal, inject
+from verification.chaos.faults import NEEDS_RECORDS, Journal
 from verification.chaos.ledger import Ledger
 from verification.chaos.load import Load
 from verification.chaos.plan import Fault, Setting, lasts
+from verification.chaos.reading import Reader
 from verification.chaos.report import Report
-from verification.chaos.stage import Stage
 
 PLACED_WITHIN, SETTLES_WITHIN, RECOVERS_WITHIN = 900.0, 420.0, 90.0
 """Seconds; a mail of unknown outcome is sent again two minutes later, one that failed five at most."""
@@ -35,11 +49,29 @@ UNAVAILABLE = (DBAPIError, OSError)
 """What an unavailable database raises."""
 
 
+@dataclass(frozen=True)
+class UnderTest:
+    """A system that runs, on processes or in containers: where it is asked, what it keeps, how it is broken.
+
+    `urls` lead to the order service; `printed` returns the files of what each process of the notification service
+    has printed so far; `keep` copies what would be gone with the system.
+    """
+
+    setting: Setting
+    urls: Sequence[str]
+    readers: Mapping[str, Reader]
+    mails: Path
+    printed: Callable[[], Sequence[Path]]
+    inject: Callable[[Fault], Awaitable[Sequence[int]]]
+    keep: Callable[[], None]
+    tokens: Callable[[], Mapping[str, str]] = dict
+
+
 @dataclass
 class Run:
     """What belongs to one run; `placing` are the orders that are still being placed."""
 
-    on: Stage
+    on: UnderTest
     books: Books
     load: Load
     journal: Journal = field(default_factory=Journal)
@@ -47,8 +79,26 @@ class Run:
 
 
 Opens = Callable[
-    [Path, Setting, Sequence[Fault], int], AbstractAsyncContextManager[Stage]
+    [Path, Setting, Sequence[Fault], int], AbstractAsyncContextManager[UnderTest]
 ]
+
+
+@asynccontextmanager
+async def on_processes(
+    folder: Path, setting: Setting, faults: Sequence[Fault], orders: int
+) -> AsyncIterator[UnderTest]:
+    """Run the system on processes of this machine."""
+    async with stage.running(folder, setting, faults, orders) as on:
+        yield UnderTest(
+            setting,
+            [on.real.invoke_url(each, "order") for each in setting.order_apps],
+            on.readers,
+            on.mails,
+            lambda: [each.log for each in on.notification_apps],
+            partial(on_stage.inject, on),
+            on.keep_disks,
+            on.tokens,
+        )
 
 
 async def run(  # noqa: PLR0913 - each part of a run can be chosen
@@ -58,18 +108,17 @@ async def run(  # noqa: PLR0913 - each part of a run can be chosen
     mail_every: int = 20,
     clients: int = 8,
     *,
-    opens: Opens = stage.running,
+    opens: Opens = on_processes,
 ) -> Report:
     """Run the system under these faults and this load; where all is well, nothing is left of it."""
     with _folder() as folder, closing(Books(folder / "books.db")) as books:
         async with opens(folder, setting, faults, orders) as on:
-            urls = [on.real.invoke_url(each, "order") for each in setting.order_apps]
-            load = Load(urls, books, orders, lasts(faults), mail_every, clients)
+            load = Load(on.urls, books, orders, lasts(faults), mail_every, clients)
             load.tokens = on.tokens
             shown = await _carry_out(Run(on, books, load), faults)
             if shown.is_clean or setting.ordinary:
                 return shown
-            on.keep_disks()
+            on.keep()
         return replace(shown, evidence=_kept(folder))
 
 
@@ -122,7 +171,7 @@ async def _one(run: Run, http: httpx.AsyncClient, fault: Fault) -> None:
         return
     await asyncio.sleep(fault.pause)
     started = time.monotonic()
-    groups = await inject(run.on, fault)
+    groups = await run.on.inject(fault)
     ended = time.monotonic()
     recovered = await _recovers(run, http, fault)
     took = replace(fault, seconds=round(ended - started, 2))
@@ -151,9 +200,9 @@ async def _recovers(run: Run, http: httpx.AsyncClient, fault: Fault) -> float | 
     return time.monotonic() - begun
 
 
-async def _is_notified(on: Stage, identity: str) -> bool:
+async def _is_notified(on: UnderTest, identity: str) -> bool:
     if on.setting.ordinary:
-        return any(_ends_with(each.log, identity) for each in on.notification_apps)
+        return any(_ends_with(each, identity) for each in on.printed())
     sent = f"SELECT count(*) FROM notification WHERE state = 'SENT' AND order_id = '{UUID(identity).hex}'"
     try:
         return await on.readers["notification"].number(sent) > 0
@@ -198,7 +247,7 @@ def _is_silent(run: Run) -> Callable[[Run], Awaitable[bool]]:
 
     async def silent(_run: Run) -> bool:
         nonlocal seen, since
-        logs = (each.log.stat().st_size for each in run.on.notification_apps)
+        logs = (each.stat().st_size for each in run.on.printed())
         now = sum(logs) + len(list(run.on.mails.glob("*.eml")))
         if now != seen:
             seen, since = now, time.monotonic()
@@ -209,8 +258,8 @@ def _is_silent(run: Run) -> Callable[[Run], Awaitable[bool]]:
 
 async def _judged(run: Run) -> Ledger:
     books, on = run.books, run.on
-    for app in on.notification_apps:
-        reading.read_output(books, app.log)
+    for log in on.printed():
+        reading.read_output(books, log)
     reading.read_mails(books, on.mails)
     if on.setting.ordinary:
         books.order_what_was_received()

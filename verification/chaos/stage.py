@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,9 +34,6 @@ ENDS_WITHIN = 60.0
 """Seconds; a sidecar has 35 of them to finish what it is at (toolchain/.dapr/bin/daprd)."""
 
 
-OwnFault = Callable[[Fault], Awaitable[None]]
-
-
 @dataclass
 class Stage:
     """A system that runs, and the handles by which faults reach it."""
@@ -47,8 +44,6 @@ class Stage:
     links: dict[str, Proxy] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
     disks: dict[str, Path] = field(default_factory=dict)
-    faults: dict[str, OwnFault] = field(default_factory=dict)
-    """What kinds of fault do that only this stage has."""
 
     @property
     def mails(self) -> Path:
@@ -185,7 +180,7 @@ async def running(
         if cluster:
             stage.servers["database"] = cluster
         stack.enter_context(secrets_of(real))
-        stack.push_async_callback(stop, stage)
+        stack.push_async_callback(_stop, stage)
         await _start_servers(stage)
         real.start_sidecars()
         real.start_apps()
@@ -258,7 +253,7 @@ def _ordinary(part: str) -> str:
 
 
 async def _start_servers(stage: Stage) -> None:
-    found = {"mail": mail_server(stage), "broker": stage.real.own.server}
+    found = {"mail": _mail_server(stage), "broker": stage.real.own.server}
     if stage.setting.secure:
         system = stage.real.system
         sentry = secured.sentry_of(this_machine(), system)
@@ -268,14 +263,12 @@ async def _start_servers(stage: Stage) -> None:
         stage.servers[name] = await asyncio.to_thread(server.start, each)
 
 
-def mail_server(stage: Stage) -> Server:
-    """Return how the mail server is started."""
+def _mail_server(stage: Stage) -> Server:
     system = stage.real.system
     return mail.server_in(stage.mails, system.port("smtp"), system.port("mail page"))
 
 
-async def stop(stage: Stage) -> None:
-    """Stop services and sidecars in good order, and kill their servers."""
+async def _stop(stage: Stage) -> None:
     # A part that is stopped by SIGSTOP cannot end itself.
     for name in stage.setting.parts:
         with suppress(KeyError):
@@ -300,15 +293,14 @@ async def _connect(stage: Stage, stack: AsyncExitStack) -> None:
             "broker": VARIABLES[setting.broker],
             "database": "DATABASE_URL",
         }[link]
-        redirect(stage, variable, _replacing(port, proxy.port))
+        _redirect(stage, variable, _replacing(port, proxy.port))
 
 
 def _replacing(old: int, new: int) -> Callable[[str], str]:
     return lambda value: value.replace(str(old), str(new))
 
 
-def redirect(stage: Stage, variable: str, change: Callable[[str], str]) -> None:
-    """Change a variable of every service and sidecar that has it."""
+def _redirect(stage: Stage, variable: str, change: Callable[[str], str]) -> None:
     for part in (*stage.real.sidecars.values(), *stage.real.apps.values()):
         if variable in part.environment:
             part.environment[variable] = change(part.environment[variable])

@@ -9,7 +9,6 @@ import sys
 from verification.chaos import plan, tables
 from verification.chaos.plan import Setting
 from verification.chaos.run import run
-from verification.clusters import network
 from verification.clusters.stage import running
 
 INTERRUPTED = 130
@@ -39,7 +38,6 @@ def main() -> int:
     # `kill` ends it as Ctrl-C does: every part is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _arguments()
-    network.check()
     setting = Setting(
         options.broker,
         "postgresql",

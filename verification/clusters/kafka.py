@@ -1,57 +1,44 @@
 """Three brokers of Kafka, each a controller as well: three copies of a partition, two of them before an answer."""
 
-from dataclasses import replace
-from pathlib import Path
-
-from toolchain.machine import this_machine
 from toolchain.servers import kafka
-from toolchain.supervise.server import Server
-from verification.clusters.network import Network
+from verification.clusters.nodes import Nodes, shipped
 
 PORT, CONTROLLER = 9092, 9093
 
 
-def servers(network: Network, hosts: tuple[str, ...], folder: Path) -> list[Server]:
-    """Return how each broker is started; none serves before two of them run."""
-    return [_server(network, hosts, host, folder / host) for host in hosts]
+def add(nodes: Nodes, names: tuple[str, ...]) -> None:
+    """Describe the brokers; none serves before two of them run."""
+    part = shipped()["kafka"]
+    for name in names:
+        environment = {**part["environment"], **_settings(names, name)}
+        nodes.add(name, {**part, "environment": environment, "volumes": []})
 
 
-def addresses(network: Network, hosts: tuple[str, ...]) -> str:
+def addresses(names: tuple[str, ...]) -> str:
     """Return where clients find the brokers."""
-    return ",".join(f"{network.address(host)}:{PORT}" for host in hosts)
+    return ",".join(f"{name}:{PORT}" for name in names)
 
 
-def _server(
-    network: Network, hosts: tuple[str, ...], host: str, folder: Path
-) -> Server:
-    address = network.address(host)
-    own = kafka.server_in(
-        this_machine(), folder, PORT, _settings(network, hosts, address)
-    )
-    return replace(
-        own,
-        name=f"Kafka on {host}",
-        commands=tuple(network.inside(host, each) for each in own.commands),
-        serves=lambda: kafka.answers((address, PORT)),
-    )
+def serves(nodes: Nodes, name: str) -> bool:
+    """Return whether a broker takes connections."""
+    return kafka.answers((nodes.address(name), PORT))
 
 
-def _settings(network: Network, hosts: tuple[str, ...], address: str) -> dict[str, str]:
-    numbered = [(n, network.address(host)) for n, host in enumerate(hosts, 1)]
-    voters = (f"{n}@{each}:{CONTROLLER}" for n, each in numbered)
-    copies, in_order = str(len(hosts)), str(len(hosts) // 2 + 1)
+def _settings(names: tuple[str, ...], name: str) -> dict[str, str]:
+    voters = (f"{n}@{each}:{CONTROLLER}" for n, each in enumerate(names, 1))
+    copies, in_order = str(len(names)), str(len(names) // 2 + 1)
     return {
-        "node.id": str(next(n for n, each in numbered if each == address)),
-        "listeners": f"PLAINTEXT://{address}:{PORT},CONTROLLER://{address}:{CONTROLLER}",
-        "advertised.listeners": f"PLAINTEXT://{address}:{PORT}",
-        "controller.quorum.voters": ",".join(voters),
-        "default.replication.factor": copies,
-        "min.insync.replicas": in_order,
-        "offsets.topic.replication.factor": copies,
-        "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": in_order,
-        "share.coordinator.state.topic.replication.factor": copies,
-        "share.coordinator.state.topic.min.isr": in_order,
+        "KAFKA_NODE_ID": str(names.index(name) + 1),
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{PORT},CONTROLLER://:{CONTROLLER}",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{name}:{PORT}",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(voters),
+        "KAFKA_DEFAULT_REPLICATION_FACTOR": copies,
+        "KAFKA_MIN_INSYNC_REPLICAS": in_order,
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": copies,
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": copies,
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": in_order,
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": copies,
+        "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": in_order,
         # The copies are what makes a write last, not the disk of one broker.
-        "log.flush.interval.messages": str(2**63 - 1),
+        "KAFKA_LOG_FLUSH_INTERVAL_MESSAGES": str(2**63 - 1),
     }

@@ -1,154 +1,100 @@
 """A primary of PostgreSQL and its standby: a commit is answered when both have it; they can change places."""
 
-import os
-import shutil
-import subprocess
-import time
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import psycopg
 
-from toolchain.machine import processes
-from toolchain.servers import postgresql_cluster
-from toolchain.servers.postgresql_cluster import DATA, OWNER, Cluster
-from toolchain.supervise import server
-from toolchain.supervise.server import RunningServer, Server
-from verification.clusters.network import Network
+from tests.support.eventually import within
+from verification.clusters.nodes import HERE, Nodes, shipped
 
 PORT = 5432
-OPERATOR = "operator"
-PRIMARY, STANDBY = "primary", "standby"
 FOLLOWS_WITHIN = 60.0
 SETTINGS = {
-    "listen_addresses": "*",
     "max_connections": "200",
     # A host without power says no goodbye.
     "wal_sender_timeout": "5s",
     "wal_receiver_timeout": "5s",
+    # One that comes back, and has all already, says so only then: every commit waits until it does.
+    "wal_receiver_status_interval": "1s",
+    "wal_retrieve_retry_interval": "1s",
 }
 IS_SYNCHRONOUS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
 FOLLOWS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+SCRIPTS = "/docker-entrypoint-initdb.d"
 
 
 @dataclass
 class Pair:
-    """Two hosts; `hosts` has the primary's first, and they change places at a failover.
+    """Two servers; `names` has the primary's first, and they change places at a failover.
 
     Where it is not `synchronous`, the primary answers a commit that the standby does not have yet.
     """
 
-    network: Network
-    hosts: tuple[str, str]
-    folder: Path
-    programs: Path
-    names: tuple[str, ...]
+    nodes: Nodes
+    names: tuple[str, str]
     synchronous: bool = True
 
-    def url(self, name: str) -> str:
-        """Return a database's URL: whichever of the hosts is the primary."""
-        addresses = (self.network.address(host) for host in sorted(self.hosts))
-        hosts = "&".join(f"host={each}:{PORT}" for each in addresses)
-        return f"postgresql://{name}@/{name}?{hosts}&target_session_attrs=read-write"
+    def add(self) -> None:
+        """Describe both servers."""
+        for name in self.names:
+            self.nodes.add(name, _server())
 
-    def start_primary(self) -> RunningServer:
-        """Start the first primary, with the services' databases, alone."""
-        host = self.hosts[0]
-        started = server.start(self._server(host))
-        cluster = self._cluster(host)
-        postgresql_cluster.make_databases(cluster)
-        script = f"CREATE ROLE {OPERATOR} SUPERUSER REPLICATION LOGIN;"
-        postgresql_cluster.as_superuser(cluster, script)
-        return started
+    def start(self) -> None:
+        """Start the primary, with the services' databases, and then its standby."""
+        primary = self.names[0]
+        self.nodes.up(primary)
+        within(FOLLOWS_WITHIN, lambda: self.serves(primary), f"{primary} answers")
+        self.start_standby()
 
-    def start_standby(self) -> RunningServer:
-        """Copy the primary to the other host, and let commits wait for it from then on."""
-        primary, host = self.hosts
-        self._copy(primary, host)
-        started = server.start(self._server(host))
-        self._await(primary, FOLLOWS)
+    def start_standby(self) -> None:
+        """Make the standby, from a copy of the primary; commits wait for it from then on."""
+        primary, standby = self.names
+        self.nodes.services[standby]["environment"]["PRIMARY"] = primary
+        self.nodes.up(standby)
+        self._await(FOLLOWS)
         if self.synchronous:
             self._ask(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
             self._ask(primary, "SELECT pg_reload_conf()")
-            self._await(primary, IS_SYNCHRONOUS)
-        return started
+            self._await(IS_SYNCHRONOUS)
 
     def promote(self) -> None:
         """Make the standby the primary; the other one must be dead, or nobody may reach it."""
-        primary, standby = self.hosts
+        primary, standby = self.names
         # Its own settings, copied before there was a standby, let it answer alone.
         self._ask(standby, "SELECT pg_promote()")
-        self.hosts = standby, primary
+        self.names = standby, primary
 
     def is_whole(self) -> bool:
         """Return whether the standby has all that the primary answers for."""
         asked = IS_SYNCHRONOUS if self.synchronous else FOLLOWS
+        return self._answers(self.names[0], asked) == 1
+
+    def serves(self, name: str) -> bool:
+        """Return whether a server takes connections."""
+        return self._answers(name, "SELECT 1") == 1
+
+    def url(self, database: str, *, from_here: bool = False) -> str:
+        """Return a database's URL: whichever of the servers is the primary."""
+        password = self.nodes.stack.variables["DATABASE_PASSWORD"]
+        names = sorted(self.names)
+        at = map(self.nodes.address, names) if from_here else names
+        hosts = "&".join(f"host={each}:{PORT}" for each in at)
+        return f"postgresql://{database}:{password}@/{database}?{hosts}&target_session_attrs=read-write"
+
+    def _answers(self, name: str, statement: str) -> object:
         try:
-            return self._ask(self.hosts[0], asked) == 1
+            return self._ask(name, statement)
         except psycopg.Error:
-            return False
+            return None
 
-    def _cluster(self, host: str) -> Cluster:
-        folder = (self.folder / host).absolute()
-        return Cluster(folder, PORT, self.programs, self.names, settings=SETTINGS)
-
-    def _server(self, host: str) -> Server:
-        cluster = self._cluster(host)
-        own = cluster.server()
-
-        def prepare() -> None:
-            own.prepare()
-            self._open(cluster)
-
-        return replace(
-            own,
-            name=f"PostgreSQL on {host}",
-            commands=tuple(self.network.inside(host, each) for each in own.commands),
-            serves=lambda: self._accepts(host),
-            prepare=prepare,
-        )
-
-    def _open(self, cluster: Cluster) -> None:
-        network = f"{self.network.base}.0/24 trust\n"
-        with (cluster.data / "pg_hba.conf").open("a") as rules:
-            rules.write(f"host all all {network}host replication {OPERATOR} {network}")
-
-    def _accepts(self, host: str) -> bool:
-        command = [str(self.programs / "pg_isready"), "-h", self.network.address(host)]
-        return not subprocess.run(command, capture_output=True, check=False).returncode
-
-    def _copy(self, primary: str, host: str) -> None:
-        cluster = self._cluster(host)
-        shutil.rmtree(cluster.data, ignore_errors=True)
-        cluster.data.mkdir(mode=0o700, parents=True)
-        if os.geteuid() == 0:
-            shutil.chown(cluster.data, OWNER, OWNER)
-        where = f"host={self.network.address(primary)} port={PORT} user={OPERATOR}"
-        # With -R, the copy is a standby of what it is a copy of.
-        how = ("-D", DATA, "-d", where, "-R", "--checkpoint=fast")
-        command = cluster.command(cluster.data, "pg_basebackup", *how)
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-        log = cluster.folder / "copy.log"
-        processes.carry_out(
-            processes.Task(
-                self.network.inside(host, command), cluster.folder, environment, log
-            ),
-            "PostgreSQL",
-            "The standby could not be made",
-            "Look into the log.",
-        )
-        # The primary's socket lies in its data, and so does what says that it is taken.
-        (cluster.data / f".s.PGSQL.{PORT}.lock").unlink()
-
-    def _ask(self, host: str, statement: str) -> object:
-        address = self.network.address(host)
+    def _ask(self, name: str, statement: str) -> object:
         with closing(
             psycopg.connect(
-                host=address,
+                host=self.nodes.address(name),
                 port=PORT,
-                user=OPERATOR,
-                dbname="postgres",
+                user="postgres",
+                password=self.nodes.stack.variables["DATABASE_PASSWORD"],
                 autocommit=True,
                 connect_timeout=5,
             )
@@ -156,9 +102,28 @@ class Pair:
             asked = connection.execute(statement.encode())
             return asked.fetchall()[0][0] if asked.description else None
 
-    def _await(self, host: str, statement: str) -> None:
-        deadline = time.monotonic() + FOLLOWS_WITHIN
-        while self._ask(host, statement) != 1:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{host}: no standby follows it")
-            time.sleep(0.2)
+    def _await(self, statement: str) -> None:
+        primary, standby = self.names
+        within(
+            FOLLOWS_WITHIN,
+            lambda: self._answers(primary, statement) == 1,
+            f"{standby} follows {primary}",
+        )
+
+
+def _server() -> dict[str, object]:
+    part = shipped()["postgresql"]
+    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    mounted = {
+        "postgresql.sh": "/postgresql.sh",
+        "replication.sh": f"{SCRIPTS}/replication.sh",
+    }
+    own = [f"{HERE / file}:{where}:ro" for file, where in mounted.items()]
+    return {
+        **part,
+        "entrypoint": ["sh", "/postgresql.sh"],
+        "command": [*part["command"], *settings],
+        "environment": dict(part["environment"]),
+        # Its data go with the container, as with the disk of a machine.
+        "volumes": [each for each in part["volumes"] if SCRIPTS in each] + own,
+    }

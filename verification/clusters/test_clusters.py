@@ -1,21 +1,32 @@
-"""What a run on clusters stands on: its plan, its balancer, its network, and a URL of two hosts."""
+"""What a run on clusters stands on: its plan, its containers and their network, and a pair that fails over."""
 
-import asyncio
 import os
-import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
-from toolchain.runfile import free_port
+from chassis.database.engine import open_engine
+from tests.support.eventually import within
+from toolchain import containers
+from toolchain.machine import this_machine
 from verification.chaos import plan
 from verification.chaos.plan import NODES, PAIR, Setting
-from verification.chaos.proxy import serving
-from verification.clusters import kafka, network
-from verification.clusters.balancer import Balancer
-from verification.clusters.network import Network
+from verification.clusters import kafka
+from verification.clusters.postgresql import Pair
+from verification.clusters.stage import DATABASES, nodes_in
 
-THREE = Network("oc0000", "10.200.0", ("a", "b", "c"))
+# An engine needs root.
+WITH_ENGINE = [
+    pytest.mark.system,
+    pytest.mark.alone,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="an engine needs root"),
+]
 SETTING = Setting(database="postgresql", replicas=4, clusters=True)
+PATIENCE = 60.0
+WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 def test_a_long_plan_has_every_fault_of_every_node_and_each_failover() -> None:
@@ -26,57 +37,63 @@ def test_a_long_plan_has_every_fault_of_every_node_and_each_failover() -> None:
     assert {("partition", each) for each in (*NODES, *PAIR)} <= planned
     assert {("fail over", "primary"), ("rolling restart", "broker")} <= planned
     assert {("kill", "order 4"), ("kill", "notification 4 sidecar")} <= planned
-
-
-async def test_the_balancer_leads_past_a_node_that_is_away() -> None:
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"here")
-        writer.close()
-
-    away, there = free_port(), await asyncio.start_server(greet, "127.0.0.1", 0)
-    addresses = (("127.0.0.1", away), there.sockets[0].getsockname()[:2])
-    async with there, serving(Balancer(0, addresses=addresses)) as balancer:
-        for _ in addresses:
-            reader, writer = await asyncio.open_connection("127.0.0.1", balancer.port)
-            assert await reader.read() == b"here"
-            writer.close()
+    assert ("partition", "notification 3") in planned
 
 
 def test_two_of_three_brokers_of_kafka_have_an_event_before_it_is_answered() -> None:
-    servers = kafka._settings(THREE, THREE.hosts, THREE.address("b"))
+    settings = kafka._settings(("a", "b", "c"), "b")
 
-    assert servers["node.id"] == "2"
-    assert servers["default.replication.factor"] == "3"
-    assert servers["min.insync.replicas"] == "2"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a network takes root")
-def test_a_host_without_its_cable_reaches_nobody_and_nothing_is_left() -> None:
-    with network.opened(["a", "b"]) as net:
-        address = net.address("a")
-        listen = net.inside("a", ["python3", "-m", "http.server", "--bind", address, "8000"])  # fmt: skip
-        server = subprocess.Popen(listen, stderr=subprocess.DEVNULL)
-        try:
-            _becomes(net, address, reached=True)
-            net.cut("a")
-            _becomes(net, address, reached=False)
-            net.join("a")
-            _becomes(net, address, reached=True)
-        finally:
-            server.kill()
-            server.wait()
-        name = net.name
-
-    spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True)
-    assert name not in spaces.stdout
+    assert settings["KAFKA_NODE_ID"] == "2"
+    assert settings["KAFKA_DEFAULT_REPLICATION_FACTOR"] == "3"
+    assert settings["KAFKA_MIN_INSYNC_REPLICAS"] == "2"
 
 
-def _becomes(net: Network, address: str, *, reached: bool) -> None:
-    ask = f"import socket; socket.create_connection(('{address}', 8000), 1)"
-    for _ in range(60):
-        asked = subprocess.run(
-            net.inside("b", ["python3", "-c", ask]), capture_output=True, check=False
-        )
-        if (asked.returncode == 0) == reached:
-            return
-    raise AssertionError(f"{address} reached: {not reached}")
+@pytest.fixture(
+    name="pair", scope="module", params=[pytest.param("", marks=WITH_ENGINE)]
+)
+def running_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Start a primary and its standby, in a container each; nothing of them is left."""
+    with containers.running(this_machine()) as engine:
+        with nodes_in(tmp_path_factory.mktemp("pair"), "rabbitmq") as nodes:
+            pair, name = Pair(nodes, DATABASES), nodes.stack.name
+            pair.add()
+            pair.start()
+            yield pair
+        for kind in ("container", "network", "volume"):
+            assert name not in engine.docker(kind, "ls")
+
+
+def test_what_a_pair_answered_is_there_after_a_failover(pair: Pair) -> None:
+    _do(pair, "CREATE TABLE answered AS SELECT 1 AS number")
+    pair.nodes.remove(pair.names[0])
+
+    pair.promote()
+
+    assert _do(pair, "SELECT number FROM answered") == [(1,)]
+    pair.start_standby()
+    assert pair.is_whole()
+
+
+def test_no_commit_is_answered_while_the_standby_is_cut_off(pair: Pair) -> None:
+    _do(pair, "CREATE TABLE late (number int)")
+    standby = pair.names[1]
+    pair.nodes.cut(standby)
+    with ThreadPoolExecutor() as threads:
+        written = threads.submit(_do, pair, "INSERT INTO late VALUES (1)")
+        within(PATIENCE, lambda: _do(pair, WAITS) == [(1,)], "the commit waits")
+
+        pair.nodes.join(standby)
+
+        written.result(PATIENCE)
+    within(PATIENCE, pair.is_whole, "the standby has all again")
+
+
+def _do(pair: Pair, statement: str) -> list[tuple[object, ...]]:
+    """Run a statement as the order service does: on whichever server is the primary."""
+    engine = open_engine(pair.url("order", from_here=True))
+    try:
+        with engine.begin() as primary:
+            asked = primary.execute(text(statement))
+            return [tuple(row) for row in asked] if asked.returns_rows else []
+    finally:
+        engine.dispose()
