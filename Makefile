@@ -153,6 +153,9 @@ clusters: ready #proof Run four of each service on clusters under faults, in con
 	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
 
+ifneq ($(and $(filter playground,$(MAKECMDGOALS)),$(filter yes,$(SECURE) $(GATEWAY))),)
+$(error The playground has no tokens, no certificates and no gateway: type it without SECURE=yes and GATEWAY=yes)
+endif
 playground: FOR = --for-tests
 playground: ready #proof Break ours and the ordinary Dapr program on a page, and see what customers notice
 	@.venv/bin/python -m verification.playground --port $$((8090 + $(OFFSET))) $(if $(BROKER),--broker $(BROKER)) $(PLAY)

@@ -42,6 +42,17 @@ def _playground(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(60)
 
 
+@pytest.mark.parametrize("setting", ["SECURE=yes", "GATEWAY=yes"])
+def test_it_says_that_it_does_not_run_with_tokens_or_a_gateway(setting: str) -> None:
+    typed = ["make", "playground", setting]
+
+    ended = subprocess.run(typed, cwd=ROOT, capture_output=True, check=False, text=True)
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "The playground has no tokens, no certificates" in ended.stderr
+
+
 async def test_the_broker_is_killed_by_a_button_and_ours_loses_no_order(
     tmp_path: Path,
 ) -> None:
