@@ -1,6 +1,7 @@
 """Tests of deploy/compose beside what `make run` and `make observe` do: no setting is forgotten in one of them."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,10 @@ from toolchain.observe import collector
 from toolchain.runfile import ROOT
 from toolchain.servers import kafka
 from toolchain.up import images, stack
+
+DOCKERFILE = images.FOLDER / "Dockerfile"
+SERVERS = ("postgresql", *images.BROKERS)
+USER = "10001:10001"
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +66,63 @@ def test_each_image_has_a_name_where_it_is_pulled_or_is_built_here() -> None:
     assert used == (pulled | built) - {"BASE"}
 
 
-def test_each_broker_has_a_part_a_folder_of_components_and_a_volume(
+def test_each_broker_has_a_part_and_a_folder_of_components(
     parts: dict[str, dict[str, Any]],
 ) -> None:
-    """Data of one are not given to another."""
     for broker in images.BROKERS:
         assert parts[broker]["profiles"] == [broker]
         assert (ROOT / "components" / broker / "pubsub.yaml").exists()
-        assert parts[broker]["volumes"][0].startswith(f"{broker}:")
+
+
+def test_what_a_server_stores_is_in_a_volume_of_its_own(
+    parts: dict[str, dict[str, Any]],
+) -> None:
+    """Where it stores it: postgresql keeps the orders, a broker what it has accepted, mail what has arrived."""
+    stored = {
+        "postgresql": "/var/lib/postgresql/data",
+        "rabbitmq": "/var/lib/rabbitmq",
+        "redis": parts["redis"]["command"][-3],
+        "kafka": parts["kafka"]["environment"]["KAFKA_LOG_DIRS"],
+        "mail": str(Path(parts["mail"]["environment"]["MP_DATABASE"]).parent),
+    }
+    found = {part: parts[part]["volumes"][0].split(":") for part in stored}
+
+    assert {part: place for part, (_, place) in found.items()} == stored
+    assert len({volume for volume, _ in found.values()}) == len(stored)
+
+
+def test_each_part_starts_again_by_itself(parts: dict[str, dict[str, Any]]) -> None:
+    assert {each["restart"] for each in parts.values()} == {"always"}
+
+
+def test_a_part_is_not_root_writes_nothing_and_has_no_right_of_the_kernel(
+    parts: dict[str, dict[str, Any]],
+) -> None:
+    """Servers that begin as root to give their data to their own user are left out."""
+    own = ("${ORDER_IMAGE}", "${NOTIFICATION_IMAGE}")
+    of_image = re.findall(r"^USER (.+)", DOCKERFILE.read_text(), re.MULTILINE)
+    limited = {name: each for name, each in parts.items() if name not in SERVERS}
+
+    assert of_image == [USER]
+    for name, each in limited.items():
+        assert each["read_only"], name
+        assert each["cap_drop"] == ["ALL"], name
+        assert each["security_opt"] == ["no-new-privileges:true"], name
+        if name not in ("mail", "prometheus"):
+            assert each["image"] in own or each["user"] == USER, name
+
+
+def test_what_is_published_is_published_to_this_machine_alone(
+    parts: dict[str, dict[str, Any]],
+) -> None:
+    published = [port for each in parts.values() for port in each.get("ports", ())]
+
+    assert len(published) == 3
+    assert all(each.startswith("127.0.0.1:") for each in published)
+
+
+def test_an_image_takes_no_package_that_is_not_locked_by_its_hash() -> None:
+    installs = re.findall(r"pip install (.+)", DOCKERFILE.read_text())
+
+    assert len(installs) == 1
+    assert {"--no-deps", "--require-hashes"} <= {*installs[0].split()}

@@ -120,7 +120,8 @@ def system_in_containers() -> Iterator[System]:
     this = this_machine()
     machine = replace(this, environment={**this.environment, "IMAGES": "local"})
     with containers.running(machine) as engine:
-        stack = stacks.describe(machine, engine, free_offset(), "rabbitmq")
+        broker = machine.environment.get("BROKER") or "rabbitmq"
+        stack = stacks.describe(machine, engine, free_offset(), broker)
         try:
             stack.compose("up", "--detach")
             stacks.wait(stack)
