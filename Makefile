@@ -65,7 +65,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service rename setup ready run broker observe demo up down images where token erase doctor quick test check format docs lock simulate chaos clusters alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo up down images where token erase doctor quick test check format docs lock simulate chaos clusters cluster alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -152,6 +152,9 @@ clusters: FOR = --for-tests
 clusters: ready #proof Run four of each service on clusters under faults, in containers, as root: make clusters FAULTS=22
 	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
+
+cluster: ready #proof Run the system on a whole Kubernetes of its own under faults, as root: make cluster ORDERS=2000
+	@.venv/bin/python -m verification.kubernetes --orders $(ORDERS)
 
 ifneq ($(and $(filter playground,$(MAKECMDGOALS)),$(filter yes,$(SECURE) $(GATEWAY))),)
 $(error The playground has no tokens, no certificates and no gateway: type it without SECURE=yes and GATEWAY=yes)

@@ -1,6 +1,5 @@
 """The manifests of deploy/kubernetes: made from the project's own YAML, and admitted by a real API server."""
 
-import json
 import os
 import re
 import subprocess
@@ -16,8 +15,9 @@ from toolchain import runfile
 from toolchain.cluster import api_server, manifests
 from toolchain.cluster.api_server import Cluster
 from toolchain.cluster.programs import KUBECTL
-from toolchain.dapr import build, golang
+from toolchain.dapr import build
 from toolchain.machine import this_machine
+from verification.kubernetes import system
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -46,17 +46,7 @@ def built(folder: Path, kubectl: Path | None = None) -> list[Document]:
 
 def module(name: str) -> Path:
     """Return the source of a Go module; without a version, of the one that the sidecar is built from."""
-    machine = this_machine()
-    go = golang.provide(machine)
-    done = subprocess.run(
-        [go.command, "mod", "download", "-json", name],
-        cwd=ROOT / "toolchain" / "dapr" / "runtime",
-        env={**machine.environment, **go.variables, "GOWORK": "off"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return Path(json.loads(done.stdout)["Dir"])
+    return build.source(this_machine(), "runtime", name)
 
 
 def learn(cluster: Cluster, definitions: Path) -> None:
@@ -145,6 +135,15 @@ def test_its_pods_may_run_where_security_is_restricted(
         "create", "--dry-run=server", "-f-", given=yaml.safe_dump(mine)
     )
     assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+def test_the_dns_of_a_cluster_of_the_projects_own_is_admitted(cluster: Cluster) -> None:
+    """`make cluster` runs it."""
+    said = cluster.do(
+        "apply", "--server-side", "--dry-run=server", "-f", str(system.DNS)
+    )
+
+    assert "Warning" not in said
 
 
 def test_what_is_made_is_made_from_what_runs_here() -> None:

@@ -24,6 +24,9 @@ from toolchain.machine.processes import tail
 from toolchain.runfile import free_port
 
 READY_WITHIN, STOPS_WITHIN = 120.0, 30.0
+SERVICES = "10.96.0.0/16"
+ACCOUNTS, AUTHORITY = "accounts.key", "certificates/apiserver.crt"
+"""In its folder: what signs the tokens of service accounts, and what its own certificate is verified by."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,10 @@ class Cluster:
 
 
 @contextmanager
-def running(machine: Machine, folder: Path) -> Iterator[Cluster]:
-    """Yield a new API server on loopback, which keeps all that it has in this folder."""
+def running(
+    machine: Machine, folder: Path, address: str = "127.0.0.1"
+) -> Iterator[Cluster]:
+    """Yield a new API server at this address, which keeps all that it has in this folder."""
     client, peer, port = (free_port() for _ in range(3))
     store = f"http://127.0.0.1:{client}"
     etcd: list[str | Path] = [
@@ -73,31 +78,34 @@ def running(machine: Machine, folder: Path) -> Iterator[Cluster]:
     token = secrets.token_hex()
     server: list[str | Path] = [
         build.provide(machine, API_SERVER),
-        *_flags(folder, store, port, token),
+        *_flags(folder, store, token),
+        f"--secure-port={port}",
+        f"--bind-address={address}",
     ]
     with ExitStack() as stack:
-        stack.enter_context(_process(etcd, folder / "etcd.log"))
-        api = stack.enter_context(_process(server, folder / "api-server.log"))
-        _wait(api, f"https://127.0.0.1:{port}/readyz", folder / "api-server.log")
-        config = _kubeconfig(folder, port, token)
+        stack.enter_context(process(etcd, folder / "etcd.log"))
+        api = stack.enter_context(process(server, folder / "api-server.log"))
+        here = f"https://{address}:{port}"
+        _wait(api, f"{here}/readyz", folder / "api-server.log")
+        config = _kubeconfig(folder, here, token)
         yield Cluster(build.provide(machine, KUBECTL), config)
 
 
-def _flags(folder: Path, store: str, port: int, token: str) -> list[str]:
-    key, tokens = folder / "accounts.key", folder / "tokens.csv"
+def _flags(folder: Path, store: str, token: str) -> list[str]:
+    key, tokens = folder / ACCOUNTS, folder / "tokens.csv"
     _write_secret(key, _private_key())
     _write_secret(tokens, f"{token},admin,admin,system:masters\n")
     return [
         f"--etcd-servers={store}",
-        f"--secure-port={port}",
-        "--bind-address=127.0.0.1",
-        f"--cert-dir={folder / 'certificates'}",
+        f"--cert-dir={(folder / AUTHORITY).parent}",
         f"--token-auth-file={tokens}",
         "--authorization-mode=RBAC",
+        # A node's name is in no DNS here.
+        "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-cluster-ip-range={SERVICES}",
     ]
 
 
@@ -116,10 +124,10 @@ def _write_secret(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-def _kubeconfig(folder: Path, port: int, token: str) -> Path:
+def _kubeconfig(folder: Path, url: str, token: str) -> Path:
     server: dict[str, Any] = {
-        "server": f"https://127.0.0.1:{port}",
-        "certificate-authority": str(folder / "certificates" / "apiserver.crt"),
+        "server": url,
+        "certificate-authority": str(folder / AUTHORITY),
     }
     content = {
         "apiVersion": "v1",
@@ -135,9 +143,10 @@ def _kubeconfig(folder: Path, port: int, token: str) -> Path:
 
 
 @contextmanager
-def _process(
+def process(
     command: Sequence[str | Path], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program beside the others, and end it."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output

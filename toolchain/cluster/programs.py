@@ -34,7 +34,35 @@ ETCD = Program(
 )
 API_SERVER = _kubernetes("kube-apiserver", "the API of Kubernetes", 6)
 KUBECTL = _kubernetes("kubectl", "the command line of Kubernetes", 2)
+CONTROLLERS = _kubernetes("kube-controller-manager", "what makes pods", 2)
+SCHEDULER = _kubernetes("kube-scheduler", "what gives each pod a node", 1)
+KUBELET = _kubernetes("kubelet", "what runs pods on a node", 1)
+PROXY = _kubernetes("kube-proxy", "what leads a Service to its pods", 1)
+NAMES = Program(
+    name="coredns",
+    role="the DNS of a cluster",
+    at_least=(1, 13, 0),
+    sources="cluster",
+    module="github.com/coredns/coredns",
+    package="github.com/coredns/coredns",
+    flags=("-ldflags", "-s -w"),
+    minutes=4,
+    says_version=False,
+)
+HELM = Program(
+    name="helm",
+    role="what renders Dapr's chart",
+    at_least=(3, 19, 0),
+    sources="cluster",
+    module="helm.sh/helm/v3",
+    package="helm.sh/helm/v3/cmd/helm",
+    flags=("-ldflags", "-s -w"),
+    minutes=2,
+    says_version=False,
+)
 
 
 FOR_MANIFESTS = (ETCD, API_SERVER, KUBECTL)
 """What an API server takes that admits manifests, and runs none of them."""
+FOR_NODE = (*FOR_MANIFESTS, CONTROLLERS, SCHEDULER, KUBELET, PROXY)
+"""What runs pods as well."""

@@ -1,8 +1,10 @@
 """Dapr's programs from source: built once into the user's cache, checked, and only then put in place."""
 
 import hashlib
+import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 from toolchain.dapr import golang
@@ -43,6 +45,22 @@ def place(machine: Machine, program: Program) -> Path:
     identity = hashlib.sha256(b"\0".join(recipe)).hexdigest()[:10]
     version = pinned_version(machine, program)
     return machine.cache / f"{program.name}-{version}-{identity}" / program.name
+
+
+def source(machine: Machine, sources: str, module: str) -> Path:
+    """Return the folder of a Go module's source: at the version it names, or at that which this go.mod pins."""
+    go = golang.provide(machine)
+    done = subprocess.run(
+        [go.command, "mod", "download", "-json", module],
+        cwd=machine.root / "toolchain" / "dapr" / sources,
+        env={**machine.environment, **VARIABLES, **go.variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Failure(f"{module} cannot be had", done.stdout.strip(), USUAL_REASONS)
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def pinned_version(machine: Machine, program: Program) -> str:

@@ -63,17 +63,25 @@ SIDECAR = Program(
     ),
     minutes=8,
 )
-SENTRY = Program(
-    name="sentry",
-    role="Dapr's authority for certificates",
-    at_least=SIDECAR.at_least,
-    sources=SIDECAR.sources,
-    module=SIDECAR.module,
-    package="github.com/dapr/dapr/cmd/sentry",
-    flags=SIDECAR.flags[2:],
-    minutes=1,
-    says_version=False,
-)
+
+
+def _control_plane(name: str, role: str) -> Program:
+    return Program(
+        name=name,
+        role=role,
+        at_least=SIDECAR.at_least,
+        sources=SIDECAR.sources,
+        module=SIDECAR.module,
+        package=f"github.com/dapr/dapr/cmd/{name}",
+        flags=SIDECAR.flags[2:],
+        minutes=1,
+        says_version=False,
+    )
+
+
+SENTRY = _control_plane("sentry", "Dapr's authority for certificates")
+OPERATOR = _control_plane("operator", "what brings Dapr's resources to a sidecar")
+INJECTOR = _control_plane("injector", "what adds the sidecar to a pod")
 
 
 TOO_NEW = (2, 0, 0)

@@ -57,7 +57,8 @@ class Storing:
         return "250 Stored"
 
 
-def _smtp(folder: Path) -> SMTP:
+def smtp(folder: Path) -> SMTP:
+    """Return a connection's end: what arrives is stored in this folder."""
     return SMTP(
         Storing(folder),
         data_size_limit=LARGEST,
@@ -73,7 +74,7 @@ def make_page(folder: Path, smtp_port: int | None = None) -> Starlette:
     @asynccontextmanager
     async def receiving(_app: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        smtp = await loop.create_server(lambda: _smtp(folder), HERE, smtp_port)
+        smtp = await loop.create_server(lambda: smtp(folder), HERE, smtp_port)
         yield
         # Without waiting for its clients: what has not been answered was not taken.
         smtp.close()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from toolchain import containers
 from toolchain.containers import Engine, Image
@@ -80,19 +81,30 @@ def image_of(machine: Machine, service: str, base: str) -> Image:
     return Image(_name(service), FOLDER / "Dockerfile", ROOT, arguments)
 
 
+def sidecar(machine: Machine, base: str) -> Image:
+    """Return the image of the sidecar that is there, or else of the project's own."""
+    there = programs.choose(machine, programs.SIDECAR)
+    return program(there or build.provide(machine, programs.SIDECAR), base)
+
+
+def program(file: Path, base: str) -> Image:
+    """Return the image of a program that was built from source."""
+    given = {"BASE": base, "PROGRAM": file.name}
+    return Image(_name(file.name), FOLDER / "daprd" / "Dockerfile", file.parent, given)
+
+
+def package(part: str, base: str) -> Image:
+    """Return the image of a part that is a package of the distribution."""
+    given, parts = {"BASE": base, "PACKAGES": PACKAGES[part]}, FOLDER / "parts"
+    return Image(_name(part), parts / "Dockerfile", parts, given)
+
+
 def _parts(machine: Machine, base: str, broker: str) -> Iterator[Image]:
     """Yield the other images that a system with this broker needs, each after the one that it is built on."""
-    daprd = programs.choose(machine, programs.SIDECAR) or build.provide(
-        machine, programs.SIDECAR
-    )
-    yield Image(
-        _name("daprd"), FOLDER / "daprd" / "Dockerfile", daprd.parent, {"BASE": base}
-    )
-    for part, packages in PACKAGES.items():
+    yield sidecar(machine, base)
+    for part in PACKAGES:
         if part == broker or part not in BROKERS:
-            given = {"BASE": base, "PACKAGES": packages}
-            parts = FOLDER / "parts"
-            yield Image(_name(part), parts / "Dockerfile", parts, given)
+            yield package(part, base)
     if not find(machine, "mvn"):
         instead = "let the makers' images be pulled: IMAGES=public"
         apt.provide(machine, "maven", "Maven", instead)
