@@ -16,11 +16,11 @@ from toolchain.dapr import build
 from toolchain.machine import Machine, apt, failure, find, terminal, this_machine
 from toolchain.machine.failure import Failure
 from toolchain.supervise.locks import alone, remove
-from verification.clusters import network
 from verification.kubernetes import images
 from verification.kubernetes.proof import IMAGES, prove
 
 INSIDE = "--inside"
+NEEDED = ("unshare", "mount", "ip", "iptables", "openssl")
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         if not asyncio.run(prove(machine, options.inside, options.orders)):
             sys.exit(1)
         return
-    network.check()
+    _check()
     with alone(machine.cache / "cluster.lock", _wait):
         folder = machine.cache / "cluster"
         node.end(folder)
@@ -52,6 +52,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=1000)
     parser.add_argument(INSIDE, type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _check() -> None:
+    if os.geteuid() != 0 or not all(map(shutil.which, NEEDED)):
+        why = f"It takes root, and {', '.join(NEEDED)}: namespaces, mounts and the network of pods are its own."
+        raise Failure("No cluster can be made here", why, "Run it as root on Linux.")
 
 
 def _wait() -> None:
