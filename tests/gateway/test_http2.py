@@ -50,7 +50,7 @@ HOSTILE = {
 
 
 async def answers(door: Door, sent: bytes) -> bytes:
-    """Return what is answered to these frames and a ping after them, until that is, or the connection is closed."""
+    """Return what is answered to these frames and a ping after them, until that or the end of the connection."""
     certificate = door.real.system.state / "gateway" / "certificate.pem"
     tls = ssl.create_default_context(cafile=certificate)
     tls.set_alpn_protocols(["h2"])
