@@ -32,8 +32,6 @@ from toolchain.welcome import welcome
 
 READY_WITHIN, SAYS_EVERY = 120.0, 20.0
 """Seconds that the system has to become ready, and between two words on what it lacks until then."""
-HIGHEST_OFFSET = 49000
-"""The highest port is then below 65536."""
 BROKERS: Mapping[str, Product] = {
     "rabbitmq": rabbitmq.PRODUCT,
     "redis": redis.PRODUCT,
@@ -109,7 +107,7 @@ def chosen() -> System:
         _chosen(each, ("yes", "no")) == "yes" for each in ("SECURE", "GATEWAY")
     )
     system = runfile.load(
-        _offset(os.environ.get("OFFSET") or "0"),
+        runfile.chosen_offset(),
         broker=_chosen("BROKER", runfile.brokers()),
         database=_chosen("DATABASE", runfile.DATABASES),
         mail=_chosen("MAIL", runfile.MAILS),
@@ -119,17 +117,6 @@ def chosen() -> System:
     if is_secure:
         provision.trust(system)
     return system
-
-
-def _offset(text: str) -> int:
-    if text.isdecimal() and int(text) <= HIGHEST_OFFSET:
-        return int(text)
-    raise Failure(
-        f"OFFSET={text} cannot be used",
-        f"It is added to every port: a whole number from 0 to {HIGHEST_OFFSET}.",
-        "This runs a second system beside the first: OFFSET=1000",
-        EX_CONFIG,
-    )
 
 
 def _chosen(variable: str, known: Iterable[str]) -> str | None:

@@ -46,6 +46,8 @@ BROKER, DATABASE, MAIL = "rabbitmq", "sqlite", "smtp"
 """What the dapr.yaml of this project runs on."""
 DATABASES, MAILS = ("sqlite", "postgresql"), ("smtp", "api")
 """Where the services can keep their data, and how mails leave (the folders in components/mail)."""
+HIGHEST_OFFSET = 49000
+"""The highest port is then below 65536."""
 OFFSETS = range(1100, 15000, 10)
 """How much higher the ports of another system may be."""
 SINGLE = range(30700, 32700)
@@ -303,6 +305,19 @@ def observed(system: System) -> dict[str, str]:
 def postgresql_url(role: str, port: int, database: str | None = None) -> str:
     """Return the URL of a database of the project's own cluster; by default the one named like the role."""
     return f"postgresql://{role}@127.0.0.1:{port}/{database or role}"
+
+
+def chosen_offset() -> int:
+    """Return what OFFSET says; raises Failure if that is none."""
+    text = os.environ.get("OFFSET") or "0"
+    if text.isdecimal() and int(text) <= HIGHEST_OFFSET:
+        return int(text)
+    raise Failure(
+        f"OFFSET={text} cannot be used",
+        f"It is added to every port: a whole number from 0 to {HIGHEST_OFFSET}.",
+        "This runs a second system beside the first: OFFSET=1000",
+        EX_CONFIG,
+    )
 
 
 def free_offset() -> int:

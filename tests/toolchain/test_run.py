@@ -306,6 +306,6 @@ def test_a_proxy_of_the_environment_is_not_in_the_way(system: System) -> None:
     """A company's proxy is set on many machines; nothing of this system is behind it."""
     proxied = ["env", "http_proxy=http://127.0.0.1:9", *make("run", system)]
     with Terminal(proxied, ROOT) as terminal:
-        terminal.shows("Everything runs", deadline=60)
+        terminal.shows("Everything runs", deadline=120)
         terminal.types(CTRL_C)
         terminal.ends(deadline=60)

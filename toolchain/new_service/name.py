@@ -71,7 +71,7 @@ def _flaw(name: Name) -> str:
 def _holder(name: Name, root: Path) -> str:
     apps = {app["appID"] for app in _apps(root)}
     if name.app in RESERVED | apps:
-        return f"There is a {name.app} in this system already."
+        return f"{name.app} is in this system already."
     for folder in (f"services/{name.package}", f"tests/{name.package}"):
         if (root / folder).exists():
             return f"There is a folder {folder} already."

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 
-from toolchain import containers
+from toolchain import containers, runfile
 from toolchain.machine import Machine, failure, terminal, this_machine
+from toolchain.machine.failure import EX_CONFIG, Failure
 from toolchain.up import images
 from toolchain.up import stack as stacks
 from toolchain.up.stack import Stack
@@ -17,9 +18,9 @@ from toolchain.up.stack import Stack
 
 def up(machine: Machine) -> None:
     """Build the images, start the system, and say where it is."""
-    broker = os.environ.get("BROKER") or "rabbitmq"
-    with containers.running(machine) as engine:
-        stack = stacks.describe(machine, engine, _offset(), broker)
+    offset, broker = runfile.chosen_offset(), _broker()
+    with stacks.alone(offset), containers.running(machine) as engine:
+        stack = stacks.describe(machine, engine, offset, broker)
         terminal.busy("system", f"{stack.name} starts, with {broker}: about a minute")
         others = [each for each in images.BROKERS if each != broker]
         stack.compose("rm", "--stop", "--force", *others)
@@ -45,9 +46,10 @@ def welcome(stack: Stack) -> str:
 
 def down(machine: Machine) -> None:
     """End the system; its data stay unless DATA=no, and an engine of ours ends with its last containers."""
-    kept = os.environ.get("DATA") != "no"
-    with containers.running(machine) as engine:
-        stack = stacks.started_before(machine, engine, _offset())
+    kept, offset = os.environ.get("DATA") != "no", runfile.chosen_offset()
+    variables = stacks.variables_of(offset)
+    with stacks.alone(offset), containers.running(machine) as engine:
+        stack = Stack(machine, engine, offset, variables)
         volumes = [] if kept else ["--volumes"]
         stack.compose("down", "--remove-orphans", *volumes)
     if not kept:
@@ -56,8 +58,13 @@ def down(machine: Machine) -> None:
     terminal.done("ended", f"{stack.name}; {data}")
 
 
-def _offset() -> int:
-    return int(os.environ.get("OFFSET") or 0)
+def _broker() -> str:
+    broker = os.environ.get("BROKER") or "rabbitmq"
+    if broker in images.BROKERS:
+        return broker
+    why = f"There is no such broker in containers: {broker}."
+    remedy = f"Choose one of {', '.join(images.BROKERS)}."
+    raise Failure("make up cannot start", why, remedy, EX_CONFIG)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ import secrets
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.containers import Engine
-from toolchain.machine import Machine, apt, find, network
-from toolchain.machine.failure import EX_CONFIG, Failure
+from toolchain.machine import Machine, apt, find, network, terminal
+from toolchain.machine.failure import Failure
 from toolchain.runfile import PORTS, ROOT, state_of
 from toolchain.servers import gateway, zipkin
+from toolchain.supervise import locks
 from toolchain.up import images
 
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
@@ -96,10 +98,6 @@ def compose_command(machine: Machine, engine: Engine) -> tuple[str, ...]:
 
 def describe(machine: Machine, engine: Engine, offset: int, broker: str) -> Stack:
     """Return the system at this offset, its images built and its passwords kept since its first start."""
-    if broker not in images.BROKERS:
-        why = f"There is no such broker in containers: {broker}."
-        remedy = f"Choose one of {', '.join(images.BROKERS)}."
-        raise Failure("make up cannot start", why, remedy, EX_CONFIG)
     local = images.are_local(machine, engine)
     variables = {
         **images.provide(machine, engine, local=local, broker=broker),
@@ -117,16 +115,20 @@ def describe(machine: Machine, engine: Engine, offset: int, broker: str) -> Stac
     return stack
 
 
-def started_before(machine: Machine, engine: Engine, offset: int) -> Stack:
-    """Return the system at this offset as it was started; raises Failure where there was none."""
+def variables_of(offset: int) -> dict[str, str]:
+    """Return the variables of the system that was started at this offset; raises Failure where none was."""
     file = folder_of(offset) / "env"
     if not file.exists():
-        raise Failure(
-            "There is nothing to end",
-            f"{file} is not there.",
-            "make up starts the system.",
-        )
-    return Stack(machine, engine, offset, _read(file))
+        why = f"No `make up` has started a system here{f' at OFFSET={offset}' if offset else ''}."
+        raise Failure("There is nothing to end", why, "make up starts one.")
+    return _read(file)
+
+
+def alone(offset: int) -> AbstractContextManager[int]:
+    """Return what keeps a second `make up` or `make down` of this system waiting until the first has ended."""
+    waiting = "another make up or make down is at work here: waiting for it"
+    lock = state_of(offset) / "compose.lock"
+    return locks.alone(lock, lambda: terminal.busy("system", waiting))
 
 
 def wait(stack: Stack) -> None:
