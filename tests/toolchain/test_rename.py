@@ -1,6 +1,7 @@
 """`make rename`: a new repository with other names, in which nothing is left of the old ones."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,27 @@ SAID = {
 }
 BAD = {
     "PROJECT is one word": Names("Hotel", "booking", "reminder", "BookingMade"),
+    "PROJECT has a word": Names("order-desk", "booking", "reminder", "BookingMade"),
+    "EVENT has a word": Names("hotel", "booking", "reminder", "OrderPlaced"),
     "ORDER is one English word": Names("hotel", "two words", "reminder", "BookingMade"),
     "NOTIFICATION is one English word": Names("hotel", "booking", "event", "BookingMade"),
+    "NOTIFICATION is one English": Names("hotel", "booking", "order", "BookingMade"),
     "ORDER and NOTIFICATION are two": Names("hotel", "booking", "booking", "BookingMade"),
     "EVENT is what happened": Names("hotel", "booking", "reminder", "booked"),
+    "EVENT is what happened first": Names("hotel", "booking", "reminder", "BookingErased"),
 }  # fmt: skip
+USED = (
+    "event",
+    "message",
+    "customer",
+    "gateway",
+    "mail",
+    "alert",
+    "list",
+    "class",
+    "test",
+)
+"""Words that mean something else here already."""
 
 
 @pytest.mark.parametrize(("text", "expected"), SAID.items())
@@ -80,6 +97,15 @@ def test_a_name_that_cannot_be_is_refused_in_a_sentence(
     tmp_path: Path, why: str, names: Names
 ) -> None:
     assert next(flaws(names, tmp_path / "new")).startswith(why)
+
+
+@pytest.mark.parametrize("word", USED)
+def test_a_word_that_means_something_else_here_is_refused(
+    tmp_path: Path, word: str
+) -> None:
+    names = Names("hotel", word, "reminder", "BookingMade")
+
+    assert next(flaws(names, tmp_path / "new")).startswith("ORDER is one English word")
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
@@ -147,6 +173,18 @@ def test_it_has_one_commit_and_a_history_of_its_own(hotel: Path) -> None:
 
     assert log == "Begin hotel-desk\n"
     assert "## Unreleased" in (hotel / "CHANGELOG.md").read_text()
+
+
+def test_it_can_be_renamed_again(hotel: Path) -> None:
+    made = ["make", "-n", "rename", "PROJECT=trips", "BOOKING=trip", "REMINDER=class"]
+    typed = subprocess.check_output(made, cwd=hotel, text=True).replace("\\\n", "")
+    command = shlex.split(typed[typed.index("-m toolchain.rename") :])
+
+    said = subprocess.run(
+        [sys.executable, *command], cwd=hotel, capture_output=True, text=True, check=False
+    ).stdout  # fmt: skip
+
+    assert "REMINDER is one English word" in said
 
 
 def test_it_passes_the_linters_and_the_tests_of_its_contracts(hotel: Path) -> None:

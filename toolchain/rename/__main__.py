@@ -1,6 +1,7 @@
 """Make a new repository of this one: make rename PROJECT=hotel-desk ORDER=booking NOTIFICATION=reminder."""
 
 import argparse
+import builtins
 import keyword
 import os
 import re
@@ -14,7 +15,7 @@ from toolchain import runfile
 from toolchain.machine import terminal
 from toolchain.machine.failure import EX_CONFIG, Failure, exit_status
 from toolchain.rename import generated
-from toolchain.rename.words import OURS, Names, renamed
+from toolchain.rename.words import OURS, Names, plural, renamed, snake
 
 LEFT_OUT = re.compile(
     r"tests/upgrade/\d.*|tests/toolchain/test_rename.py|docs/decisions/0032-.*"
@@ -29,9 +30,9 @@ AS_IT_IS = re.compile(
 WORD = re.compile(r"[a-z]{2,12}")
 PROJECT = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 EVENT = re.compile(r"(?:[A-Z][a-z]+){2,}")
-TAKEN = {"event", "feed", "inbox", "message", "outbox", "service", "test"}
-"""Words that the chassis uses itself."""
-A_WORD = "one English word in the singular, of 2 to 12 small letters, which the chassis does not use."
+ORDER, NOTIFICATION = OURS.order.upper(), OURS.notification.upper()
+"""The variables of the Makefile, which are named by the services too."""
+A_WORD = "one English word in the singular, of 2 to 12 small letters, which this project does not use yet."
 
 
 def main(names: Names, target: Path) -> None:
@@ -40,13 +41,13 @@ def main(names: Names, target: Path) -> None:
         raise Failure(
             "The new project cannot be made so",
             why,
-            "Nothing was written. For example: make rename PROJECT=hotel-desk ORDER=booking "
-            "NOTIFICATION=reminder EVENT=BookingMade",
+            f"Nothing was written. For example: make rename PROJECT=hotel-desk {ORDER}=booking "
+            f"{NOTIFICATION}=reminder EVENT=BookingMade",
             EX_CONFIG,
         )
     try:
         copy(runfile.ROOT, target, names)
-        generated.renew(target)
+        generated.renew(target, names)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
@@ -58,20 +59,46 @@ def flaws(names: Names, target: Path) -> Iterator[str]:
     """Yield what is wrong with these names, a sentence each."""
     if not PROJECT.fullmatch(names.project) or names.project == OURS.project:
         yield "PROJECT is one word or several with hyphens, of small letters and digits, and not this one's."
-    if not _is_word(names.order):
-        yield f"ORDER is {A_WORD}"
-    if not _is_word(names.notification):
-        yield f"NOTIFICATION is {A_WORD}"
-    if names.order == names.notification:
-        yield "ORDER and NOTIFICATION are two words."
-    if not EVENT.fullmatch(names.event):
-        yield "EVENT is what happened, in two words or more with capitals: BookingMade."
+    yield from _flaws_of_words(names)
+    if not EVENT.fullmatch(names.event) or snake(names.event) in _events(names):
+        yield "EVENT is what happened first, in two words or more with capitals: BookingMade."
+    for variable, name in (("PROJECT", names.project), ("EVENT", names.event)):
+        if name not in (OURS.project, renamed(name, names)):
+            yield f"{variable} has a word that the new project has another one for."
     yield from _in_the_way(target)
 
 
+def _flaws_of_words(names: Names) -> Iterator[str]:
+    taken = _words(runfile.ROOT)
+    for variable, word, old in (
+        (ORDER, names.order, OURS.order),
+        (NOTIFICATION, names.notification, OURS.notification),
+    ):
+        is_free = word == old or taken.isdisjoint({word, plural(word)})
+        if not (is_free and _is_word(word)):
+            yield f"{variable} is {A_WORD}"
+    if names.order == names.notification:
+        yield f"{ORDER} and {NOTIFICATION} are two words."
+
+
 def _is_word(word: str) -> bool:
-    is_free = not keyword.iskeyword(word) and word not in TAKEN
+    is_free = not keyword.iskeyword(word) and not hasattr(builtins, word)
     return is_free and bool(WORD.fullmatch(word))
+
+
+def _words(root: Path) -> set[str]:
+    """Return the words of the services' code, and the names of all files and folders."""
+    code = (each for folder in ("services", "contracts") for each in root.glob(f"{folder}/**/*.py"))  # fmt: skip
+    used = {word for file in code for word in re.findall(r"[a-z]+", file.read_text())}
+    named = {part.partition(".")[0] for path in _tracked(root) for part in path.split("/")}  # fmt: skip
+    return used | named
+
+
+def _events(names: Names) -> set[str]:
+    """Return how the other events of the new project are written in code."""
+    files = (runfile.ROOT / "contracts").glob("*.py")
+    others = {each.stem for each in files} - {snake(OURS.event)}
+    return {renamed(each, names) for each in others}
 
 
 def _in_the_way(target: Path) -> Iterator[str]:
@@ -83,10 +110,7 @@ def _in_the_way(target: Path) -> Iterator[str]:
 
 def copy(root: Path, target: Path, names: Names) -> None:
     """Copy what git tracks, under the new names."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
-    )
-    for path in filter(None, listed.stdout.split("\0")):
+    for path in _tracked(root):
         source = root / path
         if LEFT_OUT.fullmatch(path) or not source.is_file():
             continue
@@ -96,6 +120,13 @@ def copy(root: Path, target: Path, names: Names) -> None:
         shutil.copy(source, there)
         if not kept and source.suffix != ".png":
             there.write_text(renamed(source.read_text("utf-8"), names), "utf-8")
+
+
+def _tracked(root: Path) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    )
+    return [*filter(None, listed.stdout.split("\0"))]
 
 
 def _commit(target: Path, names: Names) -> None:
@@ -127,13 +158,14 @@ def _report(target: Path, names: Names) -> None:
 def parsed() -> tuple[Names, Path]:
     """Return what the command line names."""
     parser = argparse.ArgumentParser(prog="make rename")
-    for option in ("project", "order", "notification", "event", "to"):
+    for option in ("project", OURS.order, OURS.notification, "event", "to"):
         parser.add_argument(f"--{option}", default="")
-    given = parser.parse_args()
-    order = given.order or OURS.order
-    event = given.event or f"{order.capitalize()}Created"
-    names = Names(given.project, order, given.notification or OURS.notification, event)
-    to = Path(given.to) if given.to else runfile.ROOT.parent / given.project
+    given = vars(parser.parse_args())
+    order = given[OURS.order] or OURS.order
+    event = given["event"] or f"{order.capitalize()}Created"
+    notification = given[OURS.notification] or OURS.notification
+    names = Names(given["project"], order, notification, event)
+    to = Path(given["to"] or runfile.ROOT.parent / names.project)
     return names, to.resolve()
 
 

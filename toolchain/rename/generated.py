@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from toolchain.machine.processes import python
+from toolchain.rename.words import Names
 
 SIGN = """
 import json, pathlib
@@ -29,8 +30,12 @@ LONGER = 140
 """How long a line of prose may be where a longer name stands in it; files and functions become longer too."""
 
 
-def renew(target: Path) -> None:
-    """Bring what follows from the code up to date; raises Failure."""
+def renew(target: Path, names: Names) -> None:
+    """Bring what follows from the code and the names up to date; raises Failure."""
+    # So that it can be renamed again.
+    _in_file(
+        target / "toolchain/rename/words.py", r"OURS = Names\(.*\)", f"OURS = {names}"
+    )
     (target / "CHANGELOG.md").write_text(FRESH)
     _in_file(target / "pyproject.toml", r"max-line-length = \d+", f"max-line-length = {LONGER}")  # fmt: skip
     _in_file(target / "pyproject.toml", r'(?m)^version = ".*"', 'version = "0.1.0"')
