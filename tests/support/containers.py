@@ -131,4 +131,4 @@ def system_in_containers() -> Iterator[System]:
                 yield System(stack, client)
         finally:
             stack.compose("down", "--volumes", "--remove-orphans")
-            shutil.rmtree(stack.folder)
+            shutil.rmtree(stack.folder.parent)

@@ -16,7 +16,12 @@ from toolchain.supervise.locks import made_once, remove
 RELEASE = "bookworm"
 BASE = f"orders-on-dapr/base:{RELEASE}"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-LEFT_OUT = ("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./var/log/*")
+LEFT_OUT = (
+    *("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./var/log/*"),
+    # What people read, but for the licences; packages that are installed later want its folders.
+    *("./usr/share/locale/*", "./usr/share/doc/*/changelog*"),
+    *("./usr/share/man/man[0-9]/*", "./usr/share/man/??/*"),
+)
 PATHS = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -52,7 +57,7 @@ def build(machine: Machine, engine: Engine, image: Image) -> str:
     engine_to_build = Engine(
         engine.client, {**engine.environment, "DOCKER_BUILDKIT": "1"}, engine.is_ours
     )
-    terminal.busy("image", f"{image.name} is built")
+    terminal.busy("image", f"building {image.name}")
     place = ["--file", str(image.file), "--tag", image.name]
     engine_to_build.docker(
         "build", "--network=host", *place, *given, *secrets, str(image.folder)
