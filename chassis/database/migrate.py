@@ -4,8 +4,13 @@ They are two branches in one database: the chassis' own (chassis/database/migrat
 folder that holds nothing but `versions/`, with its own tables. To write a migration after a change of a model:
 
     python -m chassis.database.migrate services.shop "Add a colour"
+
+Each states `compatible_from`, the oldest version whose code works on the tables that it leaves; one that does not
+is for its own code alone. `schema_version` has where a database is, and `alembic_version`, which is all that 1.0.0
+reads, the oldest versions that suit it (docs/databases.md).
 """
 
+import logging
 import os
 import re
 import sys
@@ -16,18 +21,31 @@ from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.script.revision import ResolutionError
-from alembic.util import CommandError
+from alembic.script import ScriptDirectory
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, Engine, inspect, make_url, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from chassis.database.engine import Utc, is_sqlite, open_engine, sqlite_file
 from chassis.runtime.lock import try_lock
+
+_log = logging.getLogger(__name__)
 
 MAX_WAIT = 60.0
 """How long another process may migrate the same database, in seconds."""
@@ -55,6 +73,13 @@ _ALEMBIC = threading.Lock()
 """Alembic's context belongs to the whole process."""
 
 _CHASSIS = Path(__file__).parent / "migrations"
+
+_versions = MetaData()
+_reached, _needed = (
+    Table(name, _versions, Column("version_num", String(32), primary_key=True))
+    for name in ("schema_version", "alembic_version")
+)
+"""Where each branch is, and the oldest version of it whose code works on these tables."""
 
 
 class WrongDatabase(Exception):
@@ -88,16 +113,7 @@ def upgrade(service: str, url: str, folder: Path | None = None) -> None:
             "An SQLite DATABASE_URL takes no options: leave out what follows its question mark."
         )
     with _ALEMBIC, _only_process(url) if is_sqlite(url) else nullcontext():
-        try:
-            command.upgrade(configuration(service, url, folder), "heads")
-        except CommandError as error:
-            if not isinstance(error.__cause__, ResolutionError):
-                raise
-            raise WrongDatabase(
-                f"The database's tables are at version {error.__cause__.argument}, which this release does "
-                "not know: start the release that made them or a newer one, restore a backup from before, or "
-                "remove the database where its data are not needed."
-            ) from error
+        command.upgrade(configuration(service, url, folder), "heads")
 
 
 @contextmanager
@@ -119,13 +135,11 @@ def run() -> None:
     """Carry out what Alembic was asked to do; migrations/env.py calls this."""
     attributes = context.config.attributes
     engine = open_engine(attributes["url"])
+    turn = nullcontext() if is_sqlite(attributes["url"]) else _only_replica(engine)
     try:
-        with _connected(engine) as connection, connection.begin():
-            if not is_sqlite(attributes["url"]):
-                _wait_for_others(connection)
-            with _locks_named():
-                _check_owner(connection, attributes["service"])
-                _migrate(connection)
+        with turn, _connected(engine) as connection, _locks_named():
+            _check_owner(connection, attributes["service"])
+            _migrate(connection)
     finally:
         engine.dispose()
 
@@ -154,14 +168,29 @@ def _refusal(lines: list[str]) -> tuple[str, str] | None:
     return None
 
 
-def _wait_for_others(connection: Connection) -> None:
-    # Replicas on several machines start together: PostgreSQL's own lock, until the end of this transaction.
-    connection.execute(text(f"SET LOCAL lock_timeout = '{MAX_WAIT:.0f}s'"))
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK}
-    )
-    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT * 1000:.0f}ms'"))
+@contextmanager
+def _only_replica(engine: Engine) -> Iterator[None]:
+    # Replicas on several machines start together: PostgreSQL's own lock, until the end of a transaction that
+    # does nothing else, for each migration has one of its own.
+    with _connected(engine) as connection, connection.begin():
+        _limit(connection, MAX_WAIT)
+        number = {"number": ADVISORY_LOCK}
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), number)
+        # The driver's last statement keeps its snapshot, for which an index that is built meanwhile would wait.
+        _limit(connection)
+        event.listen(engine, "begin", _limit)
+        yield
+
+
+def _limit(connection: Connection, lock_wait: float | None = None) -> None:
+    # Of this transaction alone: behind a pooler, the next one may be somebody else's.
+    wait = LOCK_WAIT if lock_wait is None else lock_wait
+    for each in (
+        f"lock_timeout = '{wait * 1000:.0f}ms'",
+        "statement_timeout = 0",
+        "idle_in_transaction_session_timeout = 0",
+    ):
+        connection.exec_driver_sql(f"SET LOCAL {each}")
 
 
 @contextmanager
@@ -189,18 +218,64 @@ def _check_owner(connection: Connection, service: str) -> None:
 
 
 def _migrate(connection: Connection) -> None:
+    _make_versions(connection)
+    if _is_newer(connection):
+        return
+    connection.commit()
     attributes = context.config.attributes
-    foreign = attributes.get("foreign", ())
+    foreign = (*attributes.get("foreign", ()), *_versions.tables)
     # Both databases can change tables in a transaction: a migration that fails leaves nothing half done.
     context.configure(
         connection,
         target_metadata=attributes.get("tables", ()),
         include_name=lambda name, kind, _: kind != "table" or name not in foreign,
         render_item=_render,
+        version_table=_reached.name,
+        on_version_apply=_state_needed,
         transactional_ddl=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _make_versions(connection: Connection) -> None:
+    is_made = inspect(connection).has_table(_reached.name)
+    _versions.create_all(connection)
+    if not is_made:
+        all_known = _reached.insert().from_select(["version_num"], select(_needed))
+        connection.execute(all_known)
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Return whether a newer release made tables that suit this one; raises WrongDatabase where they do not."""
+    known = {each.revision for each in context.script.walk_revisions()}
+    for version in connection.scalars(select(_needed)):
+        if version not in known:
+            raise WrongDatabase(
+                f"The database's tables are at version {version}, which this release does not know: start the "
+                "release that made them or a newer one, restore a backup from before, or remove the database "
+                "where its data are not needed."
+            )
+    newer = {*connection.scalars(select(_reached))} - known
+    if newer:
+        said = "the tables are of a newer release (%s), and suit this one"
+        _log.warning(said, ", ".join(sorted(newer)))
+    return bool(newer)
+
+
+def _state_needed(*_: Any, **applied: Any) -> None:  # noqa: ANN401 - Alembic's own
+    # In the transaction of the migration.
+    connection, heads = applied["ctx"].connection, sorted(applied["heads"])
+    connection.execute(_needed.delete())
+    for each in heads:
+        needed = _compatible_from(context.script, each)
+        connection.execute(_needed.insert().values(version_num=needed))
+
+
+def _compatible_from(script: ScriptDirectory, revision: str) -> str:
+    found = script.get_revision(revision)
+    return str(getattr(found.module, "compatible_from", revision))
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
@@ -226,6 +301,10 @@ def write(package: str, message: str) -> None:
         upgrade(service, url, folder)
         config = configuration(service, url, folder)
         config.attributes.update(tables=base.metadata, foreign=foreign)
+        if number > 1:
+            script = ScriptDirectory.from_config(config)
+            newest = script.get_revision(f"{service}@head").revision
+            config.attributes["compatible_from"] = _compatible_from(script, newest)
         command.revision(
             config,
             message,

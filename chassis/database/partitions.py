@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from chassis.database.engine import is_sqlite, open_engine
+from chassis.database.indexes import create_index
 from chassis.database.transient import is_unavailable
 from chassis.runtime import clock, load
 from chassis.runtime.ids import first_id
@@ -192,27 +193,16 @@ def _again(table: str, index: Row[Any]) -> str:
 def _convert_all(engine: Engine) -> None:
     for table in SPANS:
         with engine.connect() as connection:
-            if not connection.execute(_FIND, {"parent": table}).first():
-                _prepare(connection, table)
+            is_parted = connection.execute(_FIND, {"parent": table}).first()
+            connection.rollback()
+            if table == "outbox" and not is_parted:
+                # What found a position by its primary key finds it by this index.
+                create_index(connection, "outbox_position", table, "(position)")
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             is_new = convert(connection, table)
         said = "has partitions now" if is_new else "had partitions already"
         sys.stdout.write(f"{table} {said}\n")
-
-
-def _prepare(connection: Connection, table: str) -> None:
-    if table != "outbox":
-        return
-    # What found a position by its primary key finds it by this index; it is built while the service writes.
-    connection.rollback()
-    connection.execution_options(isolation_level="AUTOCOMMIT")
-    for statement in (
-        "SET statement_timeout = 0",
-        "DROP INDEX CONCURRENTLY IF EXISTS outbox_position",
-        "CREATE INDEX CONCURRENTLY outbox_position ON outbox (position)",
-    ):
-        connection.exec_driver_sql(statement)
 
 
 def main() -> int:

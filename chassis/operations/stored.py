@@ -109,7 +109,7 @@ def _branch(revision: str) -> str:
 
 
 def _revisions(session: Session, heads: Mapping[str, str]) -> Iterator[Revision]:
-    stored = session.scalars(text("SELECT version_num FROM alembic_version"))
+    stored = session.scalars(text("SELECT version_num FROM schema_version"))
     by_branch = {_branch(each): each for each in stored}
     for branch, code in sorted(heads.items()):
         yield Revision(branch=branch, stored=by_branch.get(branch), code=code)

@@ -7,6 +7,10 @@ revision = "${up_revision}"
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+% if down_revision:
+# The oldest version whose code works on these tables too (docs/databases.md).
+compatible_from = "${config.attributes["compatible_from"]}"
+% endif
 
 
 def upgrade() -> None:

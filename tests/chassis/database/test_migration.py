@@ -37,6 +37,7 @@ WRITTEN = {
     "0001.2_order": "311ae58ab538f715",
 }
 """What each migration is, by its revision: the beginning of its file's SHA-256."""
+VERSIONS = {"alembic_version", "schema_version"}
 NEWEST = {"0001.2_chassis", "0001.2_order"}
 CHASSIS = (
     *(outbox, consumers, reaction, dead_letter, history, runs),
@@ -101,12 +102,12 @@ def structure(url: str) -> set[tuple[object, ...]]:
         JOIN sqlite_master s ON s.name = i.name GROUP BY t.name, i.name
     """
     found = {*ask(url, columns), *ask(url, indexes)}
-    return {each for each in found if each[0] != "alembic_version"}
+    return {each for each in found if each[0] not in VERSIONS}
 
 
 def versions(url: str) -> set[object]:
     """Return the versions that this database is at, one a branch."""
-    return {number for (number,) in ask(url, "SELECT version_num FROM alembic_version")}
+    return {number for (number,) in ask(url, "SELECT version_num FROM schema_version")}
 
 
 def copy_of_order(folder: Path) -> Path:
@@ -217,7 +218,7 @@ def test_every_migration_can_be_undone_and_made_again(
     left = {sql.split()[2] for sql in schema(url)}
     command.check(upgraded(service, tmp_path))
 
-    assert left <= {"alembic_version", "sqlite_sequence(name,seq)"}
+    assert left <= {*VERSIONS, "sqlite_sequence(name,seq)"}
     assert schema(url) == first
 
 

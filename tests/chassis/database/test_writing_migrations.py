@@ -65,6 +65,7 @@ def test_a_services_first_migration_is_written_from_its_models_and_later_ones_to
     )
     assert "outbox" not in first.read_text()
     assert second.read_text().count("'size'") == 2
+    assert 'compatible_from = "0001_invoicing"' in second.read_text()
     migrate.upgrade("invoicing", url_in(tmp_path), package / "migrations")
     assert versions(url_in(tmp_path)) == {"0001.2_chassis", "0002_invoicing"}
     assert ask(url_in(tmp_path), "SELECT id, colour, size FROM invoice") == []

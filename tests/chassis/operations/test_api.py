@@ -164,7 +164,7 @@ def in_trouble(session: Session) -> None:
     session.execute(text("UPDATE outbox SET created_at = '2026-01-01 00:00:00'"))
     session.execute(
         text(
-            "UPDATE alembic_version SET version_num = '0000_chassis' WHERE version_num = '0001.2_chassis'"
+            "UPDATE schema_version SET version_num = '0000_chassis' WHERE version_num = '0001.2_chassis'"
         )
     )
 

@@ -143,7 +143,7 @@ async def test_however_often_it_is_scraped_the_database_is_asked_once_a_second(
     port, asked = free_port(), list[str]()
 
     def note(*arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        if "alembic_version" in arguments[2]:
+        if "schema_version" in arguments[2]:
             asked.append(arguments[2])
 
     async with order_service(tmp_path, SimulatedDapr(), metrics_port=port) as service:
