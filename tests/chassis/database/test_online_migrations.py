@@ -1,5 +1,6 @@
 """Migrations while services run: an older release works on newer tables that suit it, and starts on them."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from chassis.database import migrate
+from chassis.database import Database, migrate
 from chassis.database.engine import open_engine
 from tests.chassis.database.test_migration import copy_of_order
-from tests.support.database import upgrade
+from tests.support.database import execute, upgrade
 from tests.support.postgresql import Databases
 
 OURS = "0001.2_order"
@@ -122,14 +123,13 @@ def test_a_column_and_its_index_are_made_by_one_start_of_a_newer_release(
     assert versions(url, "alembic_version") == {OURS}
 
 
-def test_a_database_of_1_0_0_has_one_table_of_versions_and_gets_the_other(
+async def test_a_database_of_1_0_0_has_one_table_of_versions_and_gets_the_other(
     url: str,
 ) -> None:
-    engine = open_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE schema_version"))
+    database = Database(url, "order")
+    await execute(database, "DROP TABLE schema_version")
+    await database.close()
 
-    upgrade("order", url)
+    await asyncio.to_thread(upgrade, "order", url)
 
-    engine.dispose()
     assert versions(url, "schema_version") == {OURS}
