@@ -6,7 +6,7 @@ The bills of materials (SBOM) are in .local/sbom, beside those of `make audit`.
 import json
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from urllib.request import urlopen
 
 from toolchain import containers
@@ -28,19 +28,21 @@ def make(machine: Machine) -> None:
             size = int(engine.docker("inspect", "--format={{.Size}}", image))
             first, second = (start(engine, image) for _ in range(2))
             terminal.done(
-                service,
+                "image",
                 f"{image}, {size / 1e6:.0f} MB; answers {first:.1f} s after docker run, then {second:.1f} s",
             )
 
 
 def write_bills(machine: Machine) -> None:
     """Build both and write their bills; where no engine can run, only a warning."""
-    try:
-        with containers.running(machine) as engine:
-            for service, image in _built(machine, engine).items():
-                _write_bill(machine, engine, service, image)
-    except Failure as failure:
-        terminal.warning("bill", f"of the images: NOT WRITTEN: {failure}")
+    with ExitStack() as until:
+        try:
+            engine = until.enter_context(containers.running(machine))
+        except Failure as failure:
+            terminal.warning("bill", f"of the images: NOT WRITTEN: {failure.what}")
+            return
+        for service, image in _built(machine, engine).items():
+            _write_bill(machine, engine, service, image)
 
 
 def start(engine: Engine, image: str) -> float:
