@@ -74,10 +74,10 @@ def make_page(folder: Path, smtp_port: int | None = None) -> Starlette:
     @asynccontextmanager
     async def receiving(_app: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        smtp = await loop.create_server(lambda: smtp(folder), HERE, smtp_port)
+        by_smtp = await loop.create_server(lambda: smtp(folder), HERE, smtp_port)
         yield
         # Without waiting for its clients: what has not been answered was not taken.
-        smtp.close()
+        by_smtp.close()
 
     routes = [
         Route("/", list_mails),
