@@ -19,7 +19,7 @@ REMEMBERED = timedelta(days=30)
 
 
 class NotAuthentic(Exception):
-    """This is no event of this system: malformed, unsigned, altered, too large, or too old to be known again."""
+    """This is no event of this system: malformed, altered, too large, or too old; or not signed by whose it is."""
 
 
 class Unprocessable(Exception):
@@ -102,13 +102,16 @@ def too_large(size: int) -> str:
 
 
 def check_kind(expected: type[Event], envelope: CloudEvent) -> None:
-    """Check that this is the event that is expected; raises Unprocessable."""
+    """Check that this is the event that is expected; raises NotAuthentic, Unprocessable.
+
+    What another producer signed may have any id: it must not take the place of the event that has it.
+    """
     schema, source = expected.dataschema(), f"/{expected.source}"
+    if envelope.source != source:
+        raise NotAuthentic(f"its source is {envelope.source!r}, not {source!r}")
     if (envelope.type, envelope.dataschema) != (expected.topic(), schema):
         found = f"{envelope.type!r} ({envelope.dataschema!r})"
         raise Unprocessable(f"it is {found}, and {schema} is expected")
-    if envelope.source != source:
-        raise Unprocessable(f"its source is {envelope.source!r}, not {source!r}")
 
 
 def _in_words(error: ValidationError) -> str:

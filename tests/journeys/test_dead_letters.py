@@ -29,6 +29,7 @@ REASONS = {
     "an event that is not signed": "it is not signed",
     "an event that was altered": "it is altered, or signed with an unknown key",
     "an event from another service": "its source is '/notification', not '/order'",
+    "an event of another type": "it is 'OrderShipped' (",
 }
 
 
@@ -43,6 +44,7 @@ def strange() -> dict[str, bytes]:
         "an event that is not signed": {**order, "signature": "", "mark": mark},
         "an event that was altered": {**order, "correlationid": mark},
         "an event from another service": order_created(source="/notification"),
+        "an event of another type": order_created(type="OrderShipped"),
     }
     as_json = {name: json.dumps(each).encode() for name, each in events.items()}
     written = {name: as_delivered(body) or body for name, body in as_json.items()}
@@ -129,7 +131,7 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
 ) -> None:
     """The command line, through a sidecar that is another service's."""
     bodies = await arrived(shop)
-    letter = await found(shop, bodies["an event from another service"])
+    letter = await found(shop, bodies["an event of another type"])
     altered = await found(shop, bodies["an event that was altered"])
 
     listed = await typed(shop, 0, "list")
@@ -139,7 +141,7 @@ async def test_an_operator_finds_a_dead_letter_tries_it_again_and_discards_it(
     still, unsafe, summary = await typed(
         shop, 1, "replay", letter, altered, "--by", "jane"
     )
-    assert still.startswith(f"{letter}: failed: its source is '/notification'")
+    assert still.startswith(f"{letter}: failed: it is 'OrderShipped'")
     assert unsafe.startswith(f"{altered}: failed: It is not authentic")
     assert summary == "2 failed."
     why = ("--because", "A journey", "--by", "jane")

@@ -138,7 +138,7 @@ async def test_what_nobody_signed_and_what_is_another_event_is_not_edited(
 ) -> None:
     forged = json.dumps(order_created(signature="")).encode()
     nobodys = await letters.kept(forged, authentic=False)
-    await letters.receive(order_created(source="/notification"))
+    await letters.receive(order_created(dataschema="urn:another"))
     other = (await letters.listed("?limit=1"))["items"][0]["id"]
 
     for letter, why in ((nobodys, "Nobody knows who wrote it"), (other, "another")):

@@ -55,6 +55,9 @@ FORGERIES: dict[str, Callable[[Event], Event]] = {
         "signature": order_created()["signature"],
     },
     "the signature of a stranger": lambda event: signed(event, STRANGER),
+    "the signature of another producer": lambda event: signed(
+        {**event, "source": "/notification"}
+    ),
     "no id": lambda event: without(event, "id"),
 }
 
@@ -132,7 +135,8 @@ async def test_only_a_sample_of_what_is_not_authentic_is_stored(
     await followed(notification.database)
     assert "one more delivery that is not authentic, not stored" in caplog.messages[-1]
     assert (
-        await deliver(notification, order_created(source="/notification")) == "SUCCESS"
+        await deliver(notification, order_created(dataschema="urn:another"))
+        == "SUCCESS"
     )
     assert await deliver(notification, order_created()) == "SUCCESS"
     assert len(await rows(notification, Notification.id)) == 1
