@@ -6,13 +6,18 @@ The bills of materials (SBOM) are in .local/sbom, beside those of `make audit`.
 import json
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.request import urlopen
 
 from toolchain import containers
 from toolchain.audit.__main__ import BILLS
+from toolchain.audit.bill import of_program
 from toolchain.containers import Engine, bill
-from toolchain.machine import Machine, terminal, this_machine
+from toolchain.machine import Machine, find, terminal, this_machine
 from toolchain.machine.failure import Failure, exit_status
 from toolchain.runfile import free_port
 from toolchain.up import images
@@ -23,8 +28,9 @@ ANSWERS_WITHIN = 120.0
 def make(machine: Machine) -> None:
     """Build both, write their bills, start each twice, and print how large it is and how soon it answers."""
     with containers.running(machine) as engine:
-        for service, image in _built(machine, engine).items():
-            _write_bill(machine, engine, service, image)
+        built = _built(machine, engine)
+        _write_bills(machine, engine, built)
+        for image in built.values():
             size = int(engine.docker("inspect", "--format={{.Size}}", image))
             first, second = (start(engine, image) for _ in range(2))
             terminal.done(
@@ -41,8 +47,7 @@ def write_bills(machine: Machine) -> None:
         except Failure as failure:
             terminal.warning("bill", f"of the images: NOT WRITTEN: {failure.what}")
             return
-        for service, image in _built(machine, engine).items():
-            _write_bill(machine, engine, service, image)
+        _write_bills(machine, engine, _built(machine, engine))
 
 
 def start(engine: Engine, image: str) -> float:
@@ -84,13 +89,37 @@ def _built(machine: Machine, engine: Engine) -> dict[str, str]:
     }
 
 
-def _write_bill(machine: Machine, engine: Engine, service: str, image: str) -> None:
+def _write_bills(machine: Machine, engine: Engine, built: Mapping[str, str]) -> None:
+    for service, image in built.items():
+        _write(machine, service, bill.of_image(engine, image))
+    if images.are_local(machine, engine):
+        base = images.base_of(machine, engine, local=True)
+        image = containers.build(machine, engine, images.daprd_of(machine, base))
+        _write(machine, "daprd", of_sidecar(machine, engine, image))
+
+
+def of_sidecar(machine: Machine, engine: Engine, image: str) -> dict[str, Any]:
+    """Return the bill of the sidecar's image: what is installed, and the Go modules of the program in it."""
     document = bill.of_image(engine, image)
-    file = machine.root / BILLS / f"image-{service}.cdx.json"
+    go, container = find(machine, "go"), engine.docker("create", image, "-").strip()
+    try:
+        with TemporaryDirectory() as folder:
+            engine.docker("cp", f"{container}:/daprd", folder)
+            if go:
+                recorded = of_program(go, Path(folder) / "daprd")
+                itself = recorded["metadata"]["component"]
+                document["components"] += [itself, *recorded["components"]]
+    finally:
+        engine.docker("rm", container)
+    return document
+
+
+def _write(machine: Machine, part: str, document: dict[str, Any]) -> None:
+    file = machine.root / BILLS / f"image-{part}.cdx.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
     number = len(document["components"])
-    terminal.done("bill", f"{BILLS}/{file.name}: {number} packages in {image}")
+    terminal.done("bill", f"{BILLS}/{file.name}: {number} packages")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.containers import System
+from toolchain import images
 from toolchain.audit import licences
 from toolchain.containers import bill
 from toolchain.machine import this_machine
@@ -58,6 +59,20 @@ def test_the_bill_of_an_image_names_what_the_container_has(system: System) -> No
     locked = licences.locked(ROOT / "requirements.txt")
     assert python <= {normal(*each) for each in locked.items()}
     assert document["metadata"]["component"]["version"] == this_machine().version
+
+
+def test_the_bill_of_the_sidecar_names_its_go_modules(system: System) -> None:
+    """As the program in the image records them, Dapr's own module first."""
+    engine, machine = system.stack.engine, this_machine()
+
+    document = images.of_sidecar(machine, engine, "orders-on-dapr/daprd:local")
+
+    names = {each["name"] for each in document["components"]}
+    assert {"libc6", "github.com/dapr/components-contrib"} <= names
+    (itself,) = (each for each in document["components"] if each["name"] == "daprd")
+    assert itself["version"].removeprefix("v") in system.run(
+        "order-dapr", "/daprd --version"
+    )
 
 
 def packages(document: dict[str, Any], kind: str) -> set[tuple[str, str]]:

@@ -24,13 +24,18 @@ def of_python(root: Path, folder: Path) -> int:
 
 def of_go(go: Path, program: Path, folder: Path) -> int:
     """Write the bill of a program, as its build recorded it; return how many modules it has."""
-    said = subprocess.run(
-        [go, "version", "-m", program], capture_output=True, text=True, check=True
-    )
-    document = go_bill(program.name, said.stdout)
+    document = of_program(go, program)
     file = folder / f"{program.name}.cdx.json"
     file.write_text(json.dumps(document, indent=1) + "\n")
     return len(document["components"])
+
+
+def of_program(go: Path, program: Path) -> dict[str, Any]:
+    """Return the bill of a program, as its build recorded it."""
+    said = subprocess.run(
+        [go, "version", "-m", program], capture_output=True, text=True, check=True
+    )
+    return go_bill(program.name, said.stdout)
 
 
 def go_bill(name: str, said: str) -> dict[str, Any]:

@@ -99,6 +99,15 @@ def package(part: str, base: str) -> Image:
     return Image(_name(part), parts / "Dockerfile", parts, given)
 
 
+def daprd_of(machine: Machine, base: str) -> Image:
+    """Return the image of the sidecar, for where Dapr's own cannot be pulled."""
+    program = programs.choose(machine, programs.SIDECAR) or build.provide(
+        machine, programs.SIDECAR
+    )
+    file = FOLDER / "daprd" / "Dockerfile"
+    return Image(_name("daprd"), file, program.parent, {"BASE": base})
+
+
 def _parts(machine: Machine, base: str, broker: str) -> Iterator[Image]:
     """Yield the other images that a system with this broker needs, each after the one that it is built on."""
     yield sidecar(machine, base)
