@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from toolchain.cluster import api_server
-from toolchain.cluster.api_server import ACCOUNTS, AUTHORITY, Cluster, process
-from toolchain.cluster.programs import CONTROLLERS, KUBELET, PROXY, SCHEDULER
+from toolchain.cluster.api_server import ACCOUNTS, AUTHORITY, SERVICES, Cluster, process
+from toolchain.cluster.programs import CONTROLLERS, KUBELET, POLICIES, PROXY, SCHEDULER
 from toolchain.dapr import build
 from toolchain.machine import Machine
 from toolchain.machine.failure import Failure
@@ -92,6 +92,9 @@ def running(machine: Machine, folder: Path) -> Iterator[Cluster]:
                 stack.enter_context(process(command, folder / f"{name}.log"))
             for state in ("create", "condition=Ready"):
                 cluster.do("wait", f"--for={state}", READY_WITHIN, f"node/{NAME}")
+            # It looks for its node as it starts, and once.
+            command = _policies(machine, cluster.config)
+            stack.enter_context(process(command, folder / "policies.log"))
             yield cluster
         finally:
             # All of its namespace but itself: there is nothing that has to end in good order.
@@ -191,6 +194,15 @@ def _commands(
             "--conntrack-tcp-timeout-close-wait=0s",
         ],
     }  # fmt: skip
+
+
+def _policies(machine: Machine, config: Path) -> list[str | Path]:
+    """Return what enforces network policies, and does nothing else that it can."""
+    return [
+        build.provide(machine, POLICIES), f"--kubeconfig={config}",
+        f"--hostname-override={NAME}", f"--service-cluster-ip-range={SERVICES}",
+        "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
+    ]  # fmt: skip
 
 
 def _do(*command: str) -> None:

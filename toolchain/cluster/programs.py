@@ -61,8 +61,20 @@ HELM = Program(
     says_version=False,
 )
 
+POLICIES = Program(
+    name="kube-router",
+    role="what enforces network policies",
+    at_least=(2, 1, 0),
+    sources="policies",
+    module="github.com/cloudnativelabs/kube-router/v2",
+    package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    flags=("-ldflags", "-s -w"),
+    minutes=3,
+    says_version=False,
+)
+
 
 FOR_MANIFESTS = (ETCD, API_SERVER, KUBECTL)
 """What an API server takes that admits manifests, and runs none of them."""
-FOR_NODE = (*FOR_MANIFESTS, CONTROLLERS, SCHEDULER, KUBELET, PROXY)
+FOR_NODE = (*FOR_MANIFESTS, CONTROLLERS, SCHEDULER, KUBELET, PROXY, POLICIES)
 """What runs pods as well."""

@@ -70,6 +70,8 @@ def _make_ready(machine: Machine, folder: Path) -> None:
     if not node.PLUGINS.is_dir():
         package = "containernetworking-plugins"
         apt.provide(machine, package, "bridge for pods", "install it yourself")
+    if not find(machine, "ipset"):
+        apt.provide(machine, "ipset", "ipset", "install it yourself")
     for program in (*FOR_NODE, HELM):
         build.provide(machine, program)
     with containers.running(machine) as engine:

@@ -20,7 +20,7 @@ from verification.chaos.ledger import Ledger
 from verification.chaos.load import Load
 from verification.chaos.reading import Reader
 from verification.chaos.run import UNAVAILABLE
-from verification.kubernetes import issuer, system
+from verification.kubernetes import issuer, policies, system
 from verification.kubernetes.faults import FAULTS, Fault
 from verification.kubernetes.issuer import Published
 from verification.kubernetes.system import SERVICES, System
@@ -51,6 +51,8 @@ class Proof:
 async def prove(machine: Machine, folder: Path, orders: int) -> bool:
     """Run the proof on a cluster in this folder; return whether no order is lost or notified twice."""
     async with _opened(machine, folder, orders) as proof:
+        asked = await asyncio.to_thread(policies.ask, proof.system)
+        proof.say(f"the network policies hold: {asked} connections tried")
         placing = asyncio.create_task(proof.load.place())
         for name, fault in FAULTS.items():
             await _inject(proof, name, fault)
