@@ -24,6 +24,7 @@ LATE = 2.0
 BROKERS = {"rabbitmq": rabbitmq, "kafka": kafka}
 LASTING = ("down", "stop", PARTITION)
 """Kinds that are undone after some seconds; the others at once."""
+STARTS = ("kill", "terminate", "down")
 Step = Callable[[Nodes, str], object]
 DONE_AND_UNDONE: dict[str, tuple[Step, Step]] = {
     "kill": (Nodes.kill, Nodes.start),
@@ -72,8 +73,8 @@ class Clusters:
         if fault.kind in LASTING:
             await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(undo, self.nodes, name)
-        # A service is started, and a new order tells when it works; of servers, one at a time is away.
-        if fault.part in (*PAIR, *NODES):
+        # Of servers one at a time is away; all else, a new order tells when it works again.
+        if fault.kind in STARTS and fault.part in (*PAIR, *NODES):
             await _becomes(lambda: self.serves(name), f"{name} serves")
 
     async def _roll(self) -> None:

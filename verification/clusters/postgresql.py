@@ -50,7 +50,9 @@ class Pair:
     def start_standby(self) -> None:
         """Make the standby, from a copy of the primary; commits wait for it from then on."""
         primary, standby = self.names
-        self.nodes.services[standby]["environment"]["PRIMARY"] = primary
+        # A name takes five seconds to find out that there is no network; an address, none.
+        address = self.nodes.address(primary)
+        self.nodes.services[standby]["environment"]["PRIMARY"] = address
         self.nodes.up(standby)
         self._await(FOLLOWS)
         if self.synchronous:
