@@ -149,7 +149,7 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
 
 clusters: FOR = --for-tests
-clusters: ready #proof Run four of each service on clusters under faults, in containers, as root: make clusters FAULTS=22
+clusters: ready #proof Run four of each service on clusters under faults, in containers, as root: make clusters FAULTS=18
 	@.venv/bin/python -m verification.clusters --faults $(FAULTS) --orders $(ORDERS) --seed $(SEED) \
 		$(if $(BROKER),--broker $(BROKER)) --clients $(CLIENTS)
 

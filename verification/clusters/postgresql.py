@@ -19,8 +19,10 @@ SETTINGS = {
     "wal_receiver_status_interval": "1s",
     "wal_retrieve_retry_interval": "1s",
 }
-IS_SYNCHRONOUS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
-FOLLOWS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+STANDBY = "walreceiver"
+"""What a standby calls itself. By '*', a copy that pg_basebackup is still making would count as one."""
+FOLLOWS = f"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = '{STANDBY}'"
+IS_SYNCHRONOUS = f"{FOLLOWS} AND sync_state = 'sync'"
 SCRIPTS = "/docker-entrypoint-initdb.d"
 
 
@@ -56,7 +58,8 @@ class Pair:
         self.nodes.up(standby)
         self._await(FOLLOWS)
         if self.synchronous:
-            self._ask(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+            named = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'"
+            self._ask(primary, named)
             self._ask(primary, "SELECT pg_reload_conf()")
             self._await(IS_SYNCHRONOUS)
 
