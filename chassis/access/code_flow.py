@@ -16,17 +16,13 @@ from chassis.access.access import Access
 from chassis.access.caller import Caller
 from chassis.access.issuer import (
     AWAY,
-    DISCOVERY,
     IssuerUnavailable,
     Unusable,
     ask,
     is_private,
 )
 from chassis.errors import Rejected
-from chassis.runtime import clock
 
-FRESH = 300.0
-"""Seconds for which the issuer's endpoints are known."""
 LONGEST_NAME = 100
 
 
@@ -51,12 +47,10 @@ class CodeFlow:
     access: Access
     client_id: str
     redirect_uri: str
-    _endpoints: tuple[str, str] = ("", "")
-    _known_at: float = float("-inf")
 
     async def address(self, secret: str, scopes: Iterable[str]) -> str:
         """Return where to send a browser that keeps this secret; raises IssuerUnavailable."""
-        authorize, _ = await self._discover()
+        authorize = await self._endpoint("authorization_endpoint")
         asked = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -91,7 +85,7 @@ class CodeFlow:
         return Access(self.access.issuer, self.client_id)
 
     async def _exchange(self, code: str, secret: str) -> dict[str, Any]:
-        _, token_endpoint = await self._discover()
+        token_endpoint = await self._endpoint("token_endpoint")
         form = {
             "grant_type": "authorization_code",
             "client_id": self.client_id,
@@ -106,26 +100,13 @@ class CodeFlow:
         except AWAY as error:
             raise IssuerUnavailable from error
 
-    async def _discover(self) -> tuple[str, str]:
-        """Return where the issuer signs in, and where it exchanges codes."""
-        if clock.monotonic() - self._known_at < FRESH:
-            return self._endpoints
-        issuer = self.access.issuer.url
-        try:
-            found = await ask(issuer.rstrip("/") + DISCOVERY)
-        except (*AWAY, Unusable) as error:
-            raise IssuerUnavailable from error
-        named = ("authorization_endpoint", "token_endpoint")
-        endpoints = tuple(_text(found, each) for each in named)
-        if found.get("issuer") != issuer or not all(
-            is_private(each, issuer) for each in endpoints
-        ):
+    async def _endpoint(self, name: str) -> str:
+        """Return where the issuer signs in, or exchanges codes."""
+        issuer = self.access.issuer
+        address = _text(await issuer.document(), name)
+        if not is_private(address, issuer.url):
             raise IssuerUnavailable("The issuer's discovery document cannot be used.")
-        self._endpoints, self._known_at = (
-            (endpoints[0], endpoints[1]),
-            clock.monotonic(),
-        )
-        return self._endpoints
+        return address
 
 
 def derive(secret: str, purpose: str) -> str:

@@ -1,4 +1,4 @@
-"""The issuer's signing keys, by OpenID Connect Discovery: fetched in the background, and kept while it is away."""
+"""The issuer, by OpenID Connect Discovery: its keys, fetched in the background, and kept while it is away."""
 
 import asyncio
 import json
@@ -58,12 +58,13 @@ class Key:
 
 
 class Issuer:
-    """The keys of one issuer, by their ids; `changes` counts the fetches that succeeded."""
+    """The keys of one issuer, by their ids, and where it signs in; `changes` counts the fetches that succeeded."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.changes = 0
         self._keys: Mapping[str, Key] = {}
+        self._document: Mapping[str, Any] = {}
         self._is_away = False
         self._asked_at = self._fetched_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -86,6 +87,15 @@ class Issuer:
             raise IssuerUnavailable
         return found
 
+    async def document(self) -> Mapping[str, Any]:
+        """Return its discovery document, once fetched if it is not known; raises IssuerUnavailable."""
+        self.refresh()
+        if not self.changes and (fetching := self._begin()):
+            await asyncio.shield(fetching)
+        if not self.changes:
+            raise IssuerUnavailable
+        return self._document
+
     async def close(self) -> None:
         """Stop to fetch."""
         if self._fetching:
@@ -105,7 +115,7 @@ class Issuer:
 
     async def _fetch(self) -> None:
         try:
-            self._keys = await fetch_keys(self.url)
+            self._document, self._keys = await _fetch_all(self.url)
         except (*AWAY, Unusable) as error:
             if not self._is_away:
                 why = str(error) or type(error).__name__
@@ -120,8 +130,8 @@ class Issuer:
         self.changes += 1
 
 
-async def fetch_keys(issuer: str) -> dict[str, Key]:
-    """Return the keys that an issuer publishes; raises what aiohttp raises, and Unusable."""
+async def _fetch_all(issuer: str) -> tuple[dict[str, Any], dict[str, Key]]:
+    """Return an issuer's discovery document and its keys; raises what aiohttp raises, and Unusable."""
     found = await ask(issuer.rstrip("/") + DISCOVERY)
     if found.get("issuer") != issuer:
         raise Unusable(f"its discovery document is that of {found.get('issuer')!r}")
@@ -132,7 +142,7 @@ async def fetch_keys(issuer: str) -> dict[str, Key]:
     if not isinstance(listed, list):
         raise Unusable("its key set has no keys")
     keys = (_key(each) for each in listed[:MOST_KEYS] if isinstance(each, dict))
-    return {name: key for name, key in keys if key}
+    return found, {name: key for name, key in keys if key}
 
 
 def is_private(address: str, issuer: str = "") -> bool:

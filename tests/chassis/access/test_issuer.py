@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from chassis.access import Access, IssuerUnavailable, Unauthenticated
+from chassis.access import Access, CodeFlow, IssuerUnavailable, Unauthenticated
 from chassis.access import Issuer as IssuerOfTokens
 from chassis.access import issuer as issuer_module
 from chassis.access.access import fetching
@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.issuer import AUDIENCE, Issuer, issuing, signing_key
 from tests.support.serving import serving
 
-KEYS = "/keys"
+DISCOVERY, KEYS = issuer_module.DISCOVERY, "/keys"
 
 
 @pytest.fixture
@@ -118,6 +118,28 @@ async def test_known_keys_stay_in_use_while_the_issuer_is_away(
     issuer.status = 200
     later(issuer_module.AT_MOST_EVERY)
     assert await is_refused(access, issuer.token(header={"kid": "unknown"}))
+
+
+async def test_however_many_begin_to_sign_in_the_issuer_is_asked_once_in_a_while(
+    access: Access, issuer: Issuer, later: Callable[[float], None]
+) -> None:
+    """Anybody may begin: also while it is away, nobody makes a service ask on and on."""
+    flow = CodeFlow(access, "client", "http://127.0.0.1/signed-in")
+    issuer.discovery["authorization_endpoint"] = f"{issuer.url}/authorize"
+    issuer.status = 503
+
+    for _ in range(20):
+        with pytest.raises(IssuerUnavailable):
+            await flow.address("secret", [])
+    assert issuer.asked == [DISCOVERY]
+
+    issuer.status = 200
+    later(issuer_module.AT_MOST_EVERY)
+    begun = await asyncio.gather(*(flow.address("secret", []) for _ in range(20)))
+    assert issuer.asked == [DISCOVERY, DISCOVERY, KEYS]
+    issuer.status = 503
+    later(issuer_module.FRESH)
+    assert {*begun, await flow.address("secret", [])} == {begun[0]}
 
 
 async def test_an_issuer_that_is_not_there_makes_nobody_wait_at_the_start(
