@@ -12,7 +12,15 @@ from toolchain.machine import (
     terminal,
     virtual_environment,
 )
-from toolchain.servers import gateway, kafka, postgresql, prometheus, rabbitmq, redis
+from toolchain.servers import (
+    gateway,
+    kafka,
+    pgbouncer,
+    postgresql,
+    prometheus,
+    rabbitmq,
+    redis,
+)
 from toolchain.supervise.locks import alone
 from toolchain.up import images
 
@@ -28,6 +36,7 @@ def set_up(machine: Machine, *, for_tests: bool = False) -> None:
             redis.PRODUCT.prepare(machine)
             kafka.PRODUCT.prepare(machine)
             postgresql.prepare(machine)
+            pgbouncer.prepare(machine)
             faketime.prepare(machine)
             chromium.prepare(machine)
             prometheus.prepare(machine)

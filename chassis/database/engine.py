@@ -58,6 +58,9 @@ _POSTGRESQL: dict[str, Any] = {
     },
 }
 
+POOLED = "pgbouncer"
+"""The option of a URL that leads to PgBouncer: `?pgbouncer=true`."""
+
 
 class Utc(TypeDecorator[datetime]):
     """A column of aware times: SQLite keeps no time zone, so they are stored and read as UTC."""
@@ -86,11 +89,14 @@ def open_engine(url: str, patience: Patience | None = None) -> Engine:
     Without a patience, a statement waits for as long as the server wants.
     """
     sqlite = is_sqlite(url)
-    # An error's text goes to logs and dead letters; what customers sent does not.
+    made = make_url(_with_driver(url))
     options: dict[str, Any] = (
         {"pool_size": READERS + 1, "max_overflow": 0} if sqlite else _POSTGRESQL
     )
-    engine = create_engine(_with_driver(url), hide_parameters=True, **options)
+    if not sqlite and made.query.get(POOLED) == "true":
+        made, options = made.difference_update_query([POOLED]), _pooled(options)
+    # An error's text goes to logs and dead letters; what customers sent does not.
+    engine = create_engine(made, hide_parameters=True, **options)
     if sqlite:
         event.listen(engine, "connect", partial(_keep_private, sqlite_file(url)))
         event.listen(engine, "connect", _set_up_sqlite)
@@ -102,6 +108,15 @@ def open_engine(url: str, patience: Patience | None = None) -> Engine:
             lambda _1, _2, given, named: patience.connect(*given, **named),
         )
     return engine
+
+
+def _pooled(options: dict[str, Any]) -> dict[str, Any]:
+    # Each transaction may have another connection to the server: settings and prepared statements would be
+    # another client's. The role has the settings then (migrate.py looks).
+    arguments = {**options["connect_args"], "prepare_threshold": None}
+    del arguments["options"]
+    marked = {POOLED: True}
+    return {**options, "connect_args": arguments, "execution_options": marked}
 
 
 def _with_driver(url: str) -> str:

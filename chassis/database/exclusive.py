@@ -1,7 +1,8 @@
 """The lock that a service holds while it runs, on whichever host, so that nothing rebuilds its database meanwhile.
 
 Services hold it together, as replicas do; a rebuild holds it alone. On PostgreSQL it is an advisory lock of a
-connection of its own; on SQLite, whose processes share one machine, a lock on a file beside the database.
+transaction that stays open on a connection of its own, which a pooler leaves to it; on SQLite, whose processes
+share one machine, a lock on a file beside the database.
 """
 
 import asyncio
@@ -66,14 +67,17 @@ class _Lock:
         """Take the lock, if it is free; return whether it was."""
         self.release()
         if self._database.is_shared:
-            # It is no transaction, and none of the pool's connections.
+            # None of the pool's connections.
             self._holder = self._database.engine.connect()
-            self._holder.execution_options(isolation_level="AUTOCOMMIT")
             self._holder.detach()
-            take = func.pg_try_advisory_lock
+            take = func.pg_try_advisory_xact_lock
             if shared:
-                take = func.pg_try_advisory_lock_shared
-            return bool(self._holder.scalar(select(take(ADVISORY_LOCK))))
+                take = func.pg_try_advisory_xact_lock_shared
+            is_taken = bool(self._holder.scalar(select(take(ADVISORY_LOCK))))
+            # It has no snapshot from here on, so it holds up neither VACUUM nor an index that is built meanwhile.
+            stays = "SET LOCAL idle_in_transaction_session_timeout = 0"
+            self._holder.exec_driver_sql(stays)
+            return is_taken
         path = self._database.lock_file("running")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._holder = path.open("ab")
@@ -85,7 +89,7 @@ class _Lock:
         if not isinstance(self._holder, Connection):
             return True
         try:
-            return not self._holder.scalar(text("SELECT 1"))
+            return not self._holder.scalar(text("SHOW server_version"))
         except SQLAlchemyError:
             return True
 
@@ -94,7 +98,7 @@ class _Lock:
         if isinstance(self._holder, Connection):
             # The server would release it too, but only after it has noticed that the connection is closed.
             with suppress(SQLAlchemyError):
-                self._holder.execute(select(func.pg_advisory_unlock_all()))
+                self._holder.rollback()
         if self._holder:
             self._holder.close()
             self._holder = None

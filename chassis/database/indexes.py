@@ -6,6 +6,8 @@ part of a transaction: it has a connection of its own, and the migration that ca
 
 from sqlalchemy import Connection, text
 
+from chassis.database.engine import POOLED
+
 _PARTS = text(
     "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(:name)"
 )
@@ -19,6 +21,10 @@ def create_index(connection: Connection, name: str, table: str, on: str) -> None
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"CREATE INDEX {name} ON {table} {on}")
         return
+    if connection.get_execution_options().get(POOLED):
+        raise NotImplementedError(
+            "PgBouncer ends what takes long: start once with a DATABASE_URL of the server itself"
+        )
     with connection.engine.connect() as own:
         own.execution_options(isolation_level="AUTOCOMMIT")
         own.detach()

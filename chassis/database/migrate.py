@@ -42,7 +42,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from chassis.database.engine import Utc, is_sqlite, open_engine, sqlite_file
+from chassis.database.engine import POOLED, Utc, is_sqlite, open_engine, sqlite_file
 from chassis.runtime.lock import try_lock
 
 _log = logging.getLogger(__name__)
@@ -64,10 +64,18 @@ _REMEDIES = {
     "does not match host name": "write the host in DATABASE_URL as the server's certificate names it, "
     "or have a certificate made for this host",
     "server does not support SSL": "switch TLS on at the server (ssl = on), or correct the host in DATABASE_URL",
+    "unsupported startup parameter": "that is PgBouncer, which wants pgbouncer=true in DATABASE_URL",
     "root certificate file": "name in sslrootcert a PEM file that this service can read, with the authority "
     "that signed the server's certificate",
 }
 """What libpq says where waiting would mend nothing, as patterns, and what to do."""
+
+_OF_ROLE = {
+    "synchronous_commit": "'on'",
+    "statement_timeout": "'30s'",
+    "idle_in_transaction_session_timeout": "'30s'",
+}
+"""What a connection says itself that leads to the server (engine.py)."""
 
 _ALEMBIC = threading.Lock()
 """Alembic's context belongs to the whole process."""
@@ -173,6 +181,7 @@ def _only_replica(engine: Engine) -> Iterator[None]:
     # Replicas on several machines start together: PostgreSQL's own lock, until the end of a transaction that
     # does nothing else, for each migration has one of its own.
     with _connected(engine) as connection, connection.begin():
+        _check_role(connection)
         _limit(connection, MAX_WAIT)
         number = {"number": ADVISORY_LOCK}
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), number)
@@ -180,6 +189,18 @@ def _only_replica(engine: Engine) -> Iterator[None]:
         _limit(connection)
         event.listen(engine, "begin", _limit)
         yield
+
+
+def _check_role(connection: Connection) -> None:
+    if not connection.get_execution_options().get(POOLED):
+        return
+    for name, value in _OF_ROLE.items():
+        if connection.scalar(text(f"SHOW {name}")) in {"0", "off"}:
+            role = connection.scalar(text("SELECT quote_ident(current_user)"))
+            raise WrongDatabase(
+                f"Behind PgBouncer a connection has the settings of its role, and there {name} is off: "
+                f"ALTER ROLE {role} SET {name} = {value}, then RECONNECT in PgBouncer's console."
+            )
 
 
 def _limit(connection: Connection, lock_wait: float | None = None) -> None:

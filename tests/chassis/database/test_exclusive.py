@@ -9,6 +9,7 @@ from sqlalchemy import Integer, Select, column, func, select, table, text
 
 from chassis.database import Database, exclusive
 from chassis.database.exclusive import ADVISORY_LOCK, InUse, alone, in_use
+from chassis.database.indexes import create_index
 from tests.support.database import on_postgresql, url_in
 from tests.support.eventually import eventually
 from tests.support.postgresql import Databases
@@ -109,3 +110,18 @@ async def test_a_service_whose_connection_breaks_takes_the_lock_again(
 
             await eventually(is_taken_again, "another connection holds it")
         await database.close()
+
+
+async def test_a_running_service_holds_up_no_index_that_is_built_meanwhile(
+    databases: Databases, tmp_path: Path
+) -> None:
+    with on_postgresql(databases):
+        one = Database(url_in(tmp_path, "order"), "order", "one")
+
+        def build() -> None:
+            with one.engine.connect() as connection:
+                create_index(connection, "of_name", "orders", "(customer_name)")
+
+        async with in_use(one):
+            await asyncio.wait_for(asyncio.to_thread(build), 60)
+        await one.close()
