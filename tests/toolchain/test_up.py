@@ -1,12 +1,15 @@
-"""What `make up` and `make down` refuse, and what they wait for, before any engine is asked."""
+"""What `make up` and `make down` refuse, wait for and remove; no engine runs."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.support.eventually import within
+from tests.toolchain.stand_ins import bare_machine, stand_in
 from toolchain import containers, runfile
 from toolchain.containers import Engine
 from toolchain.machine import Machine, this_machine
@@ -68,3 +71,27 @@ def test_a_second_make_up_waits_for_the_first(
         runfile.state_of(offset).rmdir()
 
     assert outcomes == ["an engine is asked"]
+
+
+def test_with_its_data_goes_the_volume_of_each_broker_that_a_system_has_run_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker's plugin leaves those alone that belong to no profile."""
+    offset = runfile.free_offset()
+    monkeypatch.setenv("OFFSET", str(offset))
+    monkeypatch.setenv("DATA", "no")
+    asked = 'echo "$COMPOSE_PROFILES $@" >>"$RECORD/asked"'
+    stand_in(tmp_path, "docker", f"{asked}; echo 29.0")
+    folder = stack.folder_of(offset)
+    folder.mkdir(parents=True)
+    (folder / "env").write_text("COMPOSE_PROFILES=redis\n")
+
+    try:
+        down(bare_machine(tmp_path))
+        assert not folder.exists()
+    finally:
+        shutil.rmtree(runfile.state_of(offset))
+
+    last = (tmp_path / "asked").read_text().splitlines()[-1]
+    assert last.startswith("rabbitmq,redis,kafka compose ")
+    assert last.endswith(" down --remove-orphans --volumes")

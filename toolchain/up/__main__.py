@@ -49,7 +49,9 @@ def down(machine: Machine) -> None:
     kept, offset = os.environ.get("DATA") != "no", runfile.chosen_offset()
     variables = stacks.variables_of(offset)
     with stacks.alone(offset), containers.running(machine) as engine:
-        stack = Stack(machine, engine, offset, variables)
+        # Of each broker that ran here: Compose leaves alone what no profile has.
+        profiles = {"COMPOSE_PROFILES": ",".join(images.BROKERS)}
+        stack = Stack(machine, engine, offset, {**variables, **profiles})
         volumes = [] if kept else ["--volumes"]
         stack.compose("down", "--remove-orphans", *volumes)
     if not kept:
