@@ -71,8 +71,9 @@ def roll(system: System) -> None:
 
 
 def kill_dapr(system: System) -> None:
-    """Delete every pod of Dapr's control plane."""
+    """Delete every pod of Dapr's control plane, and one of ours, which then needs it."""
     system.cluster.do("delete", "pods", "--all", "--namespace=dapr-system", *AT_ONCE)
+    kill_pod(system, "order")
 
 
 FAULTS: dict[str, Fault] = {
@@ -82,6 +83,6 @@ FAULTS: dict[str, Fault] = {
     "the node is drained, twice": drain,
     "the broker is killed, with its pod": kill_broker,
     "the database is killed": partial(kill_process, "/bin/postgres -D"),
-    "Dapr's control plane is deleted": kill_dapr,
+    "Dapr's control plane is deleted, and a pod of order": kill_dapr,
     "all pods are replaced": roll,
 }  # fmt: skip

@@ -33,6 +33,9 @@ CHART = {
     "global.actors.enabled": "false",
     "global.scheduler.enabled": "false",
     "dapr_sidecar_injector.sidecarDropALLCapabilities": "true",
+    # No pod of ours without its sidecar, and no other one waits for the injector.
+    "dapr_sidecar_injector.webhookFailurePolicy": "Fail",
+    r"dapr_sidecar_injector.namespaceSelector.matchLabels.kubernetes\.io/metadata\.name": "orders",
 }
 
 
