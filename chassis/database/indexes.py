@@ -14,7 +14,7 @@ _PARTS = text(
 
 
 def create_index(connection: Connection, name: str, table: str, on: str) -> None:
-    """Create an index, as `create_index(op.get_bind(), "orders_colour", "orders", "(colour, id)")`.
+    """Create an index, as `create_index(op.get_bind(), "outbox_colour", "outbox", "(colour, id)")`.
 
     One that broke off before is built anew.
     """
