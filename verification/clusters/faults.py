@@ -75,16 +75,16 @@ class Clusters:
         await asyncio.to_thread(undo, self.nodes, name)
         # Of servers one at a time is away; all else, a new order tells when it works again.
         if fault.kind in STARTS and fault.part in (*PAIR, *NODES):
-            await _becomes(lambda: self.serves(name), f"{name} serves")
+            await becomes(lambda: self.serves(name), f"{name} serves")
 
     async def _roll(self) -> None:
         """Restart each node in good order, the next one when the broker is whole again."""
         for name in map(container_of, NODES):
             await asyncio.to_thread(self.nodes.stop, name)
             await asyncio.to_thread(self.nodes.start, name)
-            await _becomes(partial(self.serves, name), f"{name} serves")
+            await becomes(partial(self.serves, name), f"{name} serves")
             if self.broker == "rabbitmq":
-                await _becomes(
+                await becomes(
                     lambda: rabbitmq.is_whole(self.nodes),
                     "every queue has three copies",
                     WHOLE_WITHIN,
@@ -92,7 +92,7 @@ class Clusters:
 
     async def _fail_over(self, fault: Fault) -> None:
         """Kill the primary, or cut it off, promote the standby, and make a new standby in the other place."""
-        await _becomes(self.pair.is_whole, "the standby has all", WHOLE_WITHIN)
+        await becomes(self.pair.is_whole, "the standby has all", WHOLE_WITHIN)
         lost, standby = self.pair.names
         if not self.pair.synchronous:
             # As far behind as a standby may be that no commit waits for.
@@ -111,7 +111,8 @@ class Clusters:
         await asyncio.to_thread(self.pair.start_standby)
 
 
-async def _becomes(
+async def becomes(
     attempt: Callable[[], bool], what: str, seconds: float = SERVES_WITHIN
 ) -> None:
+    """Wait until something is true, asked on a thread."""
     await eventually(lambda: asyncio.to_thread(attempt), what, seconds, 0.2)

@@ -47,6 +47,7 @@ class Nodes:
     stack: Stack
     services: dict[str, Service] = field(default_factory=dict)
     base: str = field(default_factory=_base)
+    is_ended: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, name: str, part: Service, *aliases: str) -> None:
@@ -79,13 +80,16 @@ class Nodes:
             },
         }
         with self._lock:
+            if self.is_ended:
+                raise InterruptedError("all is broken off")
             self.stack.file.write_text(json.dumps(document))
             self.stack.compose("up", "--detach", "--no-build", *names)
 
     def end(self) -> None:
         """Remove all that `up` has made."""
-        # One that is still starting, while all is broken off, would be left.
+        # What is still starting, while all is broken off, would be left.
         with self._lock:
+            self.is_ended = True
             if self.stack.file.exists():
                 self.stack.compose("down", "--volumes", "--timeout", "0")
 

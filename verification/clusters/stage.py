@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tests.support.eventually import within
 from toolchain import containers
 from toolchain.machine import this_machine
 from toolchain.machine.http import get
@@ -18,7 +17,7 @@ from verification.chaos.plan import APPS, NODES, Fault, Setting
 from verification.chaos.reading import Reader
 from verification.chaos.run import UnderTest
 from verification.clusters import kafka, rabbitmq
-from verification.clusters.faults import BROKERS, Clusters, container_of
+from verification.clusters.faults import BROKERS, Clusters, becomes, container_of
 from verification.clusters.nodes import Nodes, shipped
 from verification.clusters.postgresql import Pair
 
@@ -51,7 +50,7 @@ async def running(
     with nodes_in(folder, setting.broker) as nodes:
         pair = Pair(nodes, DATABASES, setting.synchronous)
         clusters = Clusters(nodes, pair, setting.broker)
-        await asyncio.to_thread(_start, clusters, setting, folder)
+        await _start(clusters, setting, folder)
         yield UnderTest(
             setting,
             _urls(nodes, setting, "order"),
@@ -66,20 +65,20 @@ async def running(
         )
 
 
-def _start(clusters: Clusters, setting: Setting, folder: Path) -> None:
+async def _start(clusters: Clusters, setting: Setting, folder: Path) -> None:
     nodes, pair = clusters.nodes, clusters.pair
     pair.add()
     BROKERS[setting.broker].add(nodes, BROKER_NODES)
     nodes.add("mail", {**shipped()["mail"], "volumes": [f"{folder / 'mails'}:/data"]})
     for app in setting.apps:
         _add(nodes, app, pair.url(app.split()[0]))
-    pair.start()
+    await asyncio.to_thread(pair.start)
     # A quorum queue gets a copy on each node that is there when it is made; a pod makes the sidecars' names.db.
-    nodes.up(*BROKER_NODES, "mail", "order-pod")
+    await asyncio.to_thread(nodes.up, *BROKER_NODES, "mail", "order-pod")
     for name in BROKER_NODES:
-        within(READY_WITHIN, partial(clusters.serves, name), f"{name} serves")
-    nodes.up()
-    within(READY_WITHIN, lambda: _is_ready(nodes, setting), "all is ready")
+        await becomes(partial(clusters.serves, name), f"{name} serves", READY_WITHIN)
+    await asyncio.to_thread(nodes.up)
+    await becomes(lambda: _is_ready(nodes, setting), "all is ready", READY_WITHIN)
 
 
 def _add(nodes: Nodes, app: str, url: str) -> None:
