@@ -65,7 +65,7 @@ CODE ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help new-service rename setup ready run broker observe demo up down images where token erase doctor quick test check format docs lock simulate chaos clusters cluster alerts playground mutants mutation audit fuzz release publish bench
+.PHONY: help new-service rename setup ready run broker observe demo up down images where token erase doctor quick test check format docs lock simulate chaos drill clusters cluster alerts playground mutants mutation audit fuzz release publish bench
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -147,6 +147,13 @@ chaos: ready #proof Run the real system under faults: make chaos FAULTS=30 ORDER
 		$(if $(BROKER),--broker $(BROKER)) --database $(DATABASE) $(if $(MAIL),--mail $(MAIL)) --clients $(CLIENTS) \
 		--replicas $(REPLICAS) --still $(STILL) $(if $(filter yes,$(SECURE)),--secure) \
 		$(if $(filter yes,$(ORDINARY)),--ordinary)
+
+drill: FOR = --for-tests
+drill: ready #proof Lose both databases and restore their backups as docs/databases.md says it, step by step (2 minutes)
+	@mkdir -p .local
+	@.venv/bin/python -m pytest tests/journeys/test_restored_backup.py -v --no-header --show-capture=no \
+		--log-file=.local/drill.log --log-file-level=WARNING --log-file-format="%(message)s"; \
+		failed=$$?; cat .local/drill.log; exit $$failed
 
 clusters: FOR = --for-tests
 clusters: ready #proof Run four of each service on clusters under faults, in containers, as root: make clusters FAULTS=18

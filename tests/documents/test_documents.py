@@ -74,6 +74,7 @@ def test_help_lists_every_verb_with_what_it_does() -> None:
         "publish",
         "clusters",
         "cluster",
+        "drill",
         "images",
     }
     assert proof <= known

@@ -1,6 +1,7 @@
 """The drill of docs/databases.md: a database is lost, and its backup restored by the commands of that page."""
 
 import asyncio
+import logging
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ from toolchain.runfile import ROOT
 from toolchain.servers import companions
 
 PAGE = (ROOT / "docs" / "databases.md").read_text()
+_log = logging.getLogger(__name__)
 BLOCKS = re.findall(r"^ *```\n(.+?)^ *```$", PAGE, re.M | re.S)
 SHELL = {"PATH": os.defpath}
 
@@ -48,6 +50,7 @@ async def typed(block: str, folder: Path, environment: Mapping[str, str]) -> str
         check=False,
     )
     assert ran.returncode == 0, ran.stdout
+    _log.warning("$ %s\n%s", block.strip(), ran.stdout.strip())
     return str(ran.stdout)
 
 
@@ -118,7 +121,8 @@ async def test_an_order_service_with_an_older_database_names_each_order_that_it_
     assert f"reconciler {reaction.name}: the feed of order is read again" in caplog.text
     assert "The feed is read again from there." in caplog.text
     printed = capfd.readouterr().out
-    assert {printed.count(str(each)) for each in (*known, *lost, *later)} == {1}
+    said = [f"Notification for Order {each}" for each in (*known, *lost, *later)]
+    assert {printed.count(each) for each in said} == {1}
 
 
 def of_orders(said: str) -> str:
