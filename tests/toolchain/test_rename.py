@@ -175,6 +175,13 @@ def test_it_has_one_commit_and_a_history_of_its_own(hotel: Path) -> None:
     assert "## Unreleased" in (hotel / "CHANGELOG.md").read_text()
 
 
+def test_each_service_has_its_database_in_containers(hotel: Path) -> None:
+    """A list that begins with `in order` would read as a sequence."""
+    made = (hotel / "deploy/compose/databases.sh").read_text()
+
+    assert "for service in reminder booking; do" in made
+
+
 def test_it_can_be_renamed_again(hotel: Path) -> None:
     made = ["make", "-n", "rename", "PROJECT=trips", "BOOKING=trip", "REMINDER=class"]
     typed = subprocess.check_output(made, cwd=hotel, text=True).replace("\\\n", "")

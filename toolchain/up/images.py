@@ -118,9 +118,16 @@ def _parts(machine: Machine, base: str, broker: str) -> Iterator[Image]:
         instead = "let the makers' images be pulled: IMAGES=public"
         apt.provide(machine, "maven", "Maven", instead)
     java, jars = {"BASE": _name("java")}, FOLDER / "jars" / "Dockerfile"
-    yield Image(_name("zipkin"), jars, zipkin.provide(machine).parent, java)
+    yield Image(_name("zipkin"), jars, _readable(zipkin.provide(machine).parent), java)
     if broker == "kafka":
-        yield Image(_name("kafka"), jars, kafka_jars.provide(machine), java)
+        yield Image(_name("kafka"), jars, _readable(kafka_jars.provide(machine)), java)
+
+
+def _readable(folder: Path) -> Path:
+    """Let everybody read the jars: `make run` may have fetched them for its user alone."""
+    for jar in folder.glob("*.jar"):
+        jar.chmod(0o644)
+    return folder
 
 
 def _name(part: str) -> str:
