@@ -124,7 +124,7 @@ def _parts(machine: Machine, base: str, broker: str) -> Iterator[Image]:
 
 
 def _readable(folder: Path) -> Path:
-    """Let everybody read the jars: `make run` may have fetched them for its user alone."""
+    """Make the jars readable for everybody: `make run` may have fetched them for its user alone."""
     for jar in folder.glob("*.jar"):
         jar.chmod(0o644)
     return folder
