@@ -127,7 +127,9 @@ async def test_in_a_feed_each_authentic_one_is_handled_or_a_dead_letter_and_hold
 ) -> None:
     (first,) = await pull.feed.says_orders(1)
     cases = [
-        each for each in hostile().values() if is_authentic(each, KEYS, pushed=False)
+        each
+        for each in hostile().values()
+        if is_authentic(each, KEYS, pushed=False) and each["source"] == "/order"
     ]
     for each in cases:
         await pull.feed.says_raw(json.dumps(each))

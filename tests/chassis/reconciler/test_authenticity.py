@@ -10,6 +10,7 @@ import pytest
 from chassis.inbox.parse import NotAuthentic
 from chassis.reconciler.grace_period import SHORTEST
 from chassis.signature import SigningKeys
+from tests.support.database import KEYS
 from tests.support.feeds import order_created
 from tests.support.pulls import Pull, pulling
 from tests.support.simulated_dapr import SimulatedDapr
@@ -36,11 +37,16 @@ def _changed(how: str, envelope: dict[str, Any]) -> dict[str, Any]:
     if how == "altered":
         data = {**envelope["data"], "customerName": "Eve"}
         return {**envelope, "data": data}
+    if how == "of another producer":
+        another = {**envelope, "source": "/notification"}
+        return {**another, "signature": KEYS.sign(another)}
     signature = SigningKeys.generate().sign(envelope)
     return {**envelope, "signature": signature}
 
 
-@pytest.mark.parametrize("how", ["unsigned", "altered", "of another key"])
+@pytest.mark.parametrize(
+    "how", ["unsigned", "altered", "of another key", "of another producer"]
+)
 async def test_an_event_that_is_not_authentic_holds_the_cursor_and_alarms_once(
     pull: Pull, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:

@@ -47,7 +47,6 @@ async def pull(
         {"data": {"orderId": str(FEED), "customerName": "", "createdAt": AT}},
         {"data": {"orderId": str(FEED), "customerName": "J", "createdAt": YEAR_0}},
         {"dataschema": "urn:contract:OrderCreated:2"},
-        {"source": "/notification"},
     ],
 )
 async def test_an_event_that_fails_for_good_is_one_dead_letter_that_holds_its_key(
