@@ -183,7 +183,8 @@ def test_each_service_has_its_database_in_containers(hotel: Path) -> None:
 
 
 def test_it_can_be_renamed_again(hotel: Path) -> None:
-    made = ["make", "-n", "rename", "PROJECT=trips", "BOOKING=trip", "REMINDER=class"]
+    words = ("PROJECT=trips", "BOOKING=trip", "REMINDER=class")
+    made = ["make", "--no-print-directory", "-n", "rename", *words]
     typed = subprocess.check_output(made, cwd=hotel, text=True).replace("\\\n", "")
     command = shlex.split(typed[typed.index("-m toolchain.rename") :])
 

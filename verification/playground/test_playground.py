@@ -44,7 +44,7 @@ def _playground(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("setting", ["SECURE=yes", "GATEWAY=yes"])
 def test_it_says_that_it_does_not_run_with_tokens_or_a_gateway(setting: str) -> None:
-    typed = ["make", "playground", setting]
+    typed = ["make", "--no-print-directory", "playground", setting]
 
     ended = subprocess.run(typed, cwd=ROOT, capture_output=True, check=False, text=True)
 
