@@ -72,7 +72,17 @@ def is_up(system: System, patience: float = STARTS_WITHIN) -> bool:
             terminal.busy("system", "it starts or ends just now: waiting for it")
             is_told = True
         time.sleep(0.2)
+    while is_told and not _are_ready(system) and time.monotonic() < deadline:
+        time.sleep(0.2)
     return True
+
+
+def _are_ready(system: System) -> bool:
+    """Return whether all services are: what is ordered before takes the pull's seconds, and no milliseconds."""
+    apps = (each["appID"] for each in system.document["apps"] if "appPort" in each)
+    environment = system.variables("order")
+    urls = (f"{system.invoke_url(each)}/readyz" for each in apps)
+    return all(readiness.answers(url, environment) for url in urls)
 
 
 def _does_not_serve(system: System, url: str, status: int) -> Failure:
