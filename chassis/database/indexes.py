@@ -7,6 +7,7 @@ part of a transaction: it has a connection of its own, and the migration that ca
 from sqlalchemy import Connection, text
 
 from chassis.database.engine import POOLED
+from chassis.database.migrate import WrongDatabase
 
 _PARTS = text(
     "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(:name)"
@@ -16,14 +17,15 @@ _PARTS = text(
 def create_index(connection: Connection, name: str, table: str, on: str) -> None:
     """Create an index, as `create_index(op.get_bind(), "outbox_colour", "outbox", "(colour, id)")`.
 
-    One that broke off before is built anew.
+    One that broke off before is built anew. Raises WrongDatabase through PgBouncer.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"CREATE INDEX {name} ON {table} {on}")
         return
     if connection.get_execution_options().get(POOLED):
-        raise NotImplementedError(
-            "PgBouncer ends what takes long: start once with a DATABASE_URL of the server itself"
+        raise WrongDatabase(
+            "This migration builds an index, and PgBouncer ends what takes long: "
+            "start once with a DATABASE_URL of the server itself."
         )
     with connection.engine.connect() as own:
         own.execution_options(isolation_level="AUTOCOMMIT")

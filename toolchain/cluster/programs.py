@@ -29,7 +29,6 @@ ETCD = Program(
     sources="kubernetes",
     module="go.etcd.io/etcd/server/v3",
     package="go.etcd.io/etcd/server/v3",
-    flags=("-ldflags", "-s -w"),
     minutes=1,
 )
 API_SERVER = _kubernetes("kube-apiserver", "the API of Kubernetes", 6)
@@ -45,7 +44,6 @@ NAMES = Program(
     sources="cluster",
     module="github.com/coredns/coredns",
     package="github.com/coredns/coredns",
-    flags=("-ldflags", "-s -w"),
     minutes=4,
     says_version=False,
 )
@@ -56,11 +54,9 @@ HELM = Program(
     sources="cluster",
     module="helm.sh/helm/v3",
     package="helm.sh/helm/v3/cmd/helm",
-    flags=("-ldflags", "-s -w"),
     minutes=2,
     says_version=False,
 )
-
 POLICIES = Program(
     name="kube-router",
     role="what enforces network policies",
@@ -68,11 +64,9 @@ POLICIES = Program(
     sources="policies",
     module="github.com/cloudnativelabs/kube-router/v2",
     package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
-    flags=("-ldflags", "-s -w"),
     minutes=3,
     says_version=False,
 )
-
 
 FOR_MANIFESTS = (ETCD, API_SERVER, KUBECTL)
 """What an API server takes that admits manifests, and runs none of them."""

@@ -22,8 +22,8 @@ class Program:
     sources: str
     module: str
     package: str
-    flags: tuple[str, ...]
     minutes: int
+    flags: tuple[str, ...] = ("-ldflags", "-s -w")
     says_version: bool = True
 
     @property
