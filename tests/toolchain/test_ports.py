@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -88,6 +89,37 @@ def test_the_demo_waits_for_a_run_that_starts_and_takes_one_that_ended_for_none(
 
     assert "A `make run` is at work" in failure.value.why
     assert found == [False]
+
+
+def test_the_demo_orders_once_all_services_of_a_run_that_starts_are_ready(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    works: set[str] = set()
+    asked: list[str] = []
+    found: list[bool] = []
+
+    class Starting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.rpartition("/")[2]
+            self.send_response(200 if path in works else 503)
+            self.end_headers()
+            asked.append(path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Starting) as server:
+        Thread(target=server.serve_forever).start()
+        order = {"appID": "order", "appPort": 1, "daprHTTPPort": server.server_port}
+        system = System({"apps": [order]}, state=tmp_path)
+        waits = Thread(target=lambda: found.append(demo.is_up(system)))
+        waits.start()
+        within(60, lambda: "waiting for it" in capsys.readouterr().out, "it says so")
+        works.add("healthz")
+        within(60, lambda: "readyz" in asked, "it asks whether all are ready")
+        assert not found
+        works.add("readyz")
+        waits.join(60)
+        server.shutdown()
+
+    assert found == [True]
 
 
 def test_a_run_waits_for_one_that_ends_and_names_the_ports_of_one_that_starts(
